@@ -1,4 +1,4 @@
-"""Who maps this folio, and how would the kernel know?
+"""Who maps this folio, and how would the kernel know? An inspector of folio mappings.
 
 The Python API does what the commands do: `capture()` takes a `Snapshot` of this machine, `Snapshot.load()` reads a saved
 one, `survey()` says what a snapshot says by itself. Everything here is imported on first use, so that `--help` is quick.

@@ -1,0 +1,255 @@
+"""From what was read to the tables of a Snapshot. PFNs end here: folios get ids in random order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mapcount.capture.gathered import Evidence, MmCapture, is_large, settled_runs, vma_of
+from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SWAPCACHE
+from mapcount.capture.pagemap import spread
+from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawBits, RawRuns
+from mapcount.capture.small import small_table
+from mapcount.mapping import schema as tables
+from mapcount.mapping.schema import Consistency, Kind, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy.typing as npt
+
+    from mapcount.capture.physical import PhysicalPages
+    from mapcount.mapping.schema import U8, U32, U64
+
+BATCH_PAGES = 1 << 18
+"""Pages of large folios that are looked at together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FolioIndex:
+    """Large folios in PFN order and the id of each."""
+
+    heads: U64
+    orders: U8
+    ids: U32
+
+
+def assemble(mms: list[MmCapture], evidence: Evidence, *, keep_pfns: bool) -> tuple[dict[str, tables.Table], list[str]]:
+    """Return the truth tables and observed_counts and observed_bits by name, and the names of the cgroup codes."""
+    base = 0
+    for mm in mms:
+        mm.vma_base = base
+        base += len(mm.vmas)
+    joined = [settled_runs(mm, evidence.physical) for mm in mms]
+    index = _folio_index(evidence.physical, joined)
+    result: dict[str, tables.Table] = {
+        "mms": _mms_table(mms),
+        "vmas": _vmas_table(mms),
+        "folios": _folios_table(index, evidence, keep_pfns=keep_pfns),
+        "runs": _runs_table(mms, joined, index, evidence.physical),
+        "swap": _swap_table(mms),
+        "observed_bits": _bits_table(mms),
+    }
+    result["observed_counts"], result["unseen"] = _page_tables(index, evidence)
+    result["small"] = small_table(mms, joined, evidence)
+    names = [evidence.cgroup_name(inode) for inode in evidence.physical.cgroup_inodes]
+    return result, names
+
+
+def _folio_index(physical: PhysicalPages, joined: list[RawRuns]) -> _FolioIndex:
+    marked = np.zeros(physical.max_pfn + 1, np.bool_)
+    for runs in joined:
+        marked[physical.heads_of(runs.pfn[is_large(physical, runs)])] = True
+    heads = np.flatnonzero(marked).astype(np.uint64)
+    heads = heads[physical.classes[heads] & ROLE_MASK == HEAD]
+    orders = physical.orders_of(heads)
+    ids = np.random.default_rng().permutation(len(heads)).astype(np.uint32)
+    return _FolioIndex(heads, orders, ids)
+
+
+def _locate(index: _FolioIndex, pfns: U64) -> tuple[U32, U32]:
+    """Return the row in the index, and the page within the folio, of each frame of a large folio."""
+    row = np.searchsorted(index.heads, pfns, side="right") - 1
+    return row.astype(np.uint32), (pfns - index.heads[row]).astype(np.uint32)
+
+
+def _mms_table(mms: list[MmCapture]) -> tables.Mms:
+    leaders = [mm.space.leader for mm in mms]
+    return tables.Mms(
+        mm_id=np.arange(len(mms), dtype=np.uint32),
+        pid=np.array([p.pid for p in leaders], np.int32),
+        pids=_texts(" ".join(str(p.pid) for p in mm.space.processes) for mm in mms),
+        comm=_texts(p.comm for p in leaders),
+        task_cgroup=_texts(mm.task_cgroup for mm in mms),
+        start_time=np.array([p.start_time for p in leaders], np.uint64),
+        complete=np.array([mm.complete for mm in mms], np.bool_),
+    )
+
+
+def _texts(words: Iterable[str]) -> tables.Texts:
+    listed = list(words)
+    array = np.empty(len(listed), object)
+    array[:] = listed
+    return array
+
+
+def _vmas_table(mms: list[MmCapture]) -> tables.Vmas:
+    total = sum(len(mm.vmas) for mm in mms)
+    sizes = [len(mm.vmas) for mm in mms]
+    return tables.Vmas(
+        vma_id=np.arange(total, dtype=np.uint32),
+        mm_id=np.repeat(np.arange(len(mms), dtype=np.uint32), sizes),
+        start=_joined([mm.vmas.start for mm in mms], np.uint64),
+        end=_joined([mm.vmas.end for mm in mms], np.uint64),
+        perms=_texts(p for mm in mms for p in mm.vmas.perms),
+        offset=np.array([o for mm in mms for o in mm.vmas.offset], np.uint64),
+        dev=_texts(d for mm in mms for d in mm.vmas.dev),
+        inode=np.array([i for mm in mms for i in mm.vmas.inode], np.uint64),
+        path=_texts(p for mm in mms for p in mm.vmas.path),
+    )
+
+
+def _joined(parts: Sequence[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype)
+
+
+def _folios_table(index: _FolioIndex, evidence: Evidence, *, keep_pfns: bool) -> tables.Folios:
+    physical = evidence.physical
+    classes = physical.classes[index.heads]
+    kind = (classes & KIND_MASK).astype(np.uint8)
+    comparable = (classes & READ != 0) & (kind < Kind.ZERO) & evidence.counts_exact & physical.has_counts
+    verdict = np.where(comparable, Consistency.CHECKED, Consistency.UNCHECKED).astype(np.uint8)
+    for pfns, word in ((evidence.differs.under, Consistency.UNSEEN_MAPPER), (evidence.differs.over, Consistency.MOVED)):
+        heads = np.unique(physical.heads_of(pfns))
+        row = np.searchsorted(index.heads, heads)
+        row = row[(row < len(index.heads))]
+        hit = row[np.isin(index.heads[row], heads)]
+        verdict[hit] = word
+    folios = tables.Folios(
+        folio_id=index.ids,
+        order=index.orders,
+        kind=kind,
+        charge_cgroup=physical.cgroups[index.heads].astype(np.int32),
+        node=evidence.nodes.of(index.heads),
+        swapcache=classes & SWAPCACHE != 0,
+        consistency=verdict,
+        pfn=index.heads if keep_pfns else None,
+    )
+    result: tables.Folios = folios.take(np.argsort(index.ids))
+    return result
+
+
+def _runs_table(
+    mms: list[MmCapture], joined: list[RawRuns], index: _FolioIndex, physical: PhysicalPages
+) -> tables.Runs:
+    parts = []
+    for mm_id, (mm, runs) in enumerate(zip(mms, joined, strict=True)):
+        large = runs.take(is_large(physical, runs))
+        large = large.take(np.isin(physical.heads_of(large.pfn), index.heads))
+        large = large.take(np.argsort(large.page, kind="stable"))
+        row, first_page = _locate(index, large.pfn)
+        order, kind = index.orders[row], physical.classes[index.heads[row]] & KIND_MASK
+        level = large.level.copy()
+        level[(level == Level.PMD) & (kind == Kind.HUGETLB) & (order >= 2 * PMD_ORDER)] = Level.PUD
+        parts.append(
+            tables.Runs(
+                mm_id=np.full(len(large), mm_id, np.uint32),
+                vma_id=vma_of(mm, large.page),
+                address=large.page << np.uint64(PAGE_SHIFT),
+                folio_id=index.ids[row],
+                first_page=first_page,
+                nr_pages=large.nr_pages,
+                level=level,
+            )
+        )
+    names = tables.Runs.__dataclass_fields__
+    if not parts:
+        empty: tables.Runs = tables.Runs.empty()
+        return empty
+    return tables.Runs(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def _swap_table(mms: list[MmCapture]) -> tables.Swap:
+    rows = [(mm.vma_base + vma, kind, pages) for mm in mms for (vma, kind), pages in sorted(mm.pages.swap.items())]
+    return tables.Swap(
+        vma_id=np.array([r[0] for r in rows], np.uint32),
+        kind=np.array([r[1] for r in rows], np.uint8),
+        pages=np.array([r[2] for r in rows], np.uint64),
+    )
+
+
+def _bits_table(mms: list[MmCapture]) -> tables.ObservedBits:
+    joined = [RawBits.join(mm.pages.bits) for mm in mms]
+    return tables.ObservedBits(
+        mm_id=np.repeat(np.arange(len(mms), dtype=np.uint32), [len(bits.page) for bits in joined]),
+        address=_joined([bits.page << np.uint64(PAGE_SHIFT) for bits in joined], np.uint64),
+        nr_pages=_joined([bits.nr_pages for bits in joined], np.uint32),
+        mapped_once=_joined([bits.mapped_once for bits in joined], np.bool_),
+    )
+
+
+def _page_tables(index: _FolioIndex, evidence: Evidence) -> tuple[tables.ObservedCounts, tables.Unseen]:
+    """Go over the pages of all folios in batches: counts run-length, and mappings that the kernel counts beyond ours."""
+    counted: list[tuple[U32, U32, U32, U32]] = []
+    unseen: list[tuple[U32, U32, U32, U32]] = []
+    if evidence.physical.has_counts:
+        sizes = np.left_shift(np.uint64(1), index.orders.astype(np.uint64))
+        for first, last in _page_batches(sizes):
+            _page_batch(index, evidence, first, last, sizes[first:last], counted, unseen)
+    columns = [_joined([row[i] for row in counted], np.uint32) for i in range(4)]
+    others = [_joined([row[i] for row in unseen], np.uint32) for i in range(4)]
+    return tables.ObservedCounts(*_sorted(columns)), tables.Unseen(*_sorted(others))
+
+
+def _sorted(columns: list[U32]) -> list[U32]:
+    """Order rows by folio id, then page: PFN order must not show."""
+    rows = np.lexsort((columns[1], columns[0]))
+    return [column[rows] for column in columns]
+
+
+def _page_batches(sizes: U64) -> list[tuple[int, int]]:
+    after = np.cumsum(sizes)
+    cuts = (np.flatnonzero(np.diff(after // np.uint64(BATCH_PAGES))) + 1).tolist()
+    return [(first, last) for first, last in zip([0, *cuts], [*cuts, len(sizes)], strict=True) if last > first]
+
+
+def _page_batch(
+    index: _FolioIndex,
+    evidence: Evidence,
+    first: int,
+    last: int,
+    sizes: U64,
+    counted: list[tuple[U32, U32, U32, U32]],
+    unseen: list[tuple[U32, U32, U32, U32]],
+) -> None:
+    physical = evidence.physical
+    heads = index.heads[first:last]
+    pfns = spread(heads, sizes)
+    begins = np.zeros(len(pfns), np.bool_)
+    begins[(np.cumsum(sizes) - sizes).astype(np.int64)] = True
+    known = physical.classes[pfns] & READ != 0
+    counts = physical.counts[pfns]
+    counted.append(_run_lengths(index, first, begins, known, counts))
+    if evidence.counts_exact and len(evidence.differs.under):
+        lacking = counts.astype(np.int64) - evidence.mappings.found[pfns]
+        comparable = known & (np.repeat(physical.classes[heads] & KIND_MASK, sizes.astype(np.int64)) < Kind.ZERO)
+        missing = np.where(comparable & (lacking > 0), lacking, 0).astype(np.uint32)
+        if missing.any():
+            unseen.append(_run_lengths(index, first, begins, missing > 0, missing))
+
+
+def _run_lengths(
+    index: _FolioIndex, first_row: int, begins: tables.Bools, wanted: tables.Bools, values: U32
+) -> tuple[U32, U32, U32, U32]:
+    """Return (folio id, first page, pages, value) of the maximal stretches of equal value within a folio, where wanted."""
+    changes = begins.copy()
+    changes[1:] |= (values[1:] != values[:-1]) | (wanted[1:] != wanted[:-1])
+    at = np.flatnonzero(changes)
+    lengths = np.diff(at, append=len(values)).astype(np.uint32)
+    keep = wanted[at]
+    at, lengths = at[keep], lengths[keep]
+    folio_begins = np.flatnonzero(begins)
+    row = np.searchsorted(folio_begins, at, side="right") - 1
+    return index.ids[first_row + row], (at - folio_begins[row]).astype(np.uint32), lengths, values[at]

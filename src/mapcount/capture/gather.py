@@ -1,0 +1,260 @@
+"""Reading the address spaces one after the other, and a second time what does not agree with the kernel's counts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mapcount.capture.agree import Disagreement, Mappings, count_mappings, disagreement, runs_with, whole_folios
+from mapcount.capture.budget import BudgetSpentError
+from mapcount.capture.cgroups import task_cgroup
+from mapcount.capture.gathered import MmCapture
+from mapcount.capture.kpage import KIND_MASK
+from mapcount.capture.maps import parse_maps
+from mapcount.capture.pagemap import ENTRY_BYTES, merge_ranges
+from mapcount.capture.processes import read_process
+from mapcount.capture.runs import PAGE_SHIFT, RawBits, RawRuns
+from mapcount.capture.smaps import mark_pmds, pmd_kib_by_vma
+from mapcount.capture.stats import read_rollup
+from mapcount.capture.walk import MmPages, WalkPlan, walk, walk_again
+from mapcount.mapping.schema import Kind
+
+if TYPE_CHECKING:
+    from mapcount.capture.maps import VmaList
+    from mapcount.capture.processes import AddressSpace
+    from mapcount.capture.stats import Stat
+    from mapcount.mapping.schema import U64, Bools
+
+SECOND_READS = 2
+"""What disagrees is read again this often at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a capture is: `done` of `total` address spaces; `pid`, `comm` and mapped pages of the one just read."""
+
+    done: int
+    total: int
+    pid: int
+    comm: str
+    pages: int
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What the reading of many address spaces gave."""
+
+    mms: list[MmCapture] = field(default_factory=list)
+    before: dict[Stat, int] = field(default_factory=dict)
+    """smaps_rollup of each mm (subject `mm N`), just before its page tables were read"""
+    after: dict[Stat, int] = field(default_factory=dict)
+    unreadable: list[dict[str, Any]] = field(default_factory=list)
+    exited: int = 0
+    partial: str = ""
+    races: dict[str, int] = field(default_factory=dict)
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+def gather(
+    spaces: list[AddressSpace], plan: WalkPlan, *, everybody: bool, progress: ProgressCallback | None
+) -> tuple[Gathered, Mappings, Disagreement]:
+    """
+    Read all of `spaces`, then a second time what disagrees. Needs CAP_SYS_ADMIN and PTRACE_MODE_READ on each.
+
+    `everybody`: no process was left out, so a frame with fewer mappings than counted is worth a second look. Ctrl-C and
+    a spent budget end the reading; what was gathered stays and `partial` says why. Raises nothing for processes that
+    exit or may not be read.
+    """
+    gathered = Gathered()
+    try:
+        for done, space in enumerate(spaces):
+            _read_mm(gathered, plan, space)
+            if progress and gathered.mms:
+                pages = gathered.mms[-1].pages.pages_read
+                progress(Progress(done + 1, len(spaces), space.leader.pid, space.leader.comm, pages))
+        return (gathered, *_settle(gathered, plan, everybody=everybody))
+    except BudgetSpentError as spent:
+        gathered.partial = str(spent)
+    except KeyboardInterrupt:
+        gathered.partial = "interrupted"
+    mappings, differs = _compare(gathered, plan)
+    return gathered, mappings, differs
+
+
+def _read_mm(gathered: Gathered, plan: WalkPlan, space: AddressSpace) -> None:
+    plan.check_budget()
+    leader = space.leader
+    try:
+        vmas, pagemap_fd = _open_mm(leader.directory)
+    except (FileNotFoundError, ProcessLookupError):
+        gathered.exited += 1
+        return
+    except OSError as error:
+        entry = {"pid": leader.pid, "comm": leader.comm, "error": error.strerror or str(error)}
+        gathered.unreadable.append(entry)
+        return
+    reader = _reader_pid(leader.directory)
+    subject = f"mm {len(gathered.mms)}"
+    mm = MmCapture(space, vmas, MmPages(), task_cgroup(leader.pid), complete=False)
+    try:
+        before = read_rollup(reader, subject)
+        if len(vmas):
+            gathered.mms.append(mm)
+        walk(plan, pagemap_fd, vmas, mm.pages)
+        if len(vmas) == 0 or not _alive(pagemap_fd, vmas):
+            raise ProcessLookupError
+        if not plan.use_scan:
+            _mark_pmds(gathered, mm)
+        mm.complete = True
+        gathered.before |= before
+        gathered.after |= read_rollup(reader, subject)
+    except ProcessLookupError:
+        # Its pages have been freed: what was read of them is no mapping any more.
+        gathered.exited += 1
+        if gathered.mms and gathered.mms[-1] is mm:
+            gathered.mms.pop()
+    finally:
+        os.close(pagemap_fd)
+        mm.pages.runs = [RawRuns.join(mm.pages.runs)]
+        mm.pages.bits = [RawBits.join(mm.pages.bits)]
+
+
+def _open_mm(directory: str) -> tuple[VmaList, int]:
+    pagemap_fd = os.open(f"{directory}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with open(f"{directory}/maps", "rb") as file:
+            return parse_maps(file.read()), pagemap_fd
+    except BaseException:
+        os.close(pagemap_fd)
+        raise
+
+
+def _reader_pid(directory: str) -> int:
+    return int(directory.rpartition("/")[2])
+
+
+def _alive(pagemap_fd: int, vmas: VmaList) -> bool:
+    """Return whether the mm still has users: the pagemap of one that is gone is empty (fs/proc/task_mmu.c)."""
+    return len(os.pread(pagemap_fd, ENTRY_BYTES, (int(vmas.start[0]) >> PAGE_SHIFT) * ENTRY_BYTES)) == ENTRY_BYTES
+
+
+def _mark_pmds(gathered: Gathered, mm: MmCapture) -> None:
+    try:
+        with open(f"{mm.space.leader.directory}/smaps", "rb") as file:
+            pmd_kib = pmd_kib_by_vma(file.read())
+    except OSError:
+        pmd_kib = {}
+    runs, untold = mark_pmds(RawRuns.join(mm.pages.runs), mm.vmas, pmd_kib)
+    mm.pages.runs = [runs]
+    _add(gathered, "pages_pmd_or_pte_not_told", untold)
+
+
+def _add(gathered: Gathered, name: str, count: int) -> None:
+    if count:
+        gathered.races[name] = gathered.races.get(name, 0) + int(count)
+
+
+def _compare(gathered: Gathered, plan: WalkPlan) -> tuple[Mappings, Disagreement]:
+    physical = plan.physical
+    mappings = count_mappings(physical.max_pfn, [RawRuns.join(mm.pages.runs) for mm in gathered.mms])
+    return mappings, disagreement(physical, mappings, counts_exact=plan.counts_exact)
+
+
+def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Mappings, Disagreement]:
+    mappings, differs = _compare(gathered, plan)
+    _add(gathered, "pages_disagreed", len(differs.over) + (len(differs.under) if everybody else 0))
+    for attempt in range(SECOND_READS):
+        suspects = [differs.over]
+        if everybody and attempt == 0:
+            suspects.append(differs.under)
+        for mm in gathered.mms:
+            suspects += mm.pages.suspects
+            mm.pages.suspects = []
+        frames = np.unique(np.concatenate(suspects))
+        if not len(frames):
+            break
+        _read_again(gathered, plan, whole_folios(plan.physical, frames))
+        mappings, differs = _compare(gathered, plan)
+    _add(gathered, "bit_56_unlike_kpagecount", sum(len(pfns) for mm in gathered.mms for pfns in mm.pages.suspects))
+    return mappings, _less_shared_tables(gathered, plan, differs)
+
+
+def _less_shared_tables(gathered: Gathered, plan: WalkPlan, differs: Disagreement) -> Disagreement:
+    """
+    Leave out hugetlb frames with more mappings than counted: a shared page table counts once for all mms that share it.
+
+    Source: hugetlb_pmd_shared(), fs/proc/task_mmu.c and mm/hugetlb.c.
+    """
+    shared = plan.physical.classes[differs.over] & KIND_MASK == Kind.HUGETLB
+    _add(gathered, "hugetlb_pages_in_shared_tables", int(shared.sum()))
+    return Disagreement(differs.over[~shared], differs.under)
+
+
+def _read_again(gathered: Gathered, plan: WalkPlan, frames: U64) -> None:
+    """Drop all runs that hold one of `frames`, forget what the kernel said of these, and read those addresses anew."""
+    marked = np.zeros(plan.physical.max_pfn + 1, np.bool_)
+    marked[frames] = True
+    plan.physical.forget(frames)
+    for mm in list(gathered.mms):
+        runs = RawRuns.join(mm.pages.runs)
+        hit = runs_with(marked, runs)
+        if not hit.any():
+            continue
+        order = np.argsort(runs.page[hit])
+        starts = runs.page[hit][order]
+        ranges = merge_ranges(starts, starts + runs.nr_pages[hit][order], 0)
+        _add(gathered, "pages_read_again", int(runs.nr_pages[hit].sum()))
+        bits = RawBits.join(mm.pages.bits)
+        stale = _inside(bits.page, *ranges)
+        mm.pages.runs = [runs.take(~hit)]
+        mm.pages.bits = [RawBits(bits.page[~stale], bits.nr_pages[~stale], bits.mapped_once[~stale])]
+        if not _walk_again(mm, plan, ranges):
+            gathered.exited += 1
+            _forget_mm(gathered, mm)
+
+
+def _inside(pages: U64, starts: U64, ends: U64) -> Bools:
+    at = np.searchsorted(starts, pages, side="right") - 1
+    inside: Bools = (at >= 0) & (pages < ends[at])
+    return inside
+
+
+def _walk_again(mm: MmCapture, plan: WalkPlan, ranges: tuple[U64, U64]) -> bool:
+    """Return whether the mm was still there."""
+    leader = mm.space.leader
+    now = read_process(leader.pid)
+    if now is None or now.start_time != leader.start_time:
+        return False
+    try:
+        pagemap_fd = os.open(f"{now.directory}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        walk_again(plan, pagemap_fd, mm.vmas, mm.pages, ranges)
+        return _alive(pagemap_fd, mm.vmas)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(pagemap_fd)
+        mm.pages.runs = [RawRuns.join(mm.pages.runs)]
+        mm.pages.bits = [RawBits.join(mm.pages.bits)]
+
+
+def _forget_mm(gathered: Gathered, mm: MmCapture) -> None:
+    """Take out an mm that ended after it was read; stats of the later ones keep their subject by renumbering."""
+    gone = gathered.mms.index(mm)
+    gathered.mms.remove(mm)
+    for stats in (gathered.before, gathered.after):
+        renumbered = {}
+        for stat, value in stats.items():
+            number = int(stat.subject.removeprefix("mm "))
+            if number != gone:
+                renumbered[stat._replace(subject=f"mm {number - (number > gone)}")] = value
+        stats.clear()
+        stats.update(renumbered)

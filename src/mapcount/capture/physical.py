@@ -1,0 +1,209 @@
+"""What the kernel says of the page frames that are mapped: each read once, however many processes map it.
+
+Seven bytes a frame (class, count, cgroup), in arrays over all PFNs of which only the touched parts take memory: 0.17 % of
+the memory that is mapped. A frame's three words come from three read calls, one right after the other; nothing orders them
+with the page tables, so every folio is held against the mappings found (agree.py).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SMALL, TAIL, KpageFiles, classify
+from mapcount.capture.pagemap import ENTRY_BYTES, merge_ranges
+from mapcount.mapping.schema import Kind
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mapcount.mapping.schema import U8, U16, U32, U64
+
+JOIN_GAP_PFNS = 12
+"""Frames between two mapped runs that are read along: each costs 0.1 us a file, another read call 1 us and more."""
+MAX_ORDER = 18
+"""A 1 GiB hugetlb folio of 4 KiB pages."""
+CHUNK_PFNS = 1 << 17
+"""Frames whose words are held at a time."""
+_ONE = np.uint64(1)
+_NO_CGROUP = 0
+
+
+class PhysicalPages:
+    """Class, count and cgroup of page frames, read on demand. Needs the descriptors of kpage.py; not thread-safe."""
+
+    def __init__(self, files: KpageFiles) -> None:
+        self._files = files
+        self.max_pfn = files.max_pfn
+        # One frame more than there is: a look one past the end finds "not known".
+        self.classes: U8 = np.zeros(self.max_pfn + 1, np.uint8)
+        self.counts: U32 = np.zeros(self.max_pfn + 1, np.uint32)
+        self.cgroups: U16 = np.zeros(self.max_pfn + 1, np.uint16)
+        self.cgroup_inodes: list[int] = [0]
+        """Inode of each cgroup code; code 0: none."""
+        self._codes = {0: _NO_CGROUP}
+        self.reads = 0
+        self.bytes_read = 0
+
+    @property
+    def has_counts(self) -> bool:
+        """Whether kpagecount can be read."""
+        return self._files.count_fd >= 0
+
+    def learn(self, pfns: U64) -> None:
+        """Read what is not known of `pfns` (all below max_pfn, any order) and of the folios that they belong to, whole."""
+        unknown = pfns[self.classes[pfns] & READ == 0]
+        if not len(unknown):
+            return
+        breaks = np.flatnonzero(unknown[1:] != unknown[:-1] + _ONE) + 1
+        starts = unknown[np.concatenate(([0], breaks))]
+        ends = unknown[np.concatenate((breaks - 1, [len(unknown) - 1]))] + _ONE
+        order = np.argsort(starts)
+        starts, ends = merge_ranges(starts[order], ends[order], JOIN_GAP_PFNS)
+        step = 16
+        while len(starts):
+            starts, ends = self._read_ranges(starts, ends, step)
+            step *= 2
+
+    def learn_pmd(self, pfn: int, nr_pages: int) -> None:
+        """
+        Read the first frame of a range that a PMD maps, and take the others for its folio's tails, uncounted.
+
+        If it starts in the middle of a folio (of more than `nr_pages` pages), it is that folio's tail like the others.
+        """
+        if self.classes[pfn] & READ:
+            return
+        flags, counts, cgroups = self._read_words(np.array([pfn], np.uint64), np.array([1], np.uint64))
+        self._commit(np.array([pfn], np.uint64), flags, counts, cgroups)
+        rest = self.classes[pfn + 1 : pfn + nr_pages]
+        head = int(self.classes[pfn])
+        if head & ROLE_MASK in (HEAD, TAIL):
+            kind = head & KIND_MASK
+            rest[rest == 0] = TAIL | kind if kind in (Kind.ZERO, Kind.DEVICE) else TAIL
+
+    def heads_of(self, pfns: U64) -> U64:
+        """
+        Return the PFN of the head of each page's folio; a page that is no tail, or a tail without a head, is its own.
+
+        A folio lies at a multiple of its size, so the head is the first multiple of 2, 4, 8 ... below that is a head.
+        """
+        heads = pfns.copy()
+        open_rows = np.flatnonzero(self.classes[pfns] & ROLE_MASK == TAIL)
+        for order in range(1, MAX_ORDER + 1):
+            if not len(open_rows):
+                break
+            candidates = pfns[open_rows] & ~np.uint64((1 << order) - 1)
+            found = self.classes[candidates] & ROLE_MASK == HEAD
+            heads[open_rows[found]] = candidates[found]
+            open_rows = open_rows[~found]
+        return heads
+
+    def orders_of(self, heads: U64) -> U8:
+        """Return the order of the folio at each head: how often its size doubles before the page after it is no tail."""
+        orders = np.zeros(len(heads), np.uint8)
+        growing = np.flatnonzero(self.classes[heads] & ROLE_MASK == HEAD)
+        for order in range(MAX_ORDER):
+            after = np.minimum(heads[growing] + np.uint64(1 << order), np.uint64(self.max_pfn))
+            growing = growing[self.classes[after] & ROLE_MASK == TAIL]
+            if not len(growing):
+                break
+            orders[growing] = order + 1
+        return orders
+
+    def forget(self, pfns: U64) -> None:
+        """Drop what is known of `pfns`, so that the next `learn` reads it again."""
+        self.classes[pfns] = 0
+        self.counts[pfns] = 0
+
+    def _read_ranges(self, starts: U64, ends: U64, step: int) -> tuple[U64, U64]:
+        """Read ranges; return the ranges, aligned to `step`, that hold the rest of the folios at their ends."""
+        more_starts, more_ends = [], []
+        # One frame further than asked for shows whether the last folio goes on.
+        read_ends = np.minimum(ends + _ONE, np.uint64(self.max_pfn))
+        for first, last in _chunks(read_ends - starts, CHUNK_PFNS):
+            begin, end, read_end = starts[first:last], ends[first:last], read_ends[first:last]
+            lengths = read_end - begin
+            flags, counts, cgroups = self._read_words(begin, lengths)
+            after = np.cumsum(lengths)
+            classes = classify(flags)
+            # A range that extends a folio touches what was read of it already: there it need not be extended again.
+            starts_inside = classes[(after - lengths).astype(np.int64)] & ROLE_MASK == TAIL
+            before = self.classes[begin - (begin > 0)]
+            starts_inside &= (before & READ == 0) | (before & ROLE_MASK == SMALL)
+            goes_on = (classes[after.astype(np.int64) - 1] & ROLE_MASK == TAIL) & (read_end > end)
+            goes_on &= self.classes[end] & (READ | ROLE_MASK) != READ | TAIL
+            pfns = _spread_pfns(begin, lengths, after)
+            keep = np.ones(len(pfns), np.bool_)
+            keep[after.astype(np.int64)[read_end > end] - 1] = False
+            self._commit(pfns[keep], flags[keep], counts[keep], cgroups[keep])
+            align = np.uint64(step)
+            below, above = begin[starts_inside & (begin > 0)], end[goes_on]
+            more_starts += [(below - _ONE) // align * align, above]
+            more_ends += [below, np.minimum((above // align + _ONE) * align, np.uint64(self.max_pfn))]
+        begin, end = np.concatenate(more_starts), np.concatenate(more_ends)
+        order = np.argsort(begin)
+        return merge_ranges(begin[order], end[order], 0)
+
+    def _read_words(self, starts: U64, lengths: U64) -> tuple[U64, U64, U64]:
+        """Return the words of three files for the ranges, one after the other; zeros for a file that is not there."""
+        total = int(lengths.sum())
+        offsets = (starts * np.uint64(ENTRY_BYTES)).tolist()
+        sizes = (lengths * np.uint64(ENTRY_BYTES)).tolist()
+        words = []
+        for fd in (self._files.flags_fd, self._files.count_fd, self._files.cgroup_fd):
+            if fd < 0:
+                words.append(np.zeros(total, np.uint64))
+                continue
+            array = np.empty(total, np.uint64)
+            view = array.view(np.uint8).data
+            at = 0
+            for offset, size in zip(offsets, sizes, strict=True):
+                os.preadv(fd, [view[at : at + size]], offset)
+                at += size
+            words.append(array)
+            self.reads += len(sizes)
+            self.bytes_read += at
+        return words[0], words[1], words[2]
+
+    def _commit(self, pfns: U64, flags: U64, counts: U64, cgroups: U64) -> None:
+        classes = classify(flags) | np.uint8(READ)
+        if self.has_counts:
+            # Free or unrelated frames that were read along: who maps them later must read them anew.
+            stray = (counts == 0) & (classes & ROLE_MASK == SMALL) & (classes & KIND_MASK < Kind.ZERO)
+            classes[stray] = 0
+        self.classes[pfns] = classes
+        self.counts[pfns] = np.minimum(counts, np.uint64(0xFFFFFFFF)).astype(np.uint32)
+        self.cgroups[pfns] = self._cgroup_codes(cgroups)
+
+    def _cgroup_codes(self, inodes: U64) -> U16 | int:
+        if len(inodes) == 0:
+            return 0
+        first = int(inodes[0])
+        if (inodes == inodes[0]).all():
+            return self._code(first)
+        codes = np.zeros(len(inodes), np.uint16)
+        for inode in np.unique(inodes).tolist():
+            codes[inodes == np.uint64(inode)] = self._code(inode)
+        return codes
+
+    def _code(self, inode: int) -> int:
+        code = self._codes.get(inode)
+        if code is None:
+            code = self._codes[inode] = len(self.cgroup_inodes)
+            self.cgroup_inodes.append(inode)
+        return code
+
+
+def _spread_pfns(starts: U64, lengths: U64, after: U64) -> U64:
+    before = after - lengths
+    total = int(after[-1])
+    return np.repeat(starts - before, lengths.astype(np.int64)) + np.arange(total, dtype=np.uint64)
+
+
+def _chunks(lengths: npt.NDArray[np.uint64], limit: int) -> list[tuple[int, int]]:
+    """Cut a list of ranges into groups `[first, last)` of about `limit` frames."""
+    group = np.cumsum(lengths) // np.uint64(limit)
+    cuts = (np.flatnonzero(group[1:] != group[:-1]) + 1).tolist()
+    return list(zip([0, *cuts], [*cuts, len(lengths)], strict=True))

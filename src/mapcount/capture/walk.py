@@ -1,0 +1,215 @@
+"""The page tables of one address space, read in bounded windows and turned into runs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mapcount.capture.kpage import KIND_MASK, READ, ROLE_MASK, SMALL
+from mapcount.capture.pagemap import (
+    ENTRY_BYTES,
+    GUARD,
+    JOIN_GAP_PAGES,
+    PFN_MASK,
+    PRESENT,
+    SWAP_TYPE_MASK,
+    SWAPPED,
+    UFFD_WP,
+    merge_ranges,
+    read_entries,
+)
+from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawBits, RawRuns, present_pages, runs_of
+from mapcount.capture.scan import PAGE_IS_HUGE, PAGE_IS_PFNZERO, PAGE_IS_PRESENT, scan_windows
+from mapcount.mapping.schema import Kind, Level, SwapKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mapcount.capture.maps import VmaList
+    from mapcount.capture.physical import PhysicalPages
+    from mapcount.mapping.schema import U64
+
+WINDOW_PAGES = 1 << 16
+"""Entries read at a time: 512 KiB of them, and about 2 ms of mmap_lock held for reading."""
+PMD_PAGES = 1 << PMD_ORDER
+
+
+@dataclass(slots=True)
+class MmPages:
+    """What was read of one mm. Grows window by window."""
+
+    runs: list[RawRuns] = field(default_factory=list)
+    bits: list[RawBits] = field(default_factory=list)
+    swap: dict[tuple[int, SwapKind], int] = field(default_factory=dict)
+    """Pages by VMA (index within the mm) and kind."""
+    beyond: dict[int, int] = field(default_factory=dict)
+    """Pages by VMA whose PFN kpageflags does not know: device memory."""
+    suspects: list[U64] = field(default_factory=list)
+    """PFNs of which bit 56 and kpagecount tell different things."""
+    pages_read: int = 0
+    vanished: int = 0
+    """Pages left out because they came or went while they were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class WalkPlan:
+    """How page tables are read."""
+
+    physical: PhysicalPages
+    use_scan: bool
+    """PAGEMAP_SCAN exists."""
+    whole_folios: bool
+    """Read every frame of a PMD-mapped folio, not the head alone: needed when not all mms are read."""
+    counts_exact: bool
+    """kpagecount and bit 56 speak of pages, not of folios."""
+    swap_types: int
+    """Swap files in use: swap entries of a higher type are migration, hwpoison or device entries."""
+    check_budget: Callable[[], None]
+
+
+def walk(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages) -> None:
+    """Read all page tables of an mm into `pages`. Needs CAP_SYS_ADMIN for PFNs; raises OSError if the kernel refuses."""
+    if not len(vmas):
+        return
+    if plan.use_scan:  # one range from the first VMA to the last: holes of any size cost it nothing
+        for regions in scan_windows(pagemap_fd, int(vmas.start[0]), int(vmas.end[-1]), WINDOW_PAGES):
+            plan.check_budget()
+            _read_regions(plan, pagemap_fd, vmas, pages, regions)
+    else:
+        starts, ends = merge_ranges(vmas.start, vmas.end, 0)
+        _read_all(plan, pagemap_fd, vmas, pages, starts >> np.uint64(PAGE_SHIFT), ends >> np.uint64(PAGE_SHIFT))
+
+
+def walk_again(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, ranges: tuple[U64, U64]) -> None:
+    """Read page-number ranges (sorted, disjoint) anew, in bounded windows."""
+    starts, ends = ranges
+    if plan.use_scan:
+        # Joined over gaps: an address without a present page costs a scan next to nothing.
+        starts, ends = merge_ranges(starts, ends, PMD_PAGES)
+        wanted_starts, wanted_ends = ranges
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            for regions in scan_windows(pagemap_fd, start << PAGE_SHIFT, end << PAGE_SHIFT, WINDOW_PAGES):
+                plan.check_budget()
+                for clipped in _clip(regions, wanted_starts, wanted_ends):
+                    _read_regions(plan, pagemap_fd, vmas, pages, clipped)
+        return
+    _read_all(plan, pagemap_fd, vmas, pages, starts, ends)
+
+
+def _read_all(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, starts: U64, ends: U64) -> None:
+    """Read every entry of page-number ranges, present or not: all that can be done without PAGEMAP_SCAN."""
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        for page in range(start, end, WINDOW_PAGES):
+            plan.check_budget()
+            last = min(page + WINDOW_PAGES, end)
+            _read_ptes(plan, pagemap_fd, vmas, pages, np.array([page], np.uint64), np.array([last], np.uint64))
+
+
+def _clip(regions: U64, starts: U64, ends: U64) -> Iterator[U64]:
+    """Cut regions (rows of byte addresses) to the page-number ranges that were asked for."""
+    low = int(regions[0, 0]) >> PAGE_SHIFT
+    high = int(regions[-1, 1]) >> PAGE_SHIFT
+    first = int(np.searchsorted(ends, low, side="right"))
+    last = int(np.searchsorted(starts, high, side="left"))
+    for start, end in zip(
+        (starts[first:last] << PAGE_SHIFT).tolist(), (ends[first:last] << PAGE_SHIFT).tolist(), strict=True
+    ):
+        here = regions[(regions[:, 0] < end) & (regions[:, 1] > start)].copy()
+        if len(here):
+            here[:, 0] = np.maximum(here[:, 0], np.uint64(start))
+            here[:, 1] = np.minimum(here[:, 1], np.uint64(end))
+            yield here
+
+
+def _read_regions(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, regions: U64) -> None:
+    categories = regions[:, 2]
+    huge = (categories & PAGE_IS_HUGE != 0) & (categories & PAGE_IS_PRESENT != 0)
+    if huge.any():
+        _read_pmds(plan, pagemap_fd, pages, regions[huge])
+        regions = regions[~huge]
+    if len(regions):
+        starts, ends = regions[:, 0] >> np.uint64(PAGE_SHIFT), regions[:, 1] >> np.uint64(PAGE_SHIFT)
+        starts, ends = merge_ranges(starts, ends, JOIN_GAP_PAGES)
+        _read_ptes(plan, pagemap_fd, vmas, pages, starts, ends)
+
+
+def _read_pmds(plan: WalkPlan, pagemap_fd: int, pages: MmPages, regions: U64) -> None:
+    """Read the first entry of each PMD; what lies behind it follows from the folio."""
+    physical = plan.physical
+    found_page, found_pfn, found_size, found_level = [], [], [], []
+    for start, end, categories in regions.tolist():
+        first, last = start >> PAGE_SHIFT, end >> PAGE_SHIFT
+        for page in range(first, last, PMD_PAGES):
+            nr_pages = min(PMD_PAGES - page % PMD_PAGES, last - page)
+            data = os.pread(pagemap_fd, ENTRY_BYTES, page * ENTRY_BYTES)
+            physical.reads += 1
+            entry = int.from_bytes(data, "little")
+            pfn = entry & int(PFN_MASK)
+            if not entry & int(PRESENT) or pfn == 0 or pfn + nr_pages > physical.max_pfn:
+                continue
+            if plan.whole_folios and not categories & PAGE_IS_PFNZERO:
+                physical.learn(np.arange(pfn, pfn + nr_pages, dtype=np.uint64))
+            else:
+                physical.learn_pmd(pfn, nr_pages)
+            found_page.append(page)
+            found_pfn.append(pfn)
+            found_size.append(nr_pages)
+            found_level.append(Level.PMD)
+    pages.pages_read += sum(found_size)
+    pages.runs.append(
+        RawRuns(
+            np.array(found_page, np.uint64),
+            np.array(found_pfn, np.uint64),
+            np.array(found_size, np.uint32),
+            np.array(found_level, np.uint8),
+        )
+    )
+
+
+def _read_ptes(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, starts: U64, ends: U64) -> None:
+    physical = plan.physical
+    numbers, entries, reads = read_entries(pagemap_fd, starts, ends)
+    physical.reads += reads
+    physical.bytes_read += entries.nbytes
+    _count_absent(plan, vmas, pages, numbers, entries)
+    page, pfn, once = present_pages(numbers, entries)
+    beyond = (pfn >= np.uint64(physical.max_pfn)) | (pfn == 0)
+    if beyond.any():
+        for vma in (np.searchsorted(vmas.start, page[beyond] << np.uint64(PAGE_SHIFT), side="right") - 1).tolist():
+            pages.beyond[vma] = pages.beyond.get(vma, 0) + 1
+        page, pfn, once = page[~beyond], pfn[~beyond], once[~beyond]
+    physical.learn(pfn)
+    classes = physical.classes[pfn]
+    runs, bits = runs_of(page, pfn, once, classes, vmas.start >> np.uint64(PAGE_SHIFT))
+    pages.pages_read += len(page)
+    pages.runs.append(runs)
+    pages.bits.append(bits)
+    if physical.has_counts:
+        tells = (classes & READ != 0) & (classes & KIND_MASK < Kind.ZERO)
+        if not plan.counts_exact:
+            tells &= classes & ROLE_MASK == SMALL
+        unlike = ((physical.counts[pfn] == 1) != once) & tells
+        if unlike.any():
+            pages.suspects.append(pfn[unlike])
+
+
+def _count_absent(plan: WalkPlan, vmas: VmaList, pages: MmPages, numbers: U64, entries: U64) -> None:
+    """Count entries that are not present but not empty: swap, migration, markers."""
+    absent = (entries & SWAPPED != 0) & (entries & PRESENT == 0) | (entries & GUARD != 0)
+    if not absent.any():
+        return
+    words = entries[absent]
+    vma = np.searchsorted(vmas.start, numbers[absent] << np.uint64(PAGE_SHIFT), side="right") - 1
+    kind = np.full(len(words), SwapKind.SWAP, np.int64)
+    kind[words & SWAP_TYPE_MASK >= plan.swap_types] = SwapKind.SPECIAL
+    # A marker is a swap entry of the last type; with bit 57 it is userfaultfd's, with bit 58 a guard (include/linux/swap.h).
+    marker = words & SWAP_TYPE_MASK == SWAP_TYPE_MASK
+    kind[marker & (words & UFFD_WP != 0)] = SwapKind.UFFD_WP
+    kind[words & GUARD != 0] = SwapKind.GUARD
+    pairs, counts = np.unique(vma * len(SwapKind) + kind, return_counts=True)
+    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+        key = (pair // len(SwapKind), SwapKind(pair % len(SwapKind)))
+        pages.swap[key] = pages.swap.get(key, 0) + count
