@@ -48,7 +48,7 @@ check-tree: $(VENV)/.dev ## imports go one way; no file over 600 lines
 	@git ls-files -z '*.py' '*.c' | xargs -0 wc -l | awk '$$2 != "total" && $$1 > 600 {print $$2 ": " $$1 " lines, the cap is 600"; bad = 1} END {exit bad}'
 
 bench: $(VENV)/.run ## the benchmark table (root, about ten minutes)
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python -B benchmarks/run.py $(ARGS)
 
 man: $(VENV)/.dev ## man page into build/mapcount.1
 	@mkdir -p build && $(BIN)/argparse-manpage --module mapcount.cli --function build_parser --project-name mapcount \

@@ -44,7 +44,7 @@ class Disagreement:
     over: U64
     """More mappings found than the kernel counts, or a mapped frame of which nothing is known."""
     under: U64
-    """Fewer."""
+    """Fewer: somebody maps it whom we did not see, or it was mapped after we had looked."""
 
 
 def count_mappings(max_pfn: int, parts: list[RawRuns]) -> Mappings:

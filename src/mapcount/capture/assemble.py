@@ -44,16 +44,18 @@ def assemble(mms: list[MmCapture], evidence: Evidence, *, keep_pfns: bool) -> tu
         base += len(mm.vmas)
     joined = [settled_runs(mm, evidence.physical) for mm in mms]
     index = _folio_index(evidence.physical, joined)
+    counts, unseen = _page_tables(index, evidence)
     result: dict[str, tables.Table] = {
         "mms": _mms_table(mms),
         "vmas": _vmas_table(mms),
-        "folios": _folios_table(index, evidence, keep_pfns=keep_pfns),
+        "folios": _folios_table(index, evidence, unseen, keep_pfns=keep_pfns),
         "runs": _runs_table(mms, joined, index, evidence.physical),
         "swap": _swap_table(mms),
+        "unseen": unseen,
+        "observed_counts": counts,
         "observed_bits": _bits_table(mms),
+        "small": small_table(mms, joined, evidence),
     }
-    result["observed_counts"], result["unseen"] = _page_tables(index, evidence)
-    result["small"] = small_table(mms, joined, evidence)
     names = [evidence.cgroup_name(inode) for inode in evidence.physical.cgroup_inodes]
     return result, names
 
@@ -115,18 +117,14 @@ def _joined(parts: Sequence[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDAr
     return np.concatenate(parts) if parts else np.empty(0, dtype)
 
 
-def _folios_table(index: _FolioIndex, evidence: Evidence, *, keep_pfns: bool) -> tables.Folios:
+def _folios_table(index: _FolioIndex, evidence: Evidence, unseen: tables.Unseen, *, keep_pfns: bool) -> tables.Folios:
     physical = evidence.physical
     classes = physical.classes[index.heads]
     kind = (classes & KIND_MASK).astype(np.uint8)
     comparable = (classes & READ != 0) & (kind < Kind.ZERO) & evidence.counts_exact & physical.has_counts
     verdict = np.where(comparable, Consistency.CHECKED, Consistency.UNCHECKED).astype(np.uint8)
-    for pfns, word in ((evidence.differs.under, Consistency.UNSEEN_MAPPER), (evidence.differs.over, Consistency.MOVED)):
-        heads = np.unique(physical.heads_of(pfns))
-        row = np.searchsorted(index.heads, heads)
-        row = row[(row < len(index.heads))]
-        hit = row[np.isin(index.heads[row], heads)]
-        verdict[hit] = word
+    verdict[np.isin(index.ids, unseen.folio_id)] = Consistency.UNSEEN_MAPPER
+    verdict[np.isin(index.heads, physical.heads_of(evidence.differs.over))] = Consistency.MOVED
     folios = tables.Folios(
         folio_id=index.ids,
         order=index.orders,

@@ -16,9 +16,10 @@ from mapcount.capture.gathered import MmCapture
 from mapcount.capture.kpage import KIND_MASK
 from mapcount.capture.maps import parse_maps
 from mapcount.capture.pagemap import ENTRY_BYTES, merge_ranges
-from mapcount.capture.processes import read_process
+from mapcount.capture.processes import is_there
 from mapcount.capture.runs import PAGE_SHIFT, RawBits, RawRuns
 from mapcount.capture.smaps import mark_pmds, pmd_kib_by_vma
+from mapcount.capture.stale import settle_stale
 from mapcount.capture.stats import read_rollup
 from mapcount.capture.walk import MmPages, WalkPlan, walk, walk_again
 from mapcount.mapping.schema import Kind
@@ -83,8 +84,7 @@ def gather(
         gathered.partial = str(spent)
     except KeyboardInterrupt:
         gathered.partial = "interrupted"
-    mappings, differs = _compare(gathered, plan)
-    return gathered, mappings, differs
+    return (gathered, *_compare(gathered, plan))
 
 
 def _read_mm(gathered: Gathered, plan: WalkPlan, space: AddressSpace) -> None:
@@ -168,7 +168,9 @@ def _compare(gathered: Gathered, plan: WalkPlan) -> tuple[Mappings, Disagreement
 
 def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Mappings, Disagreement]:
     mappings, differs = _compare(gathered, plan)
-    _add(gathered, "pages_disagreed", len(differs.over) + (len(differs.under) if everybody else 0))
+    first_under = differs.under
+    _add(gathered, "pages_disagreed", len(differs.over) + (len(first_under) if everybody else 0))
+    unstable: list[U64] = []
     for attempt in range(SECOND_READS):
         suspects = [differs.over]
         if everybody and attempt == 0:
@@ -179,21 +181,22 @@ def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Map
         frames = np.unique(np.concatenate(suspects))
         if not len(frames):
             break
-        _read_again(gathered, plan, whole_folios(plan.physical, frames))
+        unstable.append(whole_folios(plan.physical, frames))
+        _read_again(gathered, plan, unstable[-1])
         mappings, differs = _compare(gathered, plan)
     _add(gathered, "bit_56_unlike_kpagecount", sum(len(pfns) for mm in gathered.mms for pfns in mm.pages.suspects))
-    return mappings, _less_shared_tables(gathered, plan, differs)
-
-
-def _less_shared_tables(gathered: Gathered, plan: WalkPlan, differs: Disagreement) -> Disagreement:
-    """
-    Leave out hugetlb frames with more mappings than counted: a shared page table counts once for all mms that share it.
-
-    Source: hugetlb_pmd_shared(), fs/proc/task_mmu.c and mm/hugetlb.c.
-    """
-    shared = plan.physical.classes[differs.over] & KIND_MASK == Kind.HUGETLB
-    _add(gathered, "hugetlb_pages_in_shared_tables", int(shared.sum()))
-    return Disagreement(differs.over[~shared], differs.under)
+    if not unstable:
+        return mappings, differs
+    stale, shared = settle_stale(gathered.mms, plan, np.unique(np.concatenate(unstable)))
+    _add(gathered, "pages_given_to_the_later_process", len(stale))
+    _add(gathered, "hugetlb_pages_in_shared_tables", shared)
+    moved = [stale]
+    mappings, differs = _compare(gathered, plan)
+    if everybody:  # an unseen mapper was missing from the beginning; what is missing since then is in motion
+        moved.append(np.setdiff1d(differs.under, first_under))
+        differs = Disagreement(differs.over, np.intersect1d(differs.under, first_under))
+    over = differs.over[plan.physical.classes[differs.over] & KIND_MASK != Kind.HUGETLB]
+    return mappings, Disagreement(np.unique(np.concatenate([*moved, over])), differs.under)
 
 
 def _read_again(gathered: Gathered, plan: WalkPlan, frames: U64) -> None:
@@ -228,11 +231,10 @@ def _inside(pages: U64, starts: U64, ends: U64) -> Bools:
 def _walk_again(mm: MmCapture, plan: WalkPlan, ranges: tuple[U64, U64]) -> bool:
     """Return whether the mm was still there."""
     leader = mm.space.leader
-    now = read_process(leader.pid)
-    if now is None or now.start_time != leader.start_time:
+    if not is_there(leader):
         return False
     try:
-        pagemap_fd = os.open(f"{now.directory}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        pagemap_fd = os.open(f"{leader.directory}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SMALL, TAIL, KpageFiles, classify
-from mapcount.capture.pagemap import ENTRY_BYTES, merge_ranges
+from mapcount.capture.pagemap import ENTRY_BYTES, merge_ranges, spread
 from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from mapcount.mapping.schema import U8, U16, U32, U64
+    from mapcount.mapping.schema import U8, U16, U32, U64, Bools
 
 JOIN_GAP_PFNS = 12
 """Frames between two mapped runs that are read along: each costs 0.1 us a file, another read call 1 us and more."""
@@ -67,21 +67,38 @@ class PhysicalPages:
             starts, ends = self._read_ranges(starts, ends, step)
             step *= 2
 
-    def learn_pmd(self, pfn: int, nr_pages: int) -> None:
+    def learn_pmd(self, pfn: int, nr_pages: int, *, all_counts: bool) -> None:
         """
-        Read the first frame of a range that a PMD maps, and take the others for its folio's tails, uncounted.
+        Read the first frame of a range that a PMD maps, and take the others for its folio's tails.
 
-        If it starts in the middle of a folio (of more than `nr_pages` pages), it is that folio's tail like the others.
+        `all_counts`: read kpagecount of the others too. Without it they are inferred, and nothing is said of who else
+        maps a part of them. A range that starts in the middle of a folio (of more than `nr_pages` pages) is all tails.
         """
         if self.classes[pfn] & READ:
             return
-        flags, counts, cgroups = self._read_words(np.array([pfn], np.uint64), np.array([1], np.uint64))
-        self._commit(np.array([pfn], np.uint64), flags, counts, cgroups)
+        flags = self._read_one(self._files.flags_fd, pfn)
+        self.cgroups[pfn] = self._code(self._read_one(self._files.cgroup_fd, pfn))
+        head = int(classify(np.array([flags], np.uint64))[0])
+        self.classes[pfn] = head | READ
+        role, kind = head & ROLE_MASK, head & KIND_MASK
         rest = self.classes[pfn + 1 : pfn + nr_pages]
-        head = int(self.classes[pfn])
-        if head & ROLE_MASK in (HEAD, TAIL):
-            kind = head & KIND_MASK
-            rest[rest == 0] = TAIL | kind if kind in (Kind.ZERO, Kind.DEVICE) else TAIL
+        if role in (HEAD, TAIL):
+            rest[rest == 0] = TAIL | (kind if kind in (Kind.ZERO, Kind.DEVICE) else 0)
+        if all_counts and self.has_counts:
+            counts = os.pread(self._files.count_fd, nr_pages * ENTRY_BYTES, pfn * ENTRY_BYTES)
+            self.counts[pfn : pfn + nr_pages] = np.frombuffer(counts, np.uint64)
+            rest |= np.uint8(READ)
+            self.reads += 1
+            self.bytes_read += len(counts)
+        else:
+            self.counts[pfn] = self._read_one(self._files.count_fd, pfn)
+
+    def _read_one(self, fd: int, pfn: int) -> int:
+        if fd < 0:
+            return 0
+        self.reads += 1
+        self.bytes_read += ENTRY_BYTES
+        return int.from_bytes(os.pread(fd, ENTRY_BYTES, pfn * ENTRY_BYTES), "little")
 
     def heads_of(self, pfns: U64) -> U64:
         """
@@ -96,9 +113,14 @@ class PhysicalPages:
                 break
             candidates = pfns[open_rows] & ~np.uint64((1 << order) - 1)
             found = self.classes[candidates] & ROLE_MASK == HEAD
+            # In a folio that was torn while it was read, a head further down may be that of another one.
+            found[found] = candidates[found] + self._sizes(candidates[found]) > pfns[open_rows[found]]
             heads[open_rows[found]] = candidates[found]
             open_rows = open_rows[~found]
         return heads
+
+    def _sizes(self, heads: U64) -> U64:
+        return np.left_shift(np.uint64(1), self.orders_of(heads).astype(np.uint64))
 
     def orders_of(self, heads: U64) -> U8:
         """Return the order of the folio at each head: how often its size doubles before the page after it is no tail."""
@@ -117,6 +139,17 @@ class PhysicalPages:
         self.classes[pfns] = 0
         self.counts[pfns] = 0
 
+    def count_again(self, pfns: U64) -> None:
+        """Read kpagecount of `pfns` (sorted) anew; classes and cgroups stay as they were."""
+        if not self.has_counts or not len(pfns):
+            return
+        starts, ends = merge_ranges(pfns, pfns + _ONE, JOIN_GAP_PFNS)
+        for first, last in _chunks(ends - starts, CHUNK_PFNS):
+            begin, lengths = starts[first:last], ends[first:last] - starts[first:last]
+            counts = self._read_file(self._files.count_fd, begin, lengths)
+            wanted = np.isin(spread(begin, lengths), pfns, assume_unique=True)
+            self.counts[spread(begin, lengths)[wanted]] = counts[wanted]
+
     def _read_ranges(self, starts: U64, ends: U64, step: int) -> tuple[U64, U64]:
         """Read ranges; return the ranges, aligned to `step`, that hold the rest of the folios at their ends."""
         more_starts, more_ends = [], []
@@ -134,10 +167,10 @@ class PhysicalPages:
             starts_inside &= (before & READ == 0) | (before & ROLE_MASK == SMALL)
             goes_on = (classes[after.astype(np.int64) - 1] & ROLE_MASK == TAIL) & (read_end > end)
             goes_on &= self.classes[end] & (READ | ROLE_MASK) != READ | TAIL
-            pfns = _spread_pfns(begin, lengths, after)
+            pfns = spread(begin, lengths)
             keep = np.ones(len(pfns), np.bool_)
             keep[after.astype(np.int64)[read_end > end] - 1] = False
-            self._commit(pfns[keep], flags[keep], counts[keep], cgroups[keep])
+            self._commit(pfns, classes, counts, cgroups, keep)
             align = np.uint64(step)
             below, above = begin[starts_inside & (begin > 0)], end[goes_on]
             more_starts += [(below - _ONE) // align * align, above]
@@ -148,45 +181,52 @@ class PhysicalPages:
 
     def _read_words(self, starts: U64, lengths: U64) -> tuple[U64, U64, U64]:
         """Return the words of three files for the ranges, one after the other; zeros for a file that is not there."""
-        total = int(lengths.sum())
-        offsets = (starts * np.uint64(ENTRY_BYTES)).tolist()
-        sizes = (lengths * np.uint64(ENTRY_BYTES)).tolist()
-        words = []
-        for fd in (self._files.flags_fd, self._files.count_fd, self._files.cgroup_fd):
-            if fd < 0:
-                words.append(np.zeros(total, np.uint64))
-                continue
-            array = np.empty(total, np.uint64)
-            view = array.view(np.uint8).data
-            at = 0
-            for offset, size in zip(offsets, sizes, strict=True):
-                os.preadv(fd, [view[at : at + size]], offset)
-                at += size
-            words.append(array)
-            self.reads += len(sizes)
-            self.bytes_read += at
-        return words[0], words[1], words[2]
+        files = self._files
+        flags = self._read_file(files.flags_fd, starts, lengths)
+        return (
+            flags,
+            self._read_file(files.count_fd, starts, lengths),
+            self._read_file(files.cgroup_fd, starts, lengths),
+        )
 
-    def _commit(self, pfns: U64, flags: U64, counts: U64, cgroups: U64) -> None:
-        classes = classify(flags) | np.uint8(READ)
+    def _read_file(self, fd: int, starts: U64, lengths: U64) -> U64:
+        total = int(lengths.sum())
+        if fd < 0:
+            return np.zeros(total, np.uint64)
+        words = np.zeros(total, np.uint64)
+        view = words.view(np.uint8).data
+        at = 0
+        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+            size = length * ENTRY_BYTES
+            os.preadv(fd, [view[at : at + size]], start * ENTRY_BYTES)
+            at += size
+        self.reads += len(starts)
+        self.bytes_read += at
+        return words
+
+    def _commit(self, pfns: U64, classes: U8, counts: U64, cgroups: U64, keep: Bools) -> None:
+        read = classes | np.uint8(READ)
         if self.has_counts:
             # Free or unrelated frames that were read along: who maps them later must read them anew.
             stray = (counts == 0) & (classes & ROLE_MASK == SMALL) & (classes & KIND_MASK < Kind.ZERO)
-            classes[stray] = 0
-        self.classes[pfns] = classes
-        self.counts[pfns] = np.minimum(counts, np.uint64(0xFFFFFFFF)).astype(np.uint32)
-        self.cgroups[pfns] = self._cgroup_codes(cgroups)
+            read[stray] = 0
+            # vdso pages are reserved, yet mapped and counted like any file page; what has no count is PFNMAP or the like.
+            read[(counts != 0) & (classes == SMALL | Kind.DEVICE)] = SMALL | Kind.FILE | READ
+        pfns = pfns[keep]
+        self.classes[pfns] = read[keep]
+        self.counts[pfns] = counts.astype(np.uint32)[keep]
+        codes = self._cgroup_codes(cgroups)
+        self.cgroups[pfns] = codes if isinstance(codes, int) else codes[keep]
 
     def _cgroup_codes(self, inodes: U64) -> U16 | int:
-        if len(inodes) == 0:
-            return 0
-        first = int(inodes[0])
-        if (inodes == inodes[0]).all():
-            return self._code(first)
-        codes = np.zeros(len(inodes), np.uint16)
-        for inode in np.unique(inodes).tolist():
-            codes[inodes == np.uint64(inode)] = self._code(inode)
-        return codes
+        """Return the code of each inode, or the one code of all."""
+        changes = np.flatnonzero(inodes[1:] != inodes[:-1]) + 1
+        if not len(changes):
+            return self._code(int(inodes[0]))
+        # Neighbours mostly are charged alike: one look-up for each stretch.
+        begins = np.concatenate(([0], changes))
+        codes = np.array([self._code(inode) for inode in inodes[begins].tolist()], np.uint16)
+        return np.repeat(codes, np.diff(begins, append=len(inodes)))
 
     def _code(self, inode: int) -> int:
         code = self._codes.get(inode)
@@ -194,12 +234,6 @@ class PhysicalPages:
             code = self._codes[inode] = len(self.cgroup_inodes)
             self.cgroup_inodes.append(inode)
         return code
-
-
-def _spread_pfns(starts: U64, lengths: U64, after: U64) -> U64:
-    before = after - lengths
-    total = int(after[-1])
-    return np.repeat(starts - before, lengths.astype(np.int64)) + np.arange(total, dtype=np.uint64)
 
 
 def _chunks(lengths: npt.NDArray[np.uint64], limit: int) -> list[tuple[int, int]]:

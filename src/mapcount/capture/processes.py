@@ -87,6 +87,12 @@ def read_process(pid: int, proc: str = "/proc") -> Process | None:
     return process
 
 
+def is_there(process: Process) -> bool:
+    """Return whether the process lives, and its pid has not been given to another one."""
+    now = _read_stat(process.directory)
+    return now is not None and now.start_time == process.start_time and now.state not in "ZX"
+
+
 def _read_stat(directory: str) -> Process | None:
     try:
         with open(f"{directory}/stat", encoding="utf-8", errors="surrogateescape") as file:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapcount.capture.kpage import ROLE_MASK, SMALL, TAIL
-from mapcount.capture.pagemap import MAPPED_ONCE, PFN_MASK, PRESENT
+from mapcount.capture.pagemap import MAPPED_ONCE, PFN_MASK, PRESENT, spread
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,6 +49,20 @@ class RawRuns:
             np.concatenate([p.nr_pages for p in parts]),
             np.concatenate([p.level for p in parts]),
         )
+
+
+def keep_pages(runs: RawRuns, keep: Bools) -> RawRuns:
+    """Return the runs less the pages that `keep`, one element a page of one run after the other, leaves out."""
+    sizes = runs.nr_pages.astype(np.uint64)
+    page, pfn = spread(runs.page, sizes)[keep], spread(runs.pfn, sizes)[keep]
+    origin = np.repeat(np.arange(len(runs)), runs.nr_pages)[keep]
+    if not len(page):
+        return RawRuns.join([])
+    begins = np.ones(len(page), np.bool_)
+    begins[1:] = (origin[1:] != origin[:-1]) | (page[1:] != page[:-1] + _ONE)
+    first = np.flatnonzero(begins)
+    nr_pages = np.diff(first, append=len(page)).astype(np.uint32)
+    return RawRuns(page[first], pfn[first], nr_pages, runs.level[origin[first]])
 
 
 @dataclass(frozen=True, slots=True)

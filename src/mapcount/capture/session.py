@@ -7,13 +7,13 @@ import os
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import mapcount
 from mapcount.capture.assemble import assemble
 from mapcount.capture.budget import Budget
-from mapcount.capture.cgroups import cgroup_pids, memory_mount, read_cgroup_names
+from mapcount.capture.cgroups import cgroup_pids, memory_mount, read_cgroup_names, task_cgroup
 from mapcount.capture.freeze import frozen
 from mapcount.capture.gather import Gathered, Progress, ProgressCallback, gather
 from mapcount.capture.gathered import Evidence
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from mapcount.capture.stats import Stat
 
 __all__ = ["Progress", "capture"]
+
+MAX_STAT_CGROUPS = 256
+"""Cgroups whose memory.stat is read: those that have processes, so many at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,10 @@ def capture(
             request, processes, look(), stack, started_at, kernel_threads, is_frozen=stopped is not None
         )
     if stopped is not None:
-        snapshot = _with_notes(snapshot, _freeze_notes(stopped))
+        meta = snapshot.meta
+        partial = meta.partial or ("the time limit of the freeze passed" if stopped.expired else "")
+        meta = replace(meta, notes=[*meta.notes, *stopped.notes()], partial=partial)
+        snapshot = replace(snapshot, meta=meta)
     if redact:
         from mapcount.mapping.redact import redact as hide
 
@@ -141,20 +147,23 @@ def _capture(
         "frozen": is_frozen,
         "processes_seen": len(processes),
         "kernel_threads": kernel_threads,
-        "notes": [] if sure else ["Processes that share an address space could not all be told apart (kcmp failed)."],
+        "notes": [],
     }
     facts = read_kernel_facts()
     meta |= {name: getattr(facts, name) for name in facts.__dataclass_fields__}
-    before = read_stats()
+    cgroups = {task_cgroup(space.leader.pid) for space in spaces} - {""}
+    before = read_stats(cgroups=sorted(cgroups)[:MAX_STAT_CGROUPS])
+    if not sure and privileges.sees_folios:
+        meta["notes"].append("Processes that share an address space could not all be told apart (kcmp failed).")
     if privileges.sees_folios:
-        parts, cgroups = _with_pfns(request, spaces, privileges, stack, before, meta)
+        parts, names = _with_pfns(request, spaces, privileges, stack, before, meta)
     else:
-        parts, cgroups = _without_pfns(request, spaces, privileges, before, meta), ("",)
+        parts, names = _without_pfns(request, spaces, privileges, before, meta), ("",)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     meta["elapsed_s"] = time.monotonic() - request.budget.started_s
     meta["cpu_s"] = time.process_time() - request.budget.started_cpu_s
     meta["peak_rss_bytes"] = usage.ru_maxrss * 1024
-    return Snapshot(meta=Metadata(**meta), cgroups=cgroups, **{**empty_tables(), **parts})
+    return Snapshot(meta=Metadata(**meta), cgroups=names, **{**empty_tables(), **parts})
 
 
 def _with_pfns(
@@ -179,7 +188,7 @@ def _with_pfns(
         check_budget=request.budget.check,
     )
     gathered, mappings, differs = gather(spaces, plan, everybody=request.everybody, progress=request.progress)
-    after = read_stats()
+    after = read_stats(cgroups=_stat_cgroups(before))
     names = read_cgroup_names(memory_mount())
     evidence = Evidence(physical, mappings, differs, exact, names.name, read_nodes())
     parts, cgroups = assemble(gathered.mms, evidence, keep_pfns=request.keep_pfns)
@@ -211,11 +220,15 @@ def _without_pfns(
     rollups: dict[Stat, int] = {}
     for mm_id, pid in enumerate(result.mms.pid.tolist()):
         rollups |= read_rollup(pid, f"mm {mm_id}")
-    stats = observed_stats(before | rollups, read_stats() | rollups)
+    stats = observed_stats(before | rollups, read_stats(cgroups=_stat_cgroups(before)) | rollups)
     meta |= {"tier": "no-pfn", "partial": result.partial, "exited": result.exited, "unreadable": result.unreadable}
     meta |= {"reads": result.reads, "bytes_read": result.bytes_read}
     meta["notes"] += result.notes + list(privileges.lacks().values())
     return {"mms": result.mms, "vmas": result.vmas, "observed_vmas": result.observed_vmas, "observed_stats": stats}
+
+
+def _stat_cgroups(before: dict[Stat, int]) -> list[str]:
+    return sorted({stat.subject for stat in before if stat.source == "memcg"})
 
 
 def _swap_types() -> int:
@@ -224,15 +237,3 @@ def _swap_types() -> int:
             return max(0, len(file.readlines()) - 1)
     except OSError:
         return 0
-
-
-def _freeze_notes(stopped: Any) -> list[str]:
-    notes = [f"pid {s.pid} ({s.comm}) was stopped for {s.seconds:.3f} s by {s.how}." for s in stopped.stopped]
-    notes += [f"pid {left.pid} was left alone: {left.reason}." for left in stopped.left_alone]
-    return notes
-
-
-def _with_notes(snapshot: Snapshot, notes: list[str]) -> Snapshot:
-    import dataclasses
-
-    return dataclasses.replace(snapshot, meta=dataclasses.replace(snapshot.meta, notes=[*snapshot.meta.notes, *notes]))

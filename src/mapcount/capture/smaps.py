@@ -27,9 +27,9 @@ def pmd_kib_by_vma(smaps: bytes) -> dict[int, int]:
     Source: Documentation/filesystems/proc.rst; AnonHugePages, ShmemPmdMapped and FilePmdMapped count PMD mappings only.
     """
     heads = list(_VMA.finditer(smaps))
-    ends = [head.start() for head in heads[1:]] + [len(smaps)]
+    ends = [*(head.start() for head in heads[1:]), len(smaps)]
     found = {}
-    for head, end in zip(heads, ends, strict=True):
+    for head, end in zip(heads, ends, strict=False):  # the text of a process that has exited is empty
         body = smaps[head.end() : end]
         size = _PAGE_SIZE.search(body)
         hugetlb = size is not None and int(size[1]) > 4

@@ -26,14 +26,16 @@ from mapcount.capture.scan import PAGE_IS_HUGE, PAGE_IS_PFNZERO, PAGE_IS_PRESENT
 from mapcount.mapping.schema import Kind, Level, SwapKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mapcount.capture.maps import VmaList
     from mapcount.capture.physical import PhysicalPages
     from mapcount.mapping.schema import U64
 
+SCAN_PAGES = 1 << 13
+"""Pages of one PAGEMAP_SCAN, which holds mmap_lock for reading meanwhile: about 0.3 ms."""
 WINDOW_PAGES = 1 << 16
-"""Entries read at a time: 512 KiB of them, and about 2 ms of mmap_lock held for reading."""
+"""Entries held at a time. pagemap itself takes mmap_lock anew for each 2 MiB (PAGEMAP_WALK_SIZE, fs/proc/task_mmu.c)."""
 PMD_PAGES = 1 << PMD_ORDER
 
 
@@ -62,7 +64,7 @@ class WalkPlan:
     use_scan: bool
     """PAGEMAP_SCAN exists."""
     whole_folios: bool
-    """Read every frame of a PMD-mapped folio, not the head alone: needed when not all mms are read."""
+    """Read the counts of every frame of a PMD-mapped folio, not of the head alone: needed when not all mms are read."""
     counts_exact: bool
     """kpagecount and bit 56 speak of pages, not of folios."""
     swap_types: int
@@ -75,12 +77,27 @@ def walk(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages) -> None
     if not len(vmas):
         return
     if plan.use_scan:  # one range from the first VMA to the last: holes of any size cost it nothing
-        for regions in scan_windows(pagemap_fd, int(vmas.start[0]), int(vmas.end[-1]), WINDOW_PAGES):
-            plan.check_budget()
+        for regions in _gathered_regions(
+            plan, scan_windows(pagemap_fd, int(vmas.start[0]), int(vmas.end[-1]), SCAN_PAGES)
+        ):
             _read_regions(plan, pagemap_fd, vmas, pages, regions)
     else:
         starts, ends = merge_ranges(vmas.start, vmas.end, 0)
         _read_all(plan, pagemap_fd, vmas, pages, starts >> np.uint64(PAGE_SHIFT), ends >> np.uint64(PAGE_SHIFT))
+
+
+def _gathered_regions(plan: WalkPlan, windows: Iterable[U64]) -> Iterator[U64]:
+    """Join scans to windows of WINDOW_PAGES: a scan is short for the sake of the lock, a window long for that of speed."""
+    parts, nr_pages = [], 0
+    for regions in windows:
+        plan.check_budget()
+        parts.append(regions)
+        nr_pages += int((regions[:, 1] - regions[:, 0]).sum()) >> PAGE_SHIFT
+        if nr_pages >= WINDOW_PAGES:
+            yield np.concatenate(parts)
+            parts, nr_pages = [], 0
+    if parts:
+        yield np.concatenate(parts)
 
 
 def walk_again(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, ranges: tuple[U64, U64]) -> None:
@@ -91,7 +108,7 @@ def walk_again(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, r
         starts, ends = merge_ranges(starts, ends, PMD_PAGES)
         wanted_starts, wanted_ends = ranges
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            for regions in scan_windows(pagemap_fd, start << PAGE_SHIFT, end << PAGE_SHIFT, WINDOW_PAGES):
+            for regions in scan_windows(pagemap_fd, start << PAGE_SHIFT, end << PAGE_SHIFT, SCAN_PAGES):
                 plan.check_budget()
                 for clipped in _clip(regions, wanted_starts, wanted_ends):
                     _read_regions(plan, pagemap_fd, vmas, pages, clipped)
@@ -146,14 +163,12 @@ def _read_pmds(plan: WalkPlan, pagemap_fd: int, pages: MmPages, regions: U64) ->
             nr_pages = min(PMD_PAGES - page % PMD_PAGES, last - page)
             data = os.pread(pagemap_fd, ENTRY_BYTES, page * ENTRY_BYTES)
             physical.reads += 1
+            physical.bytes_read += len(data)
             entry = int.from_bytes(data, "little")
             pfn = entry & int(PFN_MASK)
             if not entry & int(PRESENT) or pfn == 0 or pfn + nr_pages > physical.max_pfn:
                 continue
-            if plan.whole_folios and not categories & PAGE_IS_PFNZERO:
-                physical.learn(np.arange(pfn, pfn + nr_pages, dtype=np.uint64))
-            else:
-                physical.learn_pmd(pfn, nr_pages)
+            physical.learn_pmd(pfn, nr_pages, all_counts=plan.whole_folios and not categories & PAGE_IS_PFNZERO)
             found_page.append(page)
             found_pfn.append(pfn)
             found_size.append(nr_pages)
@@ -173,7 +188,7 @@ def _read_ptes(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, s
     physical = plan.physical
     numbers, entries, reads = read_entries(pagemap_fd, starts, ends)
     physical.reads += reads
-    physical.bytes_read += entries.nbytes
+    physical.bytes_read += len(entries) * ENTRY_BYTES
     _count_absent(plan, vmas, pages, numbers, entries)
     page, pfn, once = present_pages(numbers, entries)
     beyond = (pfn >= np.uint64(physical.max_pfn)) | (pfn == 0)

@@ -45,7 +45,7 @@ class Metadata:
     """User and system time of the capture, its threads included."""
     peak_rss_bytes: int = 0
     reads: int = 0
-    """Read system calls on pagemap and kpage files."""
+    """Read calls on pagemap and kpage files, PAGEMAP_SCAN not counted."""
     bytes_read: int = 0
     command_line: str = ""
     partial: str = ""

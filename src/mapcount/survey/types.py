@@ -1,9 +1,10 @@
 """The answers of a survey, one frozen record per kind of row: what reports print and JSON holds.
 
-Sizes are bytes, counts are folios unless the name says pages. `exclusive` means `one_mm`: all mappings belong to one address
-space; it is neither "mapped once" (Uss, bit 56) nor PageAnonExclusive. `wasted_bytes` is anon memory of a folio that is not
-in the swap cache and that nothing maps; unmapped parts of shmem and file folios hold data and are `unmapped_bytes` alone.
-Rows of owners divide the waste of a shared folio by the number of mms that map it, rounded down, so they never sum to more than the total.
+Sizes are bytes, counts are folios unless the name says pages. `exclusive` means `one_mm`: all mappings belong to one
+address space; it is neither "mapped once" (Uss, bit 56) nor PageAnonExclusive. `wasted_bytes` is anon memory of a folio
+that is not in the swap cache and that nothing maps; unmapped parts of shmem and file folios hold data and are
+`unmapped_bytes` alone. Rows of owners divide the waste of a shared folio by the number of mms that map it, rounded
+down, so they never sum to more than the total.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class SizeRow:
     pte_only: int
     pmd_and_pte: int
     aligned_bytes: int
-    """Of the mapped bytes of runs (each mapping counts): those whose address is congruent to their place in the folio."""
+    """Of the bytes of runs (each mapping counts): those whose address is congruent to their place in the folio."""
     run_bytes: int
     """Bytes of all runs: the whole of which `aligned_bytes` and `contiguous_bytes` are parts."""
     contiguous_bytes: dict[str, int] = field(default_factory=dict)
