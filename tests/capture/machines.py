@@ -20,6 +20,8 @@ def layouts(draw):
     while head < 1024 and len(folios) < 14:
         order = draw(st.sampled_from([0, 0, 1, 2, 3, 4, 4, 5, 7]))
         head = -(-head // (1 << order)) * (1 << order)
+        if head + (1 << order) > 1024:
+            break
         kind = draw(st.sampled_from(KINDS if order else (*KINDS[:5], "ksm", "zero", "device")))
         swapcache = kind == "anon" and draw(st.booleans())
         folios.append((head, order, kind, draw(st.sampled_from([0, 7, 9])), swapcache))

@@ -13,13 +13,12 @@ from mapcount.capture.agree import Disagreement, Mappings, count_mappings, disag
 from mapcount.capture.budget import BudgetSpentError
 from mapcount.capture.cgroups import task_cgroup
 from mapcount.capture.gathered import MmCapture
-from mapcount.capture.kpage import KIND_MASK
 from mapcount.capture.maps import parse_maps
 from mapcount.capture.pagemap import ENTRY_BYTES, merge_ranges
 from mapcount.capture.processes import is_there
 from mapcount.capture.runs import PAGE_SHIFT, RawBits, RawRuns
 from mapcount.capture.smaps import mark_pmds, pmd_kib_by_vma
-from mapcount.capture.stale import settle_stale
+from mapcount.capture.stale import claimed_twice, settle_stale
 from mapcount.capture.stats import read_rollup
 from mapcount.capture.walk import MmPages, WalkPlan, walk, walk_again
 from mapcount.mapping.schema import Kind
@@ -175,6 +174,10 @@ def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Map
         suspects = [differs.over]
         if everybody and attempt == 0:
             suspects.append(differs.under)
+        elif not everybody and len(gathered.mms) > 1:
+            # Others may map what we do not; but a folio of two mms with pages that only a third maps may be a reused one.
+            lone = differs.under[plan.physical.counts[differs.under] == 1]
+            suspects.append(claimed_twice(gathered.mms, plan.physical, lone))
         for mm in gathered.mms:
             suspects += mm.pages.suspects
             mm.pages.suspects = []
@@ -195,7 +198,7 @@ def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Map
     if everybody:  # an unseen mapper was missing from the beginning; what is missing since then is in motion
         moved.append(np.setdiff1d(differs.under, first_under))
         differs = Disagreement(differs.over, np.intersect1d(differs.under, first_under))
-    over = differs.over[plan.physical.classes[differs.over] & KIND_MASK != Kind.HUGETLB]
+    over = differs.over[plan.physical.kinds_of(differs.over) != Kind.HUGETLB]
     return mappings, Disagreement(np.unique(np.concatenate([*moved, over])), differs.under)
 
 

@@ -119,6 +119,10 @@ class PhysicalPages:
             open_rows = open_rows[~found]
         return heads
 
+    def kinds_of(self, pfns: U64) -> U8:
+        """Return the kind of each page's folio (tails do not show it themselves)."""
+        return self.classes[self.heads_of(pfns)] & np.uint8(KIND_MASK)
+
     def _sizes(self, heads: U64) -> U64:
         return np.left_shift(np.uint64(1), self.orders_of(heads).astype(np.uint64))
 
@@ -138,17 +142,6 @@ class PhysicalPages:
         """Drop what is known of `pfns`, so that the next `learn` reads it again."""
         self.classes[pfns] = 0
         self.counts[pfns] = 0
-
-    def count_again(self, pfns: U64) -> None:
-        """Read kpagecount of `pfns` (sorted) anew; classes and cgroups stay as they were."""
-        if not self.has_counts or not len(pfns):
-            return
-        starts, ends = merge_ranges(pfns, pfns + _ONE, JOIN_GAP_PFNS)
-        for first, last in _chunks(ends - starts, CHUNK_PFNS):
-            begin, lengths = starts[first:last], ends[first:last] - starts[first:last]
-            counts = self._read_file(self._files.count_fd, begin, lengths)
-            wanted = np.isin(spread(begin, lengths), pfns, assume_unique=True)
-            self.counts[spread(begin, lengths)[wanted]] = counts[wanted]
 
     def _read_ranges(self, starts: U64, ends: U64, step: int) -> tuple[U64, U64]:
         """Read ranges; return the ranges, aligned to `step`, that hold the rest of the folios at their ends."""

@@ -8,44 +8,125 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mapcount.capture.agree import count_mappings, disagreement, runs_with
+from mapcount.capture.agree import count_mappings, disagreement, runs_with, whole_folios
 from mapcount.capture.kpage import KIND_MASK
 from mapcount.capture.pagemap import PFN_MASK, PRESENT, merge_ranges, read_entries, spread
 from mapcount.capture.processes import is_there
-from mapcount.capture.runs import RawRuns, keep_pages
+from mapcount.capture.runs import PAGE_SHIFT, RawRuns, keep_pages, runs_of
 from mapcount.mapping.schema import Kind, Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mapcount.capture.agree import Mappings
     from mapcount.capture.gathered import MmCapture
+    from mapcount.capture.physical import PhysicalPages
     from mapcount.capture.walk import WalkPlan
-    from mapcount.mapping.schema import U64, Bools
+    from mapcount.mapping.schema import I32, U64, Bools
+
+CHECKS = 2
+"""Twice, so that a frame keeps two owners only if it went to and fro between them in step with the looks."""
 
 
 def settle_stale(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> tuple[U64, int]:
     """
-    Look once more at every mapping of `frames` (sorted), mm after mm, and drop those that are not there any more.
+    Look twice more at every mapping of `frames` (sorted), mm after mm, and drop those that are not there any more.
 
-    Then the counts of `frames` are read again, and where more mappings are left than the kernel counts, the ones that were
-    looked at first are dropped: a frame that went from one process to another in between belongs to the later one.
-    Returns the frames of which that had to be decided, and the number of hugetlb pages mapped by shared page tables.
+    Then what the kernel says of `frames` is read again: a folio may have been split and its pages given away. Where more
+    mappings are left than the kernel counts, those that were looked at first are dropped: a frame that went from one
+    process to another in between belongs to the later one. Returns the frames of which that had to be decided, and the
+    number of hugetlb pages mapped by shared page tables.
     """
     marked = np.zeros(plan.physical.max_pfn + 1, np.bool_)
     marked[frames] = True
-    for mm in mms:
+    found, counts = _found(mms, plan).found[frames], plan.physical.counts[frames]
+    for mm in mms * CHECKS:
         _drop(mm, runs_with(marked, mm.pages.runs[0]), partial(_still_mapped, mm))
-    plan.physical.count_again(frames)
-    mappings = count_mappings(plan.physical.max_pfn, [mm.pages.runs[0] for mm in mms])
+    plan.physical.forget(frames)
+    for mm in mms:
+        _look_at_frames(mm, plan, runs_with(marked, mm.pages.runs[0]))
+    mappings = _found(mms, plan)
+    steady = frames[(mappings.found[frames] == found) & (plan.physical.counts[frames] == counts)]
     over = disagreement(plan.physical, mappings, counts_exact=plan.counts_exact).over
     # A hugetlb page table that several mms share counts as one mapping (hugetlb_pmd_shared(), fs/proc/task_mmu.c).
-    shared = plan.physical.classes[over] & KIND_MASK == Kind.HUGETLB
+    shared = plan.physical.kinds_of(over) == Kind.HUGETLB
     over, nr_shared = over[~shared], int(shared.sum())
-    excess = np.zeros(plan.physical.max_pfn + 1, np.int64)
+    excess = np.zeros(plan.physical.max_pfn + 1, np.int32)
     excess[over] = mappings.found[over] - plan.physical.counts[over].astype(np.int64)
+    claimed = claimed_twice(mms, plan.physical, over)
     for mm in mms:
-        _drop(mm, runs_with(excess > 0, mm.pages.runs[0]), partial(_take_from, excess))
-    return over, nr_shared
+        left = over[excess[over] > 0]
+        if not len(left):
+            break
+        marked[:] = False
+        marked[whole_folios(plan.physical, left)] = True
+        _drop(mm, runs_with(marked, mm.pages.runs[0]), partial(_take_from, plan.physical, claimed, excess))
+    steady = np.setdiff1d(plan.physical.heads_of(steady), plan.physical.heads_of(np.setdiff1d(frames, steady)))
+    return np.union1d(over, _one_owner(mms, plan, steady)), nr_shared
+
+
+def _found(mms: list[MmCapture], plan: WalkPlan) -> Mappings:
+    return count_mappings(plan.physical.max_pfn, [mm.pages.runs[0] for mm in mms])
+
+
+def claimed_twice(mms: list[MmCapture], physical: PhysicalPages, pfns: U64) -> U64:
+    """Return the heads of the anon folios of `pfns` that several mms map."""
+    wanted = np.unique(physical.heads_of(pfns))
+    wanted = wanted[physical.classes[wanted] & KIND_MASK == Kind.ANON]
+    owners = [np.intersect1d(physical.heads_of(mm.pages.runs[0].pfn), wanted) for mm in mms if len(wanted)]
+    heads, times = np.unique(np.concatenate([*owners, wanted]), return_counts=True)
+    return heads[times > 2]
+
+
+def _one_owner(mms: list[MmCapture], plan: WalkPlan, steady: U64) -> U64:
+    """
+    Give anon folios that still disagree to the mm that was looked at last; return the heads of those that lost an owner.
+
+    Only where no page is counted twice: such a folio has several owners only if each maps other pages of it than the
+    others. That is possible (fork, then each unmaps a part), but to be believed of those alone that stood still while they
+    were looked at (heads in `steady`).
+    """
+    physical = plan.physical
+    differs = disagreement(physical, _found(mms, plan), counts_exact=plan.counts_exact)
+    lone = np.union1d(differs.over, differs.under)
+    heads = np.setdiff1d(claimed_twice(mms, physical, lone[physical.counts[lone] <= 1]), steady)
+    heads = heads[[physical.counts[pages].max() <= 1 for pages in map(partial(_pages_of, physical), heads.tolist())]]
+    owned = np.empty(0, np.uint64)
+    lost = []
+    for mm in reversed(mms):
+        runs = mm.pages.runs[0]
+        whose = physical.heads_of(runs.pfn)
+        mine = np.isin(whose, heads)
+        double = mine & np.isin(whose, owned)
+        owned = np.union1d(owned, whose[mine])
+        lost.append(whose[double])
+        mm.pages.vanished += int(runs.nr_pages[double].sum())
+        mm.pages.runs = [runs.take(~double)]
+    return np.unique(np.concatenate(lost))
+
+
+def _pages_of(physical: PhysicalPages, head: int) -> slice:
+    order = int(physical.orders_of(np.array([head], np.uint64))[0])
+    return slice(head, head + (1 << order))
+
+
+def _look_at_frames(mm: MmCapture, plan: WalkPlan, rows: Bools) -> None:
+    """Read the frames of some runs anew, and cut the runs as the folios are now."""
+    if not rows.any():
+        return
+    runs = mm.pages.runs[0]
+    by_pte = rows & (runs.level == Level.PTE)
+    for pfn, nr_pages in zip(runs.pfn[rows & ~by_pte].tolist(), runs.nr_pages[rows & ~by_pte].tolist(), strict=True):
+        plan.physical.learn_pmd(pfn, nr_pages, all_counts=plan.whole_folios)
+    if not by_pte.any():
+        return
+    cut = runs.take(np.flatnonzero(by_pte)[np.argsort(runs.page[by_pte])])
+    sizes = cut.nr_pages.astype(np.uint64)
+    pages, pfns = spread(cut.page, sizes), spread(cut.pfn, sizes)
+    plan.physical.learn(pfns)
+    vma_starts = mm.vmas.start >> np.uint64(PAGE_SHIFT)
+    anew, _ = runs_of(pages, pfns, np.zeros(len(pages), np.bool_), plan.physical.classes[pfns], vma_starts)
+    mm.pages.runs = [RawRuns.join([runs.take(~by_pte), anew])]
 
 
 def _drop(mm: MmCapture, rows: Bools, decide: Callable[[RawRuns], Bools]) -> None:
@@ -89,9 +170,15 @@ def _still_mapped(mm: MmCapture, runs: RawRuns) -> Bools:
     return same
 
 
-def _take_from(excess: np.ndarray[tuple[int], np.dtype[np.int64]], runs: RawRuns) -> Bools:
-    """Say which pages stay, and count those that go off the excess."""
+def _take_from(physical: PhysicalPages, claimed: U64, excess: I32, runs: RawRuns) -> Bools:
+    """
+    Say which pages stay, and count those that go off the excess.
+
+    An anon folio that another mm claims too goes as a whole: pages that only we claim are no less stale than the others.
+    """
     pfns = spread(runs.pfn, runs.nr_pages.astype(np.uint64))
-    keep: Bools = excess[pfns] <= 0
+    heads = physical.heads_of(pfns)
+    whole = np.isin(heads, np.intersect1d(claimed, heads[excess[pfns] > 0]))
+    keep: Bools = (excess[pfns] <= 0) & ~whole
     np.subtract.at(excess, pfns[~keep], 1)
     return keep
