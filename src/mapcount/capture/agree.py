@@ -27,7 +27,7 @@ BLOCK_SHIFT = 12
 MAX_GROUP_BLOCKS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mappings:
     """How often each frame was found mapped. Only frames in `groups` have been looked at."""
 
@@ -37,7 +37,7 @@ class Mappings:
     """PFN ranges that hold all mapped frames, sorted, disjoint, of bounded size."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Disagreement:
     """Frames whose mappings and counts differ."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from mapcount.capture.gathered import Evidence, MmCapture, is_large, settled_runs, vma_of
-from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SWAPCACHE
-from mapcount.capture.pagemap import spread
+from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SMALL, SWAPCACHE, TAIL
 from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawBits, RawRuns
 from mapcount.capture.small import small_table
 from mapcount.mapping import schema as tables
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mapcount.capture.physical import PhysicalPages
-    from mapcount.mapping.schema import U8, U32, U64
+    from mapcount.mapping.schema import U8, U32, U64, Bools
 
-BATCH_PAGES = 1 << 18
-"""Pages of large folios that are looked at together."""
+_Stretches: TypeAlias = "tuple[U32, U32, U32, U32]"
+"""Folio id, first page, pages and value of stretches of pages."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _FolioIndex:
     """Large folios in PFN order and the id of each."""
 
@@ -61,13 +61,13 @@ def assemble(mms: list[MmCapture], evidence: Evidence, *, keep_pfns: bool) -> tu
 
 
 def _folio_index(physical: PhysicalPages, joined: list[RawRuns]) -> _FolioIndex:
-    marked = np.zeros(physical.max_pfn + 1, np.bool_)
-    for runs in joined:
-        marked[physical.heads_of(runs.pfn[is_large(physical, runs)])] = True
-    heads = np.flatnonzero(marked).astype(np.uint64)
+    parts = [physical.heads_of(runs.pfn[is_large(physical, runs)]) for runs in joined]
+    heads = np.sort(_joined(parts, np.uint64))
+    heads = heads[np.diff(heads, prepend=np.uint64(1 << 63)) != 0]
     heads = heads[physical.classes[heads] & ROLE_MASK == HEAD]
     orders = physical.orders_of(heads)
-    ids = np.random.default_rng().permutation(len(heads)).astype(np.uint32)
+    # The ranks of random numbers: a random order without numpy.random, whose import takes longer than a small capture.
+    ids = np.argsort(np.frombuffer(os.urandom(8 * len(heads)), np.uint64)).astype(np.uint32)
     return _FolioIndex(heads, orders, ids)
 
 
@@ -189,13 +189,12 @@ def _bits_table(mms: list[MmCapture]) -> tables.ObservedBits:
 
 
 def _page_tables(index: _FolioIndex, evidence: Evidence) -> tuple[tables.ObservedCounts, tables.Unseen]:
-    """Go over the pages of all folios in batches: counts run-length, and mappings that the kernel counts beyond ours."""
-    counted: list[tuple[U32, U32, U32, U32]] = []
-    unseen: list[tuple[U32, U32, U32, U32]] = []
-    if evidence.physical.has_counts:
-        sizes = np.left_shift(np.uint64(1), index.orders.astype(np.uint64))
-        for first, last in _page_batches(sizes):
-            _page_batch(index, evidence, first, last, sizes[first:last], counted, unseen)
+    """Go over the frames in groups: counts run-length, and mappings that the kernel counts beyond ours."""
+    counted: list[_Stretches] = []
+    unseen: list[_Stretches] = []
+    if evidence.physical.has_counts and len(index.heads):
+        for first, last in evidence.mappings.groups:
+            _group_tables(index, evidence, first, last, counted, unseen)
     columns = [_joined([row[i] for row in counted], np.uint32) for i in range(4)]
     others = [_joined([row[i] for row in unseen], np.uint32) for i in range(4)]
     return tables.ObservedCounts(*_sorted(columns)), tables.Unseen(*_sorted(others))
@@ -203,51 +202,40 @@ def _page_tables(index: _FolioIndex, evidence: Evidence) -> tuple[tables.Observe
 
 def _sorted(columns: list[U32]) -> list[U32]:
     """Order rows by folio id, then page: PFN order must not show."""
-    rows = np.lexsort((columns[1], columns[0]))
+    key = columns[0].astype(np.uint64) << np.uint64(32) | columns[1]
+    rows = np.argsort(key)
     return [column[rows] for column in columns]
 
 
-def _page_batches(sizes: U64) -> list[tuple[int, int]]:
-    after = np.cumsum(sizes)
-    cuts = (np.flatnonzero(np.diff(after // np.uint64(BATCH_PAGES))) + 1).tolist()
-    return [(first, last) for first, last in zip([0, *cuts], [*cuts, len(sizes)], strict=True) if last > first]
-
-
-def _page_batch(
-    index: _FolioIndex,
-    evidence: Evidence,
-    first: int,
-    last: int,
-    sizes: U64,
-    counted: list[tuple[U32, U32, U32, U32]],
-    unseen: list[tuple[U32, U32, U32, U32]],
+def _group_tables(
+    index: _FolioIndex, evidence: Evidence, first: int, last: int, counted: list[_Stretches], unseen: list[_Stretches]
 ) -> None:
-    physical = evidence.physical
-    heads = index.heads[first:last]
-    pfns = spread(heads, sizes)
-    begins = np.zeros(len(pfns), np.bool_)
-    begins[(np.cumsum(sizes) - sizes).astype(np.int64)] = True
-    known = physical.classes[pfns] & READ != 0
-    counts = physical.counts[pfns]
-    counted.append(_run_lengths(index, first, begins, known, counts))
+    classes = evidence.physical.classes[first:last]
+    counts = evidence.physical.counts[first:last]
+    role = classes & ROLE_MASK
+    begins = role != TAIL
+    known = (classes & READ != 0) & (role != SMALL)
+    counted.append(_stretches(index, first, begins, known, counts))
     if evidence.counts_exact and len(evidence.differs.under):
-        lacking = counts.astype(np.int64) - evidence.mappings.found[pfns]
-        comparable = known & (np.repeat(physical.classes[heads] & KIND_MASK, sizes.astype(np.int64)) < Kind.ZERO)
-        missing = np.where(comparable & (lacking > 0), lacking, 0).astype(np.uint32)
-        if missing.any():
-            unseen.append(_run_lengths(index, first, begins, missing > 0, missing))
+        found = evidence.mappings.found[first:last]
+        lacking = np.where(known & (classes & KIND_MASK < Kind.ZERO) & (found < counts), counts - found, 0)
+        if lacking.any():
+            unseen.append(_stretches(index, first, begins, lacking > 0, lacking.astype(np.uint32)))
 
 
-def _run_lengths(
-    index: _FolioIndex, first_row: int, begins: tables.Bools, wanted: tables.Bools, values: U32
-) -> tuple[U32, U32, U32, U32]:
+def _stretches(index: _FolioIndex, first_pfn: int, begins: Bools, wanted: Bools, values: U32) -> _Stretches:
     """Return (folio id, first page, pages, value) of the maximal stretches of equal value within a folio, where wanted."""
     changes = begins.copy()
+    changes[0] = True
     changes[1:] |= (values[1:] != values[:-1]) | (wanted[1:] != wanted[:-1])
     at = np.flatnonzero(changes)
     lengths = np.diff(at, append=len(values)).astype(np.uint32)
     keep = wanted[at]
     at, lengths = at[keep], lengths[keep]
-    folio_begins = np.flatnonzero(begins)
-    row = np.searchsorted(folio_begins, at, side="right") - 1
-    return index.ids[first_row + row], (at - folio_begins[row]).astype(np.uint32), lengths, values[at]
+    pfns = at.astype(np.uint64) + np.uint64(first_pfn)
+    row = np.searchsorted(index.heads, pfns, side="right") - 1
+    page = pfns - index.heads[row]
+    # Folios that were read along, between those that are mapped, are not in the index.
+    ours = (row >= 0) & (page < np.left_shift(np.uint64(1), index.orders[row].astype(np.uint64)))
+    row, page, at, lengths = row[ours], page[ours], at[ours], lengths[ours]
+    return index.ids[row], page.astype(np.uint32), lengths, values[at]

@@ -10,7 +10,7 @@ class BudgetSpentError(Exception):
     """The capture has used what it may. Internal: the session keeps what it has and says why it ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Budget:
     """Limits, and when counting began. None: no limit."""
 

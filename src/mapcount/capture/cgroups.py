@@ -18,7 +18,7 @@ MAX_CGROUPS = 1 << 16
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mount:
     """A mounted cgroup hierarchy."""
 
@@ -40,7 +40,7 @@ class Mount:
         return os.path.normpath(os.path.join(self.root, os.path.relpath(directory, self.point)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CgroupNames:
     """Paths of the memory controller's cgroups by inode."""
 

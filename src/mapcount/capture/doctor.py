@@ -24,7 +24,7 @@ NEEDED_FOR_FOLIOS = frozenset({"pfns", "kpageflags"})
 """Names of findings without which folios cannot be captured."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finding:
     """One thing that was looked at."""
 

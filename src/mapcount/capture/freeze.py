@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _POLL_S = 0.0002
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stopped:
     """A process that we held still."""
 
@@ -53,7 +53,7 @@ class Stopped:
     """It was still stopped when we resumed it. False: it had ended, or somebody (or the time limit) resumed it."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Freeze:
     """What a freeze did; complete once the `with` has been left."""
 
@@ -98,7 +98,7 @@ class _Hold(Protocol):
     def resume(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _OneProcess:
     target: Target
 
@@ -127,7 +127,7 @@ class _OneProcess:
         send_signal(self.target.pid, self.target.start_time, signal.SIGCONT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _OneCgroup:
     freezer: Freezer
     targets: Sequence[Target]
@@ -216,7 +216,7 @@ def _watchdog(time_limit_s: float) -> Watchdog:
         raise FreezeError(f"nothing was stopped, since no watchdog could be started: {error}") from error
 
 
-@dataclass(slots=True)
+@dataclass
 class _Work:
     """The stops of one freeze and their undoing."""
 

@@ -27,7 +27,7 @@ _FREEZE = {2: b"1", 1: b"FROZEN"}
 _THAW = {2: b"0", 1: b"THAWED"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Freezer:
     """A cgroup that can be frozen."""
 

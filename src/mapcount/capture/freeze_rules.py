@@ -24,7 +24,7 @@ CGROUP_FROZEN = "its cgroup was frozen before"
 GONE = "there is no such process any more"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     """A process that is to be stopped."""
 
@@ -37,7 +37,7 @@ class Target:
     """Path by controller; the unified hierarchy's under the empty name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LeftAlone:
     """A process that was named but not stopped, and why."""
 
@@ -45,7 +45,7 @@ class LeftAlone:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ourselves:
     """What must keep running for us to run."""
 
@@ -56,7 +56,7 @@ class Ourselves:
     cgroups: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What will be stopped and how."""
 

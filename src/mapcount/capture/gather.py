@@ -33,7 +33,7 @@ SECOND_READS = 2
 """What disagrees is read again this often at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Progress:
     """How far a capture is: `done` of `total` address spaces; `pid`, `comm` and mapped pages of the one just read."""
 
@@ -44,7 +44,7 @@ class Progress:
     pages: int
 
 
-@dataclass(slots=True)
+@dataclass
 class Gathered:
     """What the reading of many address spaces gave."""
 
@@ -181,7 +181,7 @@ def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Map
         for mm in gathered.mms:
             suspects += mm.pages.suspects
             mm.pages.suspects = []
-        frames = np.unique(np.concatenate(suspects))
+        frames = np.concatenate(suspects)
         if not len(frames):
             break
         unstable.append(whole_folios(plan.physical, frames))

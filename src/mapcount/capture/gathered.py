@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mapcount.mapping.schema import U32, U64, Bools
 
 
-@dataclass(slots=True)
+@dataclass
 class MmCapture:
     """One address space and all that was read of it."""
 
@@ -35,7 +35,7 @@ class MmCapture:
     """Id of its first VMA."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence:
     """What the kernel said of the frames, and how it agrees with the mappings found."""
 

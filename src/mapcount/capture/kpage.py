@@ -90,7 +90,7 @@ def classify(flags: U64) -> U8:
     return classes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KpageFiles:
     """Open descriptors of the three files; -1 for one that this kernel lacks (kpagecgroup without CONFIG_MEMCG)."""
 

@@ -14,7 +14,7 @@ USER_END = 1 << 63
 """VMAs from here on ([vsyscall]) are the kernel's own; pagemap does not show them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VmaList:
     """VMAs in address order, as columns; ranges are half-open byte addresses."""
 

@@ -21,7 +21,7 @@ _SPANNED = re.compile(r"^\s+spanned\s+(\d+)$", re.MULTILINE)
 _START = re.compile(r"^\s+start_pfn:\s+(\d+)$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Nodes:
     """PFN intervals `[first, end)` of the zones in ascending order of `first`, with the node of each."""
 

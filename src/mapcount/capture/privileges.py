@@ -25,7 +25,7 @@ _CONTAINER_FILES = (".dockerenv", "run/.containerenv", "run/systemd/container")
 _CONTAINER_CGROUP = re.compile(r"docker|containerd|kubepods|libpod|lxc|crio")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Privileges:
     """What works, tried on this process's own pages. An error is the kernel's text, empty if there was none."""
 

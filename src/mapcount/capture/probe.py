@@ -36,7 +36,7 @@ class _NoVerdictError(Exception):
     """The probe cannot tell; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Folio:
     """A large folio that the probe's own region maps from its first to its last page."""
 

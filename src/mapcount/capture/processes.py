@@ -22,7 +22,7 @@ _KCMP_VM = 1
 _SYS_KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "ppc64le": 354, "s390x": 343}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Process:
     """One process as /proc/PID/stat shows it."""
 
@@ -39,7 +39,7 @@ class Process:
     """Where its maps and pagemap are: that of a live thread if the leader is dead."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AddressSpace:
     """One mm and the processes that share it, lowest pid first."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapcount.capture.kpage import ROLE_MASK, SMALL, TAIL
-from mapcount.capture.pagemap import MAPPED_ONCE, PFN_MASK, PRESENT, spread
+from mapcount.capture.pagemap import PFN_MASK, TOP_MAPPED_ONCE, TOP_PRESENT, spread
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,7 +20,7 @@ PMD_ORDER = 9
 _ONE = np.uint64(1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RawRuns:
     """Runs as they are read: by page number and PFN. Small pages that are neighbours and alike share a run."""
 
@@ -65,7 +65,7 @@ def keep_pages(runs: RawRuns, keep: Bools) -> RawRuns:
     return RawRuns(page[first], pfn[first], nr_pages, runs.level[origin[first]])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RawBits:
     """Bit 56 of PTE runs of large folios, run-length."""
 
@@ -85,12 +85,12 @@ class RawBits:
         )
 
 
-def present_pages(pages: U64, entries: U64) -> tuple[U64, U64, Bools]:
-    """Return page number, PFN and bit 56 of the entries that are present."""
-    here = entries & PRESENT != 0
+def present_pages(pages: U64, entries: U64, top: U8) -> tuple[U64, U64, Bools]:
+    """Return page number, PFN and bit 56 of the entries that are present; `top` are their highest bytes."""
+    here = top >= TOP_PRESENT
     if not here.all():
-        pages, entries = pages[here], entries[here]
-    return pages, entries & PFN_MASK, entries & MAPPED_ONCE != 0
+        pages, entries, top = pages[here], entries[here], top[here]
+    return pages, entries & PFN_MASK, top & TOP_MAPPED_ONCE != 0
 
 
 def runs_of(pages: U64, pfns: U64, once: Bools, classes: U8, vma_starts: U64) -> tuple[RawRuns, RawBits]:

@@ -10,11 +10,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import mapcount
 from mapcount.capture.assemble import assemble
 from mapcount.capture.budget import Budget
 from mapcount.capture.cgroups import cgroup_pids, memory_mount, read_cgroup_names, task_cgroup
-from mapcount.capture.freeze import frozen
 from mapcount.capture.gather import Gathered, Progress, ProgressCallback, gather
 from mapcount.capture.gathered import Evidence
 from mapcount.capture.kpage import open_kpage_files
@@ -25,7 +26,6 @@ from mapcount.capture.probe import probe_counts
 from mapcount.capture.processes import AddressSpace, Process, address_spaces, list_processes, named_processes
 from mapcount.capture.settings import read_kernel_facts, read_settings
 from mapcount.capture.stats import observed_stats, read_rollup, read_stats
-from mapcount.capture.tier import capture_without_pfns
 from mapcount.capture.walk import WalkPlan
 from mapcount.errors import KernelFeatureError, UsageError
 from mapcount.mapping.schema import Consistency
@@ -38,11 +38,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "capture"]
 
+ALLOCATOR_KEEPS_BYTES = 4 << 20
 MAX_STAT_CGROUPS = 256
 """Cgroups whose memory.stat is read: those that have processes, so many at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Request:
     pids: tuple[int, ...]
     cgroup: str | None
@@ -97,6 +98,8 @@ def capture(
     with contextlib.ExitStack() as stack:
         stopped = None
         if freeze:
+            from mapcount.capture.freeze import frozen
+
             times = {process.pid: process.start_time for process in processes}
             stopped = stack.enter_context(frozen(times, start_times=times))
         snapshot = _capture(
@@ -143,6 +146,7 @@ def _capture(
         "settings": read_settings(),
         "capabilities": privileges.capabilities(),
         "started_at": started_at,
+        "capture_pid": os.getpid(),
         "command_line": " ".join(sys.argv),
         "frozen": is_frozen,
         "processes_seen": len(processes),
@@ -174,6 +178,9 @@ def _with_pfns(
     before: dict[Stat, int],
     meta: dict[str, Any],
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
+    # Freeing this lets glibc keep what later arrays free, instead of handing it back and faulting it in again, each time
+    # (the dynamic M_MMAP_THRESHOLD, mallopt(3)); it is not touched and takes no memory.
+    np.empty(ALLOCATOR_KEEPS_BYTES, np.uint8)
     meta["counts_are"], meta["counts_probe"] = probe_counts()
     files = open_kpage_files()
     stack.callback(files.close)
@@ -216,6 +223,8 @@ def _tell(gathered: Gathered, plan: WalkPlan, meta: dict[str, Any]) -> None:
 def _without_pfns(
     request: _Request, spaces: list[AddressSpace], privileges: Privileges, before: dict[Stat, int], meta: dict[str, Any]
 ) -> dict[str, Any]:
+    from mapcount.capture.tier import capture_without_pfns
+
     result = capture_without_pfns(spaces, check_budget=request.budget.check, use_scan=request.use_scan)
     rollups: dict[Stat, int] = {}
     for mm_id, pid in enumerate(result.mms.pid.tolist()):

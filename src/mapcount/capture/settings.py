@@ -13,7 +13,7 @@ _COUNTERS = frozenset({"khugepaged/pages_collapsed", "khugepaged/full_scans"})
 _CHOSEN = re.compile(r"\[([^\]]+)\]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KernelFacts:
     """What the metadata says about the machine; the fields are named as in `Metadata`."""
 

@@ -46,7 +46,7 @@ _SPARSE_PAGES = 1 << 18
 _COLUMNS = ("present", "pmd_mapped", "mapped_once", "file_or_shmem", "zero", "not_present")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TierCapture:
     """Tables of a snapshot of the tier without PFNs, and what could not be read."""
 
@@ -65,7 +65,7 @@ class TierCapture:
     """One sentence each on what a fallback cannot tell."""
 
 
-@dataclass(slots=True)
+@dataclass
 class _Gathered:
     mms: list[tuple[Any, ...]] = field(default_factory=list)
     vmas: list[VmaList] = field(default_factory=list)

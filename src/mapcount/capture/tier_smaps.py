@@ -15,7 +15,7 @@ _HUGETLB = (b"Shared_Hugetlb", b"Private_Hugetlb")
 _PMD_MAPPED = (b"AnonHugePages", b"ShmemPmdMapped", b"FilePmdMapped", *_HUGETLB)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SmapsVma:
     """What /proc/PID/smaps says of one VMA."""
 

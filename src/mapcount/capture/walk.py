@@ -16,10 +16,13 @@ from mapcount.capture.pagemap import (
     PFN_MASK,
     PRESENT,
     SWAP_TYPE_MASK,
-    SWAPPED,
+    TOP_GUARD,
+    TOP_PRESENT,
+    TOP_SWAPPED,
     UFFD_WP,
     merge_ranges,
     read_entries,
+    top_bytes,
 )
 from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawBits, RawRuns, present_pages, runs_of
 from mapcount.capture.scan import PAGE_IS_HUGE, PAGE_IS_PFNZERO, PAGE_IS_PRESENT, scan_windows
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
     from mapcount.capture.maps import VmaList
     from mapcount.capture.physical import PhysicalPages
-    from mapcount.mapping.schema import U64
+    from mapcount.mapping.schema import U8, U64
 
 SCAN_PAGES = 1 << 13
 """Pages of one PAGEMAP_SCAN, which holds mmap_lock for reading meanwhile: about 0.3 ms."""
@@ -39,7 +42,7 @@ WINDOW_PAGES = 1 << 16
 PMD_PAGES = 1 << PMD_ORDER
 
 
-@dataclass(slots=True)
+@dataclass
 class MmPages:
     """What was read of one mm. Grows window by window."""
 
@@ -56,7 +59,7 @@ class MmPages:
     """Pages left out because they came or went while they were read."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WalkPlan:
     """How page tables are read."""
 
@@ -189,10 +192,11 @@ def _read_ptes(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, s
     numbers, entries, reads = read_entries(pagemap_fd, starts, ends)
     physical.reads += reads
     physical.bytes_read += len(entries) * ENTRY_BYTES
-    _count_absent(plan, vmas, pages, numbers, entries)
-    page, pfn, once = present_pages(numbers, entries)
-    beyond = (pfn >= np.uint64(physical.max_pfn)) | (pfn == 0)
-    if beyond.any():
+    top = top_bytes(entries)
+    _count_absent(plan, vmas, pages, numbers, entries, top)
+    page, pfn, once = present_pages(numbers, entries, top)
+    if len(pfn) and (int(pfn.max()) >= physical.max_pfn or not pfn.all()):
+        beyond = (pfn >= np.uint64(physical.max_pfn)) | (pfn == 0)
         for vma in (np.searchsorted(vmas.start, page[beyond] << np.uint64(PAGE_SHIFT), side="right") - 1).tolist():
             pages.beyond[vma] = pages.beyond.get(vma, 0) + 1
         page, pfn, once = page[~beyond], pfn[~beyond], once[~beyond]
@@ -211,9 +215,9 @@ def _read_ptes(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, s
             pages.suspects.append(pfn[unlike])
 
 
-def _count_absent(plan: WalkPlan, vmas: VmaList, pages: MmPages, numbers: U64, entries: U64) -> None:
+def _count_absent(plan: WalkPlan, vmas: VmaList, pages: MmPages, numbers: U64, entries: U64, top: U8) -> None:
     """Count entries that are not present but not empty: swap, migration, markers."""
-    absent = (entries & SWAPPED != 0) & (entries & PRESENT == 0) | (entries & GUARD != 0)
+    absent = (top < TOP_PRESENT) & (top & (TOP_SWAPPED | TOP_GUARD) != 0)
     if not absent.any():
         return
     words = entries[absent]

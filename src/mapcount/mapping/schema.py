@@ -123,7 +123,7 @@ def column(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Mms(Table):
     """One address space a row (not one pid: CLONE_VM twins share it)."""
 
@@ -138,7 +138,7 @@ class Mms(Table):
     complete: Bools = column(np.bool_, "all of it was read")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Vmas(Table):
     """One VMA a row, in address order within its mm."""
 
@@ -153,7 +153,7 @@ class Vmas(Table):
     path: Texts = column(object, "file, [heap], [stack], [anon:NAME] or empty")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Folios(Table):
     """One large folio a row (order 0 only as aggregates, in `small`). Ids are not in PFN order."""
 
@@ -167,7 +167,7 @@ class Folios(Table):
     pfn: U64 | None = column(np.uint64, "page frame number of the head, only with --keep-pfns", optional=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Runs(Table):
     """Consecutive pages of one folio mapped at consecutive addresses by entries of one level in one page table."""
 
@@ -180,7 +180,7 @@ class Runs(Table):
     level: U8 = column(np.uint8, "level of the entries", words=Level)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Small(Table):
     """Order-0 folios as one VMA maps them, aggregated by what is alike about them."""
 
@@ -193,7 +193,7 @@ class Small(Table):
     pages: U64 = column(np.uint64, "how many pages of this VMA are like that")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Swap(Table):
     """Page-table entries that are not present, aggregated."""
 
@@ -202,7 +202,7 @@ class Swap(Table):
     pages: U64 = column(np.uint64, "entries")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Unseen(Table):
     """Mappings of large folios that must exist (kpagecount) but whose mm was not captured."""
 
@@ -212,7 +212,7 @@ class Unseen(Table):
     mappings: U32 = column(np.uint32, "mappings of each page beyond those in `runs`")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class ObservedCounts(Table):
     """What kpagecount said of large folios, run-length. `counts_are` in the metadata says whether exact or an average."""
 
@@ -222,7 +222,7 @@ class ObservedCounts(Table):
     count: U32 = column(np.uint32, "kpagecount of each")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class ObservedBits(Table):
     """What pagemap's bit 56 ("mapped exactly once") said, run-length, per mm and PTE run of large folios."""
 
@@ -232,7 +232,7 @@ class ObservedBits(Table):
     mapped_once: Bools = column(np.bool_, "the bit")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class ObservedVmas(Table):
     """What a VMA's page tables say without PFNs (PAGEMAP_SCAN and pagemap's flag bits): the tier that needs no privilege."""
 
@@ -245,7 +245,7 @@ class ObservedVmas(Table):
     not_present: U64 = column(np.uint64, "swap, migration and marker entries")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class ObservedStats(Table):
     """The kernel's own numbers, read before and after the capture. A value that could not be read is -1."""
 
@@ -257,7 +257,7 @@ class ObservedStats(Table):
     after: I64 = column(np.int64, "after")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class MappingLog(Table):
     """Changes of mappings, in order. Runs are maximal per system call."""
 

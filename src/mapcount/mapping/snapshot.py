@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import os
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Metadata:
     """How a snapshot came to be and what changes the meaning of its numbers. Written as meta.json."""
 
@@ -48,6 +48,8 @@ class Metadata:
     """Read calls on pagemap and kpage files, PAGEMAP_SCAN not counted."""
     bytes_read: int = 0
     command_line: str = ""
+    capture_pid: int = 0
+    """The process that captured: its own memory changed meanwhile."""
     partial: str = ""
     """Empty, or why the capture ended before it saw everything."""
     redacted: bool = False
@@ -66,7 +68,7 @@ class Metadata:
     """Whatever else a reader must know, one sentence each."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """
     The tables of schema.py and the metadata. Immutable; arrays must not be written to.

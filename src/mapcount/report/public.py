@@ -25,7 +25,7 @@ _COLUMNS = [Column("pid"), Column("process", text=True), *map(Column, ("rss", "p
 _Stats = dict[tuple[str, str, str], tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PublicProcess:
     """One address space as smaps_rollup and pagemap's flags show it; bytes, -1 where it could not be read."""
 

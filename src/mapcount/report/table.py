@@ -22,7 +22,7 @@ _LEAST_TEXT = 8
 """Cells below which a name says nothing any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Column:
     """The heading of a column. Numbers are right-aligned and whole; text may be shortened in the middle."""
 
@@ -31,7 +31,7 @@ class Column:
     style: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """What the reader asked for: cells per line, rows per list (0: all), and whether everything is spelled out."""
 

@@ -25,6 +25,7 @@ _PSS_NOTE = (
     "The kernel rounds down, so ours may be higher by 1 KiB; a process that goes on, and others that come or go and map "
     "the same files, make it differ either way."
 )
+_OWN_NOTE = "This is the capture itself: its memory comes and goes while it looks, its own last."
 _AVERAGE_NOTE = "Without per-page counts the kernel's Pss is approximate by design (documented)."
 _UNKNOWN_NOTE = "Mappings by processes that were not read are not known, so ours may be higher."
 
@@ -45,13 +46,15 @@ def process_checks(facts: Facts, stats: Stats, processes: list[ProcessRow]) -> l
     checks = []
     for row in processes:
         who, slack = f"pid {row.pid} ({row.comm})", raced[row.mm_id]
+        own = row.pid == snapshot.meta.capture_pid
+        slack += snapshot.meta.peak_rss_bytes * own
         if rss := stats.get("smaps_rollup", "Rss", f"mm {row.mm_id}"):
             band = _band(row, rss, slack, slack)
-            checks.append(judge(f"Rss of {who}", row.rss_bytes, rss, "bytes", band, _RSS_NOTE + _incomplete(row)))
+            checks.append(judge(f"Rss of {who}", row.rss_bytes, rss, "bytes", band, (_OWN_NOTE if own else _RSS_NOTE) + _incomplete(row)))
         if pss := pss_readings[row.mm_id]:
             rounding = _KIB + (row.rss_bytes // page >> _PSS_SHIFT)
             band = _band(row, pss, slack + shared[row.mm_id], slack + shared[row.mm_id] + rounding)
-            note = _PSS_NOTE
+            note = _OWN_NOTE if own else _PSS_NOTE
             if snapshot.meta.counts_are == "average":
                 band, note = Band(0, max(row.rss_bytes, band.high)), _AVERAGE_NOTE
             elif not facts.known[facts.in_rss].all():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 F64: TypeAlias = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Coverage:
     """
     Segments `[cuts[i], cuts[i + 1])` of the page axis with `mappings[i]` mappings of each page, `unseen` included.

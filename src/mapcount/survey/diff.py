@@ -27,7 +27,7 @@ PROCESS_FIELDS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Delta:
     """One number in both snapshots."""
 
@@ -37,7 +37,7 @@ class Delta:
     """`after - before`"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SizeDelta:
     """One kind and order that occurs in either snapshot; `values` by the names of SIZE_FIELDS."""
 
@@ -47,7 +47,7 @@ class SizeDelta:
     values: dict[str, Delta]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ProcessDelta:
     """A process that is in both, or all processes of one name without a counterpart; `values` by PROCESS_FIELDS."""
 
@@ -59,7 +59,7 @@ class ProcessDelta:
     values: dict[str, Delta]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Difference:
     """What changed between two snapshots. Rows without any change are there too."""
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mapcount.mapping.schema import I64, Bools, Runs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pairs:
     """One row per owner and folio that it maps, sorted by owner, then folio."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mapcount.survey.coverage import F64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SmallPages:
     """Arrays over the rows of `small` and, where it says so, over groups of rows that are alike but for their VMA."""
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mapcount.mapping.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """One number as it was before and after the capture."""
 
@@ -33,7 +33,7 @@ class Reading:
         return Reading(self.before - other.before, self.after - other.after)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stats:
     """All numbers of a snapshot that could be read; one that was read only once stands for both times."""
 
