@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mapcount.capture.frame_words import FrameWords
 from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SMALL, TAIL, KpageFiles, classify
 from mapcount.capture.pagemap import ENTRY_BYTES, merge_ranges, spread
 from mapcount.mapping.schema import Kind
@@ -44,8 +45,17 @@ class PhysicalPages:
         self.cgroup_inodes: list[int] = [0]
         """Inode of each cgroup code; code 0: none."""
         self._codes = {0: _NO_CGROUP}
-        self.reads = 0
-        self.bytes_read = 0
+        self._words = FrameWords()
+
+    @property
+    def reads(self) -> int:
+        """Read calls on the kpage files so far."""
+        return self._words.reads
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes read from the kpage files so far."""
+        return self._words.bytes_read
 
     @property
     def has_counts(self) -> bool:
@@ -76,8 +86,8 @@ class PhysicalPages:
         """
         if self.classes[pfn] & READ:
             return
-        flags = self._read_one(self._files.flags_fd, pfn)
-        self.cgroups[pfn] = self._code(self._read_one(self._files.cgroup_fd, pfn))
+        flags = self._words.read_one(self._files.flags_fd, pfn)
+        self.cgroups[pfn] = self._code(self._words.read_one(self._files.cgroup_fd, pfn))
         head = int(classify(np.array([flags], np.uint64))[0])
         self.classes[pfn] = head | READ
         role, kind = head & ROLE_MASK, head & KIND_MASK
@@ -88,17 +98,10 @@ class PhysicalPages:
             counts = os.pread(self._files.count_fd, nr_pages * ENTRY_BYTES, pfn * ENTRY_BYTES)
             self.counts[pfn : pfn + nr_pages] = np.frombuffer(counts, np.uint64)
             rest |= np.uint8(READ)
-            self.reads += 1
-            self.bytes_read += len(counts)
+            self._words.reads += 1
+            self._words.bytes_read += len(counts)
         else:
-            self.counts[pfn] = self._read_one(self._files.count_fd, pfn)
-
-    def _read_one(self, fd: int, pfn: int) -> int:
-        if fd < 0:
-            return 0
-        self.reads += 1
-        self.bytes_read += ENTRY_BYTES
-        return int.from_bytes(os.pread(fd, ENTRY_BYTES, pfn * ENTRY_BYTES), "little")
+            self.counts[pfn] = self._words.read_one(self._files.count_fd, pfn)
 
     def heads_of(self, pfns: U64) -> U64:
         """
@@ -151,19 +154,20 @@ class PhysicalPages:
         for first, last in _chunks(read_ends - starts, CHUNK_PFNS):
             begin, end, read_end = starts[first:last], ends[first:last], read_ends[first:last]
             lengths = read_end - begin
-            flags, counts, cgroups = self._read_words(begin, lengths)
-            after = np.cumsum(lengths)
-            classes = classify(flags)
+            plan, total = self._words.plan(begin, lengths), int(lengths.sum())
+            classes = classify(self._words.read(self._files.flags_fd, plan, total))
+            counts = self._words.read(self._files.count_fd, plan, total).astype(np.uint32)
+            codes = self._cgroup_codes(self._words.read(self._files.cgroup_fd, plan, total))
+            after = np.cumsum(lengths).astype(np.int64)
             # A range that extends a folio touches what was read of it already: there it need not be extended again.
-            starts_inside = classes[(after - lengths).astype(np.int64)] & ROLE_MASK == TAIL
+            starts_inside = classes[after - lengths.astype(np.int64)] & ROLE_MASK == TAIL
             before = self.classes[begin - (begin > 0)]
             starts_inside &= (before & READ == 0) | (before & ROLE_MASK == SMALL)
-            goes_on = (classes[after.astype(np.int64) - 1] & ROLE_MASK == TAIL) & (read_end > end)
+            goes_on = (classes[after - 1] & ROLE_MASK == TAIL) & (read_end > end)
             goes_on &= self.classes[end] & (READ | ROLE_MASK) != READ | TAIL
-            pfns = spread(begin, lengths)
-            keep = np.ones(len(pfns), np.bool_)
-            keep[after.astype(np.int64)[read_end > end] - 1] = False
-            self._commit(pfns, classes, counts, cgroups, keep)
+            keep = np.ones(total, np.bool_)
+            keep[after[read_end > end] - 1] = False
+            self._commit(spread(begin, lengths), classes, counts, codes, keep)
             align = np.uint64(step)
             below, above = begin[starts_inside & (begin > 0)], end[goes_on]
             more_starts += [(below - _ONE) // align * align, above]
@@ -172,32 +176,7 @@ class PhysicalPages:
         order = np.argsort(begin)
         return merge_ranges(begin[order], end[order], 0)
 
-    def _read_words(self, starts: U64, lengths: U64) -> tuple[U64, U64, U64]:
-        """Return the words of three files for the ranges, one after the other; zeros for a file that is not there."""
-        files = self._files
-        flags = self._read_file(files.flags_fd, starts, lengths)
-        return (
-            flags,
-            self._read_file(files.count_fd, starts, lengths),
-            self._read_file(files.cgroup_fd, starts, lengths),
-        )
-
-    def _read_file(self, fd: int, starts: U64, lengths: U64) -> U64:
-        total = int(lengths.sum())
-        if fd < 0:
-            return np.zeros(total, np.uint64)
-        words = np.zeros(total, np.uint64)
-        view = words.view(np.uint8).data
-        at = 0
-        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
-            size = length * ENTRY_BYTES
-            os.preadv(fd, [view[at : at + size]], start * ENTRY_BYTES)
-            at += size
-        self.reads += len(starts)
-        self.bytes_read += at
-        return words
-
-    def _commit(self, pfns: U64, classes: U8, counts: U64, cgroups: U64, keep: Bools) -> None:
+    def _commit(self, pfns: U64, classes: U8, counts: U32, codes: U16 | int, keep: Bools) -> None:
         read = classes | np.uint8(READ)
         if self.has_counts:
             # Free or unrelated frames that were read along: who maps them later must read them anew.
@@ -207,8 +186,7 @@ class PhysicalPages:
             read[(counts != 0) & (classes == SMALL | Kind.DEVICE)] = SMALL | Kind.FILE | READ
         pfns = pfns[keep]
         self.classes[pfns] = read[keep]
-        self.counts[pfns] = counts.astype(np.uint32)[keep]
-        codes = self._cgroup_codes(cgroups)
+        self.counts[pfns] = counts[keep]
         self.cgroups[pfns] = codes if isinstance(codes, int) else codes[keep]
 
     def _cgroup_codes(self, inodes: U64) -> U16 | int:

@@ -7,7 +7,7 @@ import os
 import resource
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from mapcount.mapping.schema import Consistency
 from mapcount.mapping.snapshot import Metadata, Snapshot, empty_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mapcount.capture.stats import Stat
 
@@ -49,6 +49,7 @@ class _Request:
     cgroup: str | None
     keep_pfns: bool
     use_scan: bool
+    freeze: bool
     progress: ProgressCallback | None
     budget: Budget
 
@@ -92,24 +93,12 @@ def capture(
             raise UsageError(f"{name} must be above 0 seconds, not {limit:g}")
     if freeze and not pids and cgroup is None:
         raise UsageError("--freeze needs processes (--pid) or a cgroup (--cgroup): it never stops the whole machine")
-    request = _Request(tuple(pids), cgroup, keep_pfns, use_scan, progress, Budget.start(max_seconds, max_cpu_s))
+    budget = Budget.start(max_seconds, max_cpu_s)
+    request = _Request(tuple(pids), cgroup, keep_pfns, use_scan, freeze, progress, budget)
     processes, kernel_threads = _processes(request)
     started_at = time.time()
     with contextlib.ExitStack() as stack:
-        stopped = None
-        if freeze:
-            from mapcount.capture.freeze import frozen
-
-            times = {process.pid: process.start_time for process in processes}
-            stopped = stack.enter_context(frozen(times, start_times=times))
-        snapshot = _capture(
-            request, processes, look(), stack, started_at, kernel_threads, is_frozen=stopped is not None
-        )
-    if stopped is not None:
-        meta = snapshot.meta
-        partial = meta.partial or ("the time limit of the freeze passed" if stopped.expired else "")
-        meta = replace(meta, notes=[*meta.notes, *stopped.notes()], partial=partial)
-        snapshot = replace(snapshot, meta=meta)
+        snapshot = _capture(request, processes, look(), stack, started_at, kernel_threads)
     if redact:
         from mapcount.mapping.redact import redact as hide
 
@@ -133,8 +122,6 @@ def _capture(
     stack: contextlib.ExitStack,
     started_at: float,
     kernel_threads: int,
-    *,
-    is_frozen: bool,
 ) -> Snapshot:
     spaces, sure = address_spaces(processes)
     # Our own address space changes while we read others: it comes last.
@@ -148,7 +135,7 @@ def _capture(
         "started_at": started_at,
         "capture_pid": os.getpid(),
         "command_line": " ".join(sys.argv),
-        "frozen": is_frozen,
+        "frozen": request.freeze,
         "processes_seen": len(processes),
         "kernel_threads": kernel_threads,
         "notes": [],
@@ -194,7 +181,8 @@ def _with_pfns(
         swap_types=_swap_types(),
         check_budget=request.budget.check,
     )
-    gathered, mappings, differs = gather(spaces, plan, everybody=request.everybody, progress=request.progress)
+    with _held_still(request, spaces, meta):
+        gathered, mappings, differs = gather(spaces, plan, everybody=request.everybody, progress=request.progress)
     after = read_stats(cgroups=_stat_cgroups(before))
     names = read_cgroup_names(memory_mount())
     evidence = Evidence(physical, mappings, differs, exact, names.name, read_nodes())
@@ -208,14 +196,30 @@ def _with_pfns(
     return {**parts, "observed_stats": stats}, tuple(cgroups)
 
 
+@contextlib.contextmanager
+def _held_still(request: _Request, spaces: list[AddressSpace], meta: dict[str, Any]) -> Iterator[None]:
+    """Stop the processes, if that was asked for, while their mappings are read and no longer."""
+    if not request.freeze:
+        yield
+        return
+    from mapcount.capture.freeze import frozen
+
+    times = {process.pid: process.start_time for space in spaces for process in space.processes}
+    with frozen(times, start_times=times) as stopped:
+        yield
+    meta["notes"] += stopped.notes()
+    if stopped.expired:
+        meta["partial"] = "the time limit of the freeze passed"
+
+
 def _tell(gathered: Gathered, plan: WalkPlan, meta: dict[str, Any]) -> None:
     vanished = sum(mm.pages.vanished for mm in gathered.mms)
     meta["races"] = gathered.races | ({"pages_vanished": vanished} if vanished else {})
-    meta["partial"] = gathered.partial
+    meta["partial"] = gathered.partial or meta.get("partial", "")
     meta["exited"] = gathered.exited
     meta["unreadable"] = gathered.unreadable
-    meta["reads"] = plan.physical.reads
-    meta["bytes_read"] = plan.physical.bytes_read
+    meta["reads"] = plan.physical.reads + sum(mm.pages.reads for mm in gathered.mms)
+    meta["bytes_read"] = plan.physical.bytes_read + sum(mm.pages.bytes_read for mm in gathered.mms)
     if not plan.use_scan:
         meta["notes"].append("PAGEMAP_SCAN was not used: PMD mappings were inferred from smaps, where that can tell.")
 
@@ -225,12 +229,14 @@ def _without_pfns(
 ) -> dict[str, Any]:
     from mapcount.capture.tier import capture_without_pfns
 
-    result = capture_without_pfns(spaces, check_budget=request.budget.check, use_scan=request.use_scan)
+    with _held_still(request, spaces, meta):
+        result = capture_without_pfns(spaces, check_budget=request.budget.check, use_scan=request.use_scan)
     rollups: dict[Stat, int] = {}
     for mm_id, pid in enumerate(result.mms.pid.tolist()):
         rollups |= read_rollup(pid, f"mm {mm_id}")
     stats = observed_stats(before | rollups, read_stats(cgroups=_stat_cgroups(before)) | rollups)
-    meta |= {"tier": "no-pfn", "partial": result.partial, "exited": result.exited, "unreadable": result.unreadable}
+    meta["partial"] = result.partial or meta.get("partial", "")
+    meta |= {"tier": "no-pfn", "exited": result.exited, "unreadable": result.unreadable}
     meta |= {"reads": result.reads, "bytes_read": result.bytes_read}
     meta["notes"] += result.notes + list(privileges.lacks().values())
     return {"mms": result.mms, "vmas": result.vmas, "observed_vmas": result.observed_vmas, "observed_stats": stats}

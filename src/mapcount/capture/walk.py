@@ -55,6 +55,9 @@ class MmPages:
     suspects: list[U64] = field(default_factory=list)
     """PFNs of which bit 56 and kpagecount tell different things."""
     pages_read: int = 0
+    reads: int = 0
+    """Read calls on pagemap, and bytes."""
+    bytes_read: int = 0
     vanished: int = 0
     """Pages left out because they came or went while they were read."""
 
@@ -165,8 +168,8 @@ def _read_pmds(plan: WalkPlan, pagemap_fd: int, pages: MmPages, regions: U64) ->
         for page in range(first, last, PMD_PAGES):
             nr_pages = min(PMD_PAGES - page % PMD_PAGES, last - page)
             data = os.pread(pagemap_fd, ENTRY_BYTES, page * ENTRY_BYTES)
-            physical.reads += 1
-            physical.bytes_read += len(data)
+            pages.reads += 1
+            pages.bytes_read += len(data)
             entry = int.from_bytes(data, "little")
             pfn = entry & int(PFN_MASK)
             if not entry & int(PRESENT) or pfn == 0 or pfn + nr_pages > physical.max_pfn:
@@ -190,8 +193,8 @@ def _read_pmds(plan: WalkPlan, pagemap_fd: int, pages: MmPages, regions: U64) ->
 def _read_ptes(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, starts: U64, ends: U64) -> None:
     physical = plan.physical
     numbers, entries, reads = read_entries(pagemap_fd, starts, ends)
-    physical.reads += reads
-    physical.bytes_read += len(entries) * ENTRY_BYTES
+    pages.reads += reads
+    pages.bytes_read += len(entries) * ENTRY_BYTES
     top = top_bytes(entries)
     _count_absent(plan, vmas, pages, numbers, entries, top)
     page, pfn, once = present_pages(numbers, entries, top)
