@@ -8,6 +8,7 @@ with the page tables, so every folio is held against the mappings found (agree.p
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,8 @@ MAX_ORDER = 18
 """A 1 GiB hugetlb folio of 4 KiB pages."""
 CHUNK_PFNS = 1 << 17
 """Frames whose words are held at a time."""
+THREAD_PFNS = 1 << 12
+"""From so many frames on, about 1 ms of reading, a second thread is worth its start."""
 _ONE = np.uint64(1)
 _NO_CGROUP = 0
 
@@ -45,17 +48,17 @@ class PhysicalPages:
         self.cgroup_inodes: list[int] = [0]
         """Inode of each cgroup code; code 0: none."""
         self._codes = {0: _NO_CGROUP}
-        self._words = FrameWords()
+        self._words, self._other_words = FrameWords(), FrameWords()
 
     @property
     def reads(self) -> int:
         """Read calls on the kpage files so far."""
-        return self._words.reads
+        return self._words.reads + self._other_words.reads
 
     @property
     def bytes_read(self) -> int:
         """Bytes read from the kpage files so far."""
-        return self._words.bytes_read
+        return self._words.bytes_read + self._other_words.bytes_read
 
     @property
     def has_counts(self) -> bool:
@@ -154,10 +157,8 @@ class PhysicalPages:
         for first, last in _chunks(read_ends - starts, CHUNK_PFNS):
             begin, end, read_end = starts[first:last], ends[first:last], read_ends[first:last]
             lengths = read_end - begin
-            plan, total = self._words.plan(begin, lengths), int(lengths.sum())
-            classes = classify(self._words.read(self._files.flags_fd, plan, total))
-            counts = self._words.read(self._files.count_fd, plan, total).astype(np.uint32)
-            codes = self._cgroup_codes(self._words.read(self._files.cgroup_fd, plan, total))
+            classes, counts, codes = self._look_at(begin, lengths)
+            total = len(classes)
             after = np.cumsum(lengths).astype(np.int64)
             # A range that extends a folio touches what was read of it already: there it need not be extended again.
             starts_inside = classes[after - lengths.astype(np.int64)] & ROLE_MASK == TAIL
@@ -175,6 +176,35 @@ class PhysicalPages:
         begin, end = np.concatenate(more_starts), np.concatenate(more_ends)
         order = np.argsort(begin)
         return merge_ranges(begin[order], end[order], 0)
+
+    def _look_at(self, starts: U64, lengths: U64) -> tuple[U8, U32, U16 | int]:
+        """Return class, count and cgroup code of the frames of some ranges; a second thread reads the latter two."""
+        total = int(lengths.sum())
+        results: list[tuple[U32, U16 | int] | OSError] = []
+
+        def look_at_counts() -> None:
+            try:
+                plan = self._other_words.plan(starts, lengths)
+                counts = self._other_words.read(self._files.count_fd, plan, total).astype(np.uint32)
+                inodes = self._other_words.read(self._files.cgroup_fd, plan, total)
+                results.append((counts, self._cgroup_codes(inodes)))
+            except OSError as error:
+                results.append(error)
+
+        # preadv releases the GIL: the two threads are in the kernel at the same time, and the window of races is shorter.
+        thread = threading.Thread(target=look_at_counts, name="mapcount-counts") if total >= THREAD_PFNS else None
+        if thread:
+            thread.start()
+        try:
+            classes = classify(self._words.read(self._files.flags_fd, self._words.plan(starts, lengths), total))
+        finally:
+            if thread:
+                thread.join()
+        if not thread:
+            look_at_counts()
+        if isinstance(results[0], OSError):
+            raise results[0]
+        return classes, *results[0]
 
     def _commit(self, pfns: U64, classes: U8, counts: U32, codes: U16 | int, keep: Bools) -> None:
         read = classes | np.uint8(READ)
