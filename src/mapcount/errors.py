@@ -4,7 +4,7 @@ from __future__ import annotations
 
 EXIT_OK = 0
 EXIT_FINDING = 1
-"""A check was violated, or `diff --exit-code` found a difference."""
+"""`diff --exit-code` found a difference."""
 EXIT_USAGE = 2
 EXIT_NOT_ALLOWED = 3
 """A privilege or a kernel feature is missing."""

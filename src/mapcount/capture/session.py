@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import sys
 import time
 from dataclasses import dataclass
@@ -150,10 +149,9 @@ def _capture(
         parts, names = _with_pfns(request, spaces, privileges, stack, before, meta)
     else:
         parts, names = _without_pfns(request, spaces, privileges, before, meta), ("",)
-    usage = resource.getrusage(resource.RUSAGE_SELF)
     meta["elapsed_s"] = time.monotonic() - request.budget.started_s
     meta["cpu_s"] = time.process_time() - request.budget.started_cpu_s
-    meta["peak_rss_bytes"] = usage.ru_maxrss * 1024
+    meta["peak_rss_bytes"] = _peak_rss_bytes()
     return Snapshot(meta=Metadata(**meta), cgroups=names, **{**empty_tables(), **parts})
 
 
@@ -240,6 +238,15 @@ def _without_pfns(
     meta |= {"reads": result.reads, "bytes_read": result.bytes_read}
     meta["notes"] += result.notes + list(privileges.lacks().values())
     return {"mms": result.mms, "vmas": result.vmas, "observed_vmas": result.observed_vmas, "observed_stats": stats}
+
+
+def _peak_rss_bytes() -> int:
+    """Return VmHWM: getrusage's ru_maxrss would include the program that this one was started from (getrusage(2))."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        return 0
 
 
 def _stat_cgroups(before: dict[Stat, int]) -> list[str]:

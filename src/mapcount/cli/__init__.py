@@ -46,7 +46,7 @@ All commands: mapcount --help
 All options of one: mapcount COMMAND --help"""
 
 _EPILOG = """\
-Exit codes: 0 done; 1 a check was violated or a difference found; 2 usage; 3 a privilege or kernel feature is missing;
+Exit codes: 0 done; 1 a difference found (diff --exit-code); 2 usage; 3 a privilege or kernel feature is missing;
 4 a file cannot be read; 5 partial capture with --strict; 130 interrupted."""
 
 

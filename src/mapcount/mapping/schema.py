@@ -128,7 +128,7 @@ class Mms(Table):
     """One address space a row (not one pid: CLONE_VM twins share it)."""
 
     mm_id: U32 = column(np.uint32, "row number")
-    pid: I32 = column(np.int32, "the process, or a live thread of it if its leader is dead; lowest of the twins")
+    pid: I32 = column(np.int32, "the process; the lowest of those that share it")
     pids: Texts = column(object, "all processes that share it, separated by blanks")
     comm: Texts = column(object, "name of the process")
     task_cgroup: Texts = column(
@@ -252,7 +252,7 @@ class ObservedStats(Table):
     source: Texts = column(object, "meminfo, vmstat, mthp, memcg or smaps_rollup")
     subject: Texts = column(object, "whose: empty, a folio size such as 64kB, a cgroup, or `mm N`")
     name: Texts = column(object, "as the kernel spells it")
-    unit: Texts = column(object, "bytes or events (counts)")
+    unit: Texts = column(object, "bytes, pages, folios or events")
     before: I64 = column(np.int64, "before the mappings were read")
     after: I64 = column(np.int64, "after")
 

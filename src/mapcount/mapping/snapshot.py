@@ -44,6 +44,7 @@ class Metadata:
     cpu_s: float = 0.0
     """User and system time of the capture, its threads included."""
     peak_rss_bytes: int = 0
+    """Of the capturing process, from its start (VmHWM)."""
     reads: int = 0
     """Read calls on pagemap and kpage files, PAGEMAP_SCAN not counted."""
     bytes_read: int = 0
@@ -63,7 +64,11 @@ class Metadata:
     verdicts: dict[str, int] = field(default_factory=dict)
     """Large folios by consistency."""
     races: dict[str, int] = field(default_factory=dict)
-    """pages_disagreed (first read), pages_read_again, pages_moved, pages_unseen, small_pages_unseen ..."""
+    """
+    Pages by what happened to them: pages_disagreed (first reads), pages_read_again, pages_vanished (left out), pages_over and
+    pages_under (still more, or fewer, mappings found than counted), pages_given_to_the_later_process,
+    bit_56_unlike_kpagecount, hugetlb_pages_in_shared_tables, pages_pmd_or_pte_not_told. Zero ones may be absent.
+    """
     notes: list[str] = field(default_factory=list)
     """Whatever else a reader must know, one sentence each."""
 

@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Write the tables and columns of mapping/schema.py into docs/snapshot.md, between its two markers."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from mapcount.mapping.schema import SNAPSHOT_TABLES, Table
+
+PAGE = Path(__file__).with_name("snapshot.md")
+BEGIN = "<!-- Made from src/mapcount/mapping/schema.py by docs/generate_tables.py: do not edit by hand. -->\n"
+END = "<!-- End of what is made. -->\n"
+
+
+def tables_text() -> str:
+    """Return one section per table: its name, what a row is, and its columns."""
+    return "\n".join(_section(name, table) for name, table in SNAPSHOT_TABLES.items())
+
+
+def put_between(page: str, text: str) -> str:
+    """Return the page with `text` in place of what is between the markers. ValueError if one of them is missing."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{PAGE.name} lacks a marker: {BEGIN if not begin else END}")
+    return f"{before}{begin}\n{text}\n{end}{after}"
+
+
+def _section(name: str, table: type[Table]) -> str:
+    about = " ".join((table.__doc__ or "").split())
+    rows = [f"| `{field.name}` | {_type(field.metadata)} | {_meaning(field.metadata)} |" for field in fields(table)]  # type: ignore[arg-type]
+    return "\n".join([f"### {name}", "", about, "", "| column | type | meaning |", "|---|---|---|", *rows, ""])
+
+
+def _type(about: Any) -> str:
+    if about["words"] or about["cgroup"] or about["dtype"].kind == "O":
+        return "text"
+    return str(about["dtype"])
+
+
+def _meaning(about: Any) -> str:
+    words = ", ".join(f"`{word.name.lower()}`" for word in about["words"] or ())
+    return about["doc"] + (f": {words}" if words else "")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(put_between(PAGE.read_text(), tables_text()))
