@@ -85,7 +85,7 @@ def expand(table, value):
 
 
 @given(layout=layouts(), scan=st.booleans(), everybody=st.booleans())
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=127, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_tables_equal_the_page_by_page_truth(layout, scan, everybody):
     with tempfile.TemporaryDirectory() as directory:
         machine = build(Path(directory), layout)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mapcount.capture.stats import Stat
     from mapcount.mapping.schema import U64, Bools
 
+MAX_ROLLUP_PAGES = 1 << 18
+"""1 GiB. smaps_rollup lets go of mmap_lock between VMAs only: of a larger one it would hold it for more than 10 ms."""
 SECOND_READS = 2
 """What disagrees is read again this often at most."""
 
@@ -54,6 +56,8 @@ class Gathered:
     after: dict[Stat, int] = field(default_factory=dict)
     unreadable: list[dict[str, Any]] = field(default_factory=list)
     exited: int = 0
+    unchecked: int = 0
+    """Processes too large for smaps_rollup."""
     partial: str = ""
     races: dict[str, int] = field(default_factory=dict)
 
@@ -102,7 +106,8 @@ def _read_mm(gathered: Gathered, plan: WalkPlan, space: AddressSpace) -> None:
     subject = f"mm {len(gathered.mms)}"
     mm = MmCapture(space, vmas, MmPages(), task_cgroup(leader.pid), complete=False)
     try:
-        before = read_rollup(reader, subject)
+        checked = plan.check_all or _resident_pages(leader.directory) <= MAX_ROLLUP_PAGES
+        before = read_rollup(reader, subject) if checked else {}
         if len(vmas):
             gathered.mms.append(mm)
         walk(plan, pagemap_fd, vmas, mm.pages)
@@ -112,7 +117,8 @@ def _read_mm(gathered: Gathered, plan: WalkPlan, space: AddressSpace) -> None:
             _mark_pmds(gathered, mm)
         mm.complete = True
         gathered.before |= before
-        gathered.after |= read_rollup(reader, subject)
+        gathered.after |= read_rollup(reader, subject) if checked else {}
+        gathered.unchecked += not checked
     except ProcessLookupError:
         # Its pages have been freed: what was read of them is no mapping any more.
         gathered.exited += 1
@@ -132,6 +138,14 @@ def _open_mm(directory: str) -> tuple[VmaList, int]:
     except BaseException:
         os.close(pagemap_fd)
         raise
+
+
+def _resident_pages(directory: str) -> int:
+    try:
+        with open(f"{directory}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1])
+    except (OSError, IndexError):
+        return 0
 
 
 def _reader_pid(directory: str) -> int:

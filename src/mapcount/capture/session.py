@@ -49,6 +49,7 @@ class _Request:
     keep_pfns: bool
     use_scan: bool
     freeze: bool
+    check_all: bool
     progress: ProgressCallback | None
     budget: Budget
 
@@ -66,6 +67,7 @@ def capture(
     max_seconds: float | None = None,
     max_cpu_s: float | None = None,
     freeze: bool = False,
+    check_all: bool = False,
     use_scan: bool = True,
     progress: ProgressCallback | None = None,
 ) -> Snapshot:
@@ -75,7 +77,8 @@ def capture(
     Reads only. Folios need CAP_SYS_ADMIN in the initial user namespace (PFNs), root for /proc/kpage* and PTRACE_MODE_READ
     on each process; without these the snapshot is of the tier without PFNs (`meta.tier`), of what this user may see.
     `max_seconds` (wall clock) and `max_cpu_s` (user and system) end it early, and so does Ctrl-C: `meta.partial` then says
-    why and what was gathered is kept. `freeze` stops the named processes meanwhile (see freeze.py for what they notice).
+    why and what was gathered is kept. `check_all` reads smaps_rollup of processes above 1 GiB too (it holds their mmap_lock,
+    about 10 ms a GiB). `freeze` stops the named processes meanwhile (see freeze.py for what they notice).
     `use_scan=False` does without PAGEMAP_SCAN as before Linux 6.7. `progress` is called after each address space.
 
     Raises UsageError, NoSuchProcessError and FreezeError for arguments that cannot be met; nothing for processes that
@@ -93,7 +96,7 @@ def capture(
     if freeze and not pids and cgroup is None:
         raise UsageError("--freeze needs processes (--pid) or a cgroup (--cgroup): it never stops the whole machine")
     budget = Budget.start(max_seconds, max_cpu_s)
-    request = _Request(tuple(pids), cgroup, keep_pfns, use_scan, freeze, progress, budget)
+    request = _Request(tuple(pids), cgroup, keep_pfns, use_scan, freeze, check_all, progress, budget)
     processes, kernel_threads = _processes(request)
     started_at = time.time()
     with contextlib.ExitStack() as stack:
@@ -176,6 +179,7 @@ def _with_pfns(
         use_scan=request.use_scan and privileges.pagemap_scan,
         whole_folios=not request.everybody,
         counts_exact=exact,
+        check_all=request.check_all,
         swap_types=_swap_types(),
         check_budget=request.budget.check,
     )
@@ -218,6 +222,11 @@ def _tell(gathered: Gathered, plan: WalkPlan, meta: dict[str, Any]) -> None:
     meta["unreadable"] = gathered.unreadable
     meta["reads"] = plan.physical.reads + sum(mm.pages.reads for mm in gathered.mms)
     meta["bytes_read"] = plan.physical.bytes_read + sum(mm.pages.bytes_read for mm in gathered.mms)
+    if gathered.unchecked:
+        meta["notes"].append(
+            f"Rss and Pss of processes above 1 GiB ({gathered.unchecked}) were not checked: smaps_rollup would hold their "
+            "mmap_lock for long; --check-all does it all the same."
+        )
     if not plan.use_scan:
         meta["notes"].append("PAGEMAP_SCAN was not used: PMD mappings were inferred from smaps, where that can tell.")
 

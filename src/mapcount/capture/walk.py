@@ -76,6 +76,8 @@ class WalkPlan:
     swap_types: int
     """Swap files in use: swap entries of a higher type are migration, hwpoison or device entries."""
     check_budget: Callable[[], None]
+    check_all: bool = False
+    """Read smaps_rollup of every process, however large."""
 
 
 def walk(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages) -> None:

@@ -76,6 +76,7 @@ def take(args: argparse.Namespace) -> Snapshot:
         return capture(
             pids=args.pid,
             cgroup=args.cgroup,
+            check_all=args.check_all,
             keep_pfns=getattr(args, "keep_pfns", False),
             redact=getattr(args, "redact", False),
             max_seconds=getattr(args, "max_seconds", None),

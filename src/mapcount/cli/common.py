@@ -47,11 +47,16 @@ def add_format(parser: argparse.ArgumentParser, formats: tuple[str, ...] = FORMA
 
 
 def add_scope(parser: argparse.ArgumentParser) -> None:
-    """Add -p and --cgroup: what to capture."""
+    """Add -p, --cgroup and --check-all: what to capture."""
     parser.add_argument(
         "-p", "--pid", metavar="PID", type=positive, action="append", default=[], help="this process alone; repeatable"
     )
     parser.add_argument("--cgroup", metavar="PATH", help="the processes of this cgroup and those below it alone")
+    parser.add_argument(
+        "--check-all",
+        action="store_true",
+        help="check Rss and Pss of processes above 1 GiB too: smaps_rollup holds their mmap_lock, about 10 ms a GiB",
+    )
 
 
 def natural(text: str) -> int:

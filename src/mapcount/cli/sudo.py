@@ -29,6 +29,7 @@ def command_line(args: argparse.Namespace, *, tty: bool) -> list[str]:
     """
     scope = [word for pid in args.pid for word in ("--pid", str(pid))]
     scope += ["--cgroup", args.cgroup] if args.cgroup else []
+    scope += ["--check-all"] if args.check_all else []
     quiet = ["--quiet"] if args.quiet else []
     python = [sys.executable, "-B", "-I", "-m", "mapcount", "capture", "-o", "-"]
     return ["sudo", *([] if tty else ["-n"]), "--", *python, *scope, *quiet]
