@@ -1,33 +1,28 @@
-# mapcount: `make` or `make help` lists what can be done.
+# mapcount: `make` or `make help` lists what can be done. Needs a Python of 3.11 or later with venv, and nothing else.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-UV     := $(shell command -v uv 2>/dev/null)
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help report test lint types check-tree bench lock man clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.run: pyproject.toml requirements.lock
+	@test -z "$$SUDO_UID" || test "$$(stat -c %u .)" = 0 || { echo "Run make without sudo: it would leave files of root here, and the capture asks for root itself." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.11 ..." >&2; exit 3; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv module is incomplete here. Run: apt-get install -y python3-venv" >&2; exit 3; }
 	@echo "Setting up $(VENV) (once; about half a minute) ..." >&2
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-ifdef UV
-	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements.lock -e .
-else
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock -e .
-endif
+	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --constraint requirements.lock -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-ifdef UV
-	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements.lock --group dev
-else
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --group dev
-endif
+	@echo "Adding the tools that test it (once) ..." >&2
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --constraint requirements.lock --group dev
 	@touch $@
 
 report: $(VENV)/.run ## who maps what on this machine, now (asks for root for the capture alone)
@@ -45,18 +40,25 @@ types: $(VENV)/.dev ## mypy --strict
 
 check-tree: $(VENV)/.dev ## imports go one way; no file over 600 lines
 	@$(BIN)/lint-imports --no-logo
-	@git ls-files -z '*.py' '*.c' | xargs -0 wc -l | awk '$$2 != "total" && $$1 > 600 {print $$2 ": " $$1 " lines, the cap is 600"; bad = 1} END {exit bad}'
+	@find src tests benchmarks '(' -name '*.py' -o -name '*.c' ')' -exec wc -l {} + | \
+	  awk '$$2 != "total" && $$1 > 600 {print $$2 ": " $$1 " lines, the cap is 600"; bad = 1} END {exit bad}'
 
 bench: $(VENV)/.run ## the benchmark table (root, about ten minutes)
 	@$(BIN)/python -B benchmarks/run.py $(ARGS)
 
 man: $(VENV)/.dev ## man page into build/mapcount.1
-	@mkdir -p build && $(BIN)/argparse-manpage --module mapcount.cli --function build_parser --project-name mapcount \
-	  --prog mapcount --description "$$($(BIN)/python -c 'import mapcount; print(mapcount.__doc__.splitlines()[0])')" --output build/mapcount.1
+	@mkdir -p build
+	@COLUMNS=200 $(BIN)/argparse-manpage --module mapcount.cli --function build_parser --prog mapcount --project-name mapcount \
+	  --version "$$($(BIN)/mapcount --version | cut -d' ' -f2)" --manual-title "User Commands" \
+	  --description "show who maps the folios of a Linux machine" --format single-commands-section --output build/mapcount.1
 
-lock: $(VENV)/.dev ## write requirements.lock from what is installed
-	@$(BIN)/python -m pip freeze --exclude-editable --exclude mapcount --exclude pip --exclude setuptools > requirements.lock.tmp
-	@{ echo "# Versions that development and CI use. Made by: make lock"; cat requirements.lock.tmp; } > requirements.lock && rm requirements.lock.tmp
+lock: ## write requirements.lock: the newest versions that fit together on this Python
+	@$(PYTHON) -m venv --clear build/lock
+	@build/lock/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@build/lock/bin/python -m pip install --quiet . --group dev
+	@{ echo "# Versions that make, development and CI use, for CPython 3.11 and later. Made by: make lock"; \
+	  build/lock/bin/python -m pip freeze --exclude mapcount; } > build/requirements.lock
+	@rm -r build/lock && mv build/requirements.lock requirements.lock
 
 clean: ## remove the venv and build products
 	rm -rf $(VENV) build

@@ -9,17 +9,22 @@ _STEPS = (("KiB", KIB), ("MiB", MIB), ("GiB", GIB), ("TiB", 1024 * GIB))
 
 
 def format_bytes(size_bytes: int) -> str:
-    """Format a size with three significant digits and an IEC unit: `1536` is `1.5 KiB`, `0` is `0`."""
+    """
+    Format a size with an IEC unit: `776 KiB`, `6.0 MiB`, `353 MiB`; `0` is `0`.
+
+    KiB have no decimal; larger units have one below 100 and none from there on.
+    """
     if size_bytes == 0:
         return "0"
     sign, size = ("-", -size_bytes) if size_bytes < 0 else ("", size_bytes)
     if size < KIB:
         return f"{sign}{size} B"
     for unit, step in _STEPS:
-        if size < 1000 * step or unit == "TiB":
+        # 999.5 would round to a fourth digit, 99.95 to a decimal that is one too many.
+        if size < 999.5 * step or unit == "TiB":
             value = size / step
-            text = f"{value:.0f}" if value >= 100 or size % step == 0 else f"{value:.1f}"
-            return f"{sign}{text} {unit}"
+            decimals = 1 if value < 99.95 and step > KIB else 0
+            return f"{sign}{value:.{decimals}f} {unit}"
     raise AssertionError(size_bytes)
 
 
@@ -35,6 +40,12 @@ def format_folio_size(order: int, page_size: int = 4096) -> str:
         if size >= step:
             return f"{size // step}{unit}"
     return f"{size // KIB}K"
+
+
+def format_kernel_size(text: str) -> str:
+    """Format a size as hugepages-*/ spells it (`2048kB`) like a folio size (`2M`); other texts stay as they are."""
+    kib = text.removesuffix("kB")
+    return format_folio_size(0, int(kib) * KIB) if kib != text and kib.isdecimal() else text
 
 
 def parse_folio_size(text: str, page_size: int = 4096) -> int:
@@ -59,14 +70,18 @@ def format_share(part: float, whole: float) -> str:
 
 
 def format_seconds(elapsed_s: float) -> str:
-    """Format a duration: `0.8 ms`, `340 ms`, `12.5 s`, `3 min 20 s`."""
+    """Format a duration: `0.8 ms`, `340 ms`, `12.5 s`, `3 min 20 s`, `26 h 5 min`, `3 d 4 h`."""
     if elapsed_s < 0.01:
         return f"{elapsed_s * 1e3:.1f} ms"
     if elapsed_s < 1:
         return f"{elapsed_s * 1e3:.0f} ms"
     if elapsed_s < 120:
         return f"{elapsed_s:.1f} s"
-    return f"{int(elapsed_s // 60)} min {int(elapsed_s % 60)} s"
+    minutes, seconds = divmod(int(elapsed_s), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours < 2:
+        return f"{minutes} min {seconds} s"
+    return f"{hours} h {minutes_left} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def format_address(address: int) -> str:

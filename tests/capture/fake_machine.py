@@ -68,18 +68,19 @@ class FakeMachine:
     def mappings(self):
         return Counter(pfn for mm in self.mms for pfn in mm.pages.values()) + self.unseen
 
-    def flags(self, pfn, mapped):
+    def flags(self, pfn, heads_in_use):
         folio = self.folios.get(pfn)
         if folio is None:
             return 0
-        names = list(KIND_BITS[folio.kind])
+        # A driver's compound page is not reserved, and neither THP nor hugetlb: that alone tells it.
+        names = list(KIND_BITS[folio.kind]) if folio.order == 0 or folio.kind != "device" else []
         if folio.order:
             names.append("head" if pfn == folio.head else "tail")
             if folio.kind not in ("hugetlb", "device"):
                 names.append("thp")
         if folio.swapcache:
             names.append("swapcache")
-        if any(mapped[page] for page in folio.pages):
+        if folio.head in heads_in_use:
             names.append("mmap")
         return sum(1 << BITS[name] for name in names)
 
@@ -91,7 +92,8 @@ class FakeMachine:
         mapped = self.mappings()
         counts = [self.count(pfn, mapped) for pfn in range(self.nr_pfns)]
         self._write("kpagecount", counts)
-        self._write("kpageflags", [self.flags(pfn, mapped) for pfn in range(self.nr_pfns)])
+        heads_in_use = {self.folios[pfn].head for pfn, times in mapped.items() if times and pfn in self.folios}
+        self._write("kpageflags", [self.flags(pfn, heads_in_use) for pfn in range(self.nr_pfns)])
         inodes = [self.folios[pfn].cgroup if pfn in self.folios else 0 for pfn in range(self.nr_pfns)]
         self._write("kpagecgroup", inodes)
         for number, mm in enumerate(self.mms):

@@ -13,6 +13,10 @@ from pathlib import Path
 
 from mapcount.capture.freeze import frozen
 from mapcount.capture.freeze_watchdog import read_stat
+from waiting import wait_for
+
+TIME_LIMIT_S = 600
+"""Far beyond what a test waits for anything: what runs again does so because we were told to resume it."""
 
 VICTIM = """
 import mmap, sys, threading, time
@@ -50,12 +54,11 @@ class Victim:
         lines = [path.read_text().splitlines() for path in Path(f"/proc/{self.pid}/task").glob("*/status")]
         return {line.split()[1] for status in lines for line in status if line.startswith("State:")}
 
-    def runs(self, within_s: float = 1.0) -> bool:
+    def runs(self) -> bool:
+        """Return True as soon as every thread has counted on; fail the test if one never does."""
         before = self.counters()
-        with contextlib.suppress(AssertionError):
-            wait_for(lambda: all(now > then for now, then in zip(self.counters(), before, strict=True)), within_s)
-            return True
-        return False
+        wait_for(lambda: all(now > then for now, then in zip(self.counters(), before, strict=True)), "for it to run")
+        return True
 
     def stands(self) -> bool:
         before = self.counters()
@@ -68,16 +71,10 @@ class Victim:
         self._map.close()
 
 
-def wait_for(condition, within_s: float = 10.0) -> None:
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.002)
-
-
-def hold(*victims: Victim, **options):
+def hold(*victims: Victim, time_limit_s: float = TIME_LIMIT_S, **options):
     """Freeze own children, which share our cgroup."""
-    return frozen([victim.pid for victim in victims], refuse_own_cgroup=False, **options)
+    pids = [victim.pid for victim in victims]
+    return frozen(pids, time_limit_s=time_limit_s, refuse_own_cgroup=False, **options)
 
 
 @contextlib.contextmanager
@@ -102,24 +99,26 @@ def stop(victim: Victim) -> None:
 
 
 CAPTURE = """
-import os, sys, time
+import os, signal, sys
 from mapcount.capture.freeze import frozen
-with frozen([int(pid) for pid in sys.argv[2:]], refuse_own_cgroup=False):
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it
+with frozen([int(pid) for pid in sys.argv[2:]], time_limit_s=600, refuse_own_cgroup=False):
     if sys.argv[1] == "fork" and os.fork() == 0:
-        time.sleep(3)  # holds the watchdog's pipe open
+        os.read(0, 1)  # holds the watchdog's pipe open until the test ends
         os._exit(0)
     if sys.argv[1] == "exit":
         os._exit(7)
     print("frozen", flush=True)
-    time.sleep(60)
+    os.read(0, 1)
+    os._exit(0)
 """
 
 
 @contextlib.contextmanager
 def capturing(how: str, *victims: Victim):
-    """A process of its own that freezes the victims and hangs."""
-    pids = [str(victim.pid) for victim in victims]
-    with subprocess.Popen([sys.executable, "-c", CAPTURE, how, *pids], stdout=subprocess.PIPE, text=True) as capture:
+    """A process of its own that freezes the victims and hangs until it is killed or the block is left."""
+    command = [sys.executable, "-c", CAPTURE, how, *(str(victim.pid) for victim in victims)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as capture:
         try:
             assert capture.stdout is not None
             assert how == "exit" or capture.stdout.readline() == "frozen\n"

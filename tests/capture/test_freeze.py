@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from capture.freeze_victims import hold, make_victims, wait_for
+from capture.freeze_victims import hold, make_victims, stop
 from mapcount.capture.freeze import Freeze, frozen
 from mapcount.capture.freeze_watchdog import read_stat, send_signal
+from waiting import HANG_S, wait_for
 
 
 @pytest.fixture
@@ -126,8 +127,7 @@ def test_nothing_to_stop_starts_nothing():
 
 def test_what_was_stopped_before_stays_stopped(victims):
     stopped, running = victims(), victims()
-    os.kill(stopped.pid, signal.SIGSTOP)
-    wait_for(lambda: stopped.states() == {"T"})
+    stop(stopped)
     with hold(stopped, running) as freeze:
         assert running.stands()
     assert running.runs()
@@ -209,18 +209,20 @@ def test_a_thread_that_hangs_in_the_kernel_is_reported_and_not_waited_for():
     if platform.machine() != "x86_64":
         pytest.skip("the number of clone(2) is known to this test on x86-64 only")
     source = (
-        "import ctypes, os, time\nflags = 0x4000 | 17  # CLONE_VFORK | SIGCHLD\n"
-        "if ctypes.CDLL(None).syscall(56, flags, 0, 0, 0, 0) == 0:\n    time.sleep(1.5)\n    os._exit(0)\n"
+        "import ctypes, os\nflags = 0x4000 | 17  # CLONE_VFORK | SIGCHLD\n"
+        "if ctypes.CDLL(None).syscall(56, flags, 0, 0, 0, 0) == 0:\n    os.read(0, 1)\n    os._exit(0)\n"
     )
-    child = subprocess.Popen([sys.executable, "-c", source])
+    child = subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE)
     try:
         wait_for(lambda: read_stat(f"/proc/{child.pid}/stat")[0] == "D")
         with frozen([child.pid], settle_s=0.1, refuse_own_cgroup=False) as freeze:
             assert read_stat(f"/proc/{child.pid}/stat")[0] == "D"
-        assert [one.settled for one in freeze.stopped] == [False] and 0.1 < freeze.stopped[0].seconds < 1
+        assert [one.settled for one in freeze.stopped] == [False] and freeze.stopped[0].seconds > 0.1
         note = f"Process {child.pid} may have run while it was read: one of its threads did not stop in time."
         assert freeze.notes()[1:] == [note]
-        assert child.wait(timeout=30) == 0
+        child.stdin.close()
+        assert child.wait(HANG_S) == 0
     finally:
+        child.stdin.close()
         child.kill()
         child.wait()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.freeze_victims import Victim, capturing, hold, make_victims, stop, wait_for
+from capture.freeze_victims import Victim, capturing, hold, make_victims, stop
 from mapcount.capture.cgroups import Mount
 from mapcount.capture.freeze import frozen
 from mapcount.capture.freeze_cgroup import Freezer, covering, freezer_mounts, freezers_of, parse_cgroups
+from waiting import wait_for
 
 
 @pytest.fixture
@@ -139,7 +141,7 @@ def test_a_cgroup_is_thawed_when_the_capture_is_killed(victims, cgroup):
     with capturing("hang", victim) as capture:
         assert cgroup.is_frozen()
         capture.kill()
-        assert victim.runs(within_s=1)
+        assert victim.runs()
     assert cgroup.is_thawed()
 
 
@@ -147,9 +149,10 @@ def test_a_cgroup_is_thawed_when_the_capture_is_killed(victims, cgroup):
 def test_the_time_limit_thaws_a_cgroup(victims, cgroup):
     victim = victims()
     put(cgroup, victim)
-    with hold(victim, time_limit_s=0.3) as freeze:
-        assert victim.stands()
-        assert victim.runs(within_s=5)
+    begin = time.monotonic()
+    with hold(victim, time_limit_s=1) as freeze:
+        assert victim.runs()
+        assert time.monotonic() - begin > 1, "it ran before the limit passed"
     assert freeze.expired and not freeze.stopped[0].held
 
 
@@ -198,7 +201,6 @@ def test_the_root_cgroup_and_paths_outside_of_the_mount_have_no_freezer(tmp_path
     assert freezers_of({"memory": "/one"}, [mount]) == []
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_what_is_chosen_by_brute_force(data):
     # A tree of cgroups: cgroup n hangs below an earlier one; pids sit in any; some are to be stopped.

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from capture.freeze_victims import capturing, hold, make_victims, stop, wait_for
+from capture.freeze_victims import TIME_LIMIT_S, capturing, hold, make_victims, stop
 from mapcount.capture.freeze import frozen
 from mapcount.capture.freeze_watchdog import CAPTURE_DIED, RELEASED, TIME_LIMIT, Watchdog, read_stat
 from mapcount.errors import FreezeError
+from waiting import HANG_S, wait_for
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def stop_and_die(*arguments):
     send(*arguments)
     os.kill(os.getpid(), signal.SIGKILL)
 freeze.send_signal = stop_and_die
-with freeze.frozen([int(sys.argv[1])], refuse_own_cgroup=False):
+with freeze.frozen([int(sys.argv[1])], time_limit_s=600, refuse_own_cgroup=False):
     pass
 """
 
@@ -40,7 +41,7 @@ import sys
 from mapcount.capture.freeze import frozen
 print("ready", flush=True)
 while True:
-    with frozen([int(pid) for pid in sys.argv[1:]], refuse_own_cgroup=False):
+    with frozen([int(pid) for pid in sys.argv[1:]], time_limit_s=600, refuse_own_cgroup=False):
         pass
 """
 
@@ -54,15 +55,15 @@ def test_victims_run_again_when_the_capture_is_killed(victims, how, signum):
     with capturing(how, *two, before) as capture:
         assert all(victim.states() == {"T"} for victim in two)
         capture.send_signal(signum)
-        assert all(victim.runs(within_s=1) for victim in two)
+        assert all(victim.runs() for victim in two)
         assert before.states() == {"T"}
 
 
 def test_a_stop_is_announced_before_it_happens(victims):
     victim = victims()
-    done = subprocess.run([sys.executable, "-c", DIES_AT_ONCE, str(victim.pid)], timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", DIES_AT_ONCE, str(victim.pid)], timeout=HANG_S, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert victim.runs(within_s=1)
+    assert victim.runs()
 
 
 def test_victims_run_again_whenever_the_capture_is_killed(victims):
@@ -77,14 +78,14 @@ def test_victims_run_again_whenever_the_capture_is_killed(victims):
             wait_for(lambda: any("T" in victim.states() for victim in many))
             time.sleep(0.0007 * turn)
             capture.kill()
-        assert all(victim.runs(within_s=1) for victim in many)
+        assert all(victim.runs() for victim in many)
 
 
 def test_victims_run_again_when_the_capture_exits_at_once(victims):
     victim = victims()
     with capturing("exit", victim) as capture:
-        assert capture.wait(timeout=30) == 7
-    assert victim.runs(within_s=1)
+        assert capture.wait(timeout=HANG_S) == 7
+    assert victim.runs()
 
 
 def watchdog_of(pid: int) -> int:
@@ -105,17 +106,16 @@ def test_the_watchdog_outlives_a_ctrl_c_of_the_terminal_and_ends_with_the_captur
         time.sleep(0.05)
         assert victim.stands()
         capture.kill()
-        assert victim.runs(within_s=1)
+        assert victim.runs()
         wait_for(lambda: not Path(f"/proc/{watchdog}").exists() or read_stat(f"/proc/{watchdog}/stat")[0] == "Z")
 
 
 def test_the_time_limit_resumes_while_the_capture_goes_on(victims):
     victim = victims()
     begin = time.monotonic()
-    with hold(victim, time_limit_s=0.3) as freeze:
-        assert victim.stands()
-        assert victim.runs(within_s=5)
-        assert 0.25 < time.monotonic() - begin < 4
+    with hold(victim, time_limit_s=1) as freeze:
+        assert victim.runs()
+        assert time.monotonic() - begin > 1, "it ran before the limit passed"
         assert victim.runs()
     assert freeze.expired and not freeze.stopped[0].held
     assert "The time limit of the freeze passed: the processes ran again before the capture ended." in freeze.notes()
@@ -175,7 +175,7 @@ def test_the_watchdog_resumes_what_was_announced_and_nothing_else(victims, tmp_p
         stop(victim)
     control = tmp_path / "a control file"
     control.write_text("1")
-    with Watchdog(60) as watchdog:
+    with Watchdog(TIME_LIMIT_S) as watchdog:
         watchdog.register(b"write 0 /nonexistent/cgroup.freeze")
         watchdog.register(b"process %d %d" % (reused.pid, reused.start_time + 1))
         watchdog.register(b"process %d %d" % (announced.pid, announced.start_time))
@@ -188,7 +188,7 @@ def test_the_watchdog_resumes_what_was_announced_and_nothing_else(victims, tmp_p
 def test_the_watchdog_resumes_nothing_after_done(victims):
     victim = victims()
     stop(victim)
-    with Watchdog(60) as watchdog:
+    with Watchdog(TIME_LIMIT_S) as watchdog:
         watchdog.register(b"process %d %d" % (victim.pid, victim.start_time))
         watchdog.done()
     assert watchdog.exit_code == RELEASED
@@ -198,9 +198,10 @@ def test_the_watchdog_resumes_nothing_after_done(victims):
 def test_the_watchdog_watches_on_after_the_limit(victims):
     # The capture may send its last stop late, being stopped itself meanwhile: then its death must still undo that.
     victim = victims()
+    stop(victim)
     with Watchdog(0.05) as watchdog:
         watchdog.register(b"process %d %d" % (victim.pid, victim.start_time))
-        time.sleep(0.3)
+        assert victim.runs(), "the limit has passed"
         stop(victim)
     assert watchdog.exit_code == TIME_LIMIT
     assert victim.runs()
@@ -209,7 +210,7 @@ def test_the_watchdog_watches_on_after_the_limit(victims):
 def test_many_lines_are_all_kept(victims):
     victim = victims()
     stop(victim)
-    with Watchdog(60) as watchdog:
+    with Watchdog(TIME_LIMIT_S) as watchdog:
         for index in range(20011):  # more than a pipe holds
             watchdog.register(b"process %d 0" % (1 << 22 | index))
         watchdog.register(b"process %d %d" % (victim.pid, victim.start_time))
@@ -217,7 +218,7 @@ def test_many_lines_are_all_kept(victims):
 
 
 def test_a_line_that_a_pipe_may_tear_is_refused():
-    with Watchdog(60) as watchdog, pytest.raises(OSError, match="too long"):
+    with Watchdog(TIME_LIMIT_S) as watchdog, pytest.raises(OSError, match="too long"):
         watchdog.register(b"write 0 /" + b"x" * 4096)
 
 

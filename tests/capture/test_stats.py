@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from mapcount.capture.stats import (
     read_rollup,
     read_stats,
 )
+from waiting import wait_until_asleep
 
 MEMINFO = (
     "MemTotal:       24684084 kB\nActive(anon):       1540 kB\nHugePages_Total:      17\nHugepagesize:       2048 kB\n"
@@ -189,7 +189,7 @@ def test_rollup_is_the_sum_of_smaps():
         child.stdin.write(b"13\n")
         child.stdin.flush()
         assert child.stdout.readline() == b"13\n"
-        time.sleep(0.05)  # until it is back in read()
+        wait_until_asleep(child.pid)  # back in read()
         stats = read_rollup(child.pid, "mm 0")
         smaps = Path(f"/proc/{child.pid}/smaps").read_text()
         child.stdin.close()

@@ -54,6 +54,7 @@ print(*[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
         ["nonsense"],
         ["report", "--by", "colour"],
         ["report", "--top", "-1"],
+        ["doctor", "--top", "3"],
         ["capture", "-p", "0"],
         ["capture", "-p", "self"],
         ["capture", "--max-seconds", "0"],

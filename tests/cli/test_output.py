@@ -120,3 +120,13 @@ def test_binary_is_not_written_to_a_terminal(monkeypatch):
 
     with pytest.raises(UsageError, match="parquet"):
         output.check_file(argparse.Namespace(output=None, format="parquet", force=False))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
+def test_under_sudo_a_file_belongs_to_the_caller(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUDO_UID", "1009")
+    monkeypatch.setenv("SUDO_GID", "1013")
+    path = tmp_path / "report.txt"
+    output.write_file(str(path), b"new", force=False)
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1009, 1013, 0o600)

@@ -7,6 +7,7 @@ import re
 from builders import PAGE, SnapshotBuilder
 from docs.pages import ROOT, plain, sections, table
 from mapcount.mapping.schema import Consistency, Kind, Level
+from mapcount.report import provenance
 from mapcount.survey.run import survey
 
 CAPTURE = sections(ROOT / "docs" / "capture.md")
@@ -52,3 +53,4 @@ def test_every_race():
     sources = "".join((ROOT / "src/mapcount/capture" / name).read_text() for name in ("gather.py", "session.py"))
     counted = set(re.findall(r'_add\(gathered, "(\w+)"', sources)) | set(re.findall(r'"(pages_\w+)"', sources))
     assert {plain(row[0]) for row in table(CAPTURE["Races and second reads"])} == counted
+    assert provenance._RACES.keys() == counted

@@ -9,7 +9,6 @@ import select
 import struct
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +18,13 @@ import pytest
 from live.oracle import Oracle
 from live.settings import Settings
 from live.view import Entry, View
+from waiting import HANG_S, wait_until_asleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 WORKLOADS = Path(__file__).parent.parent / "workloads"
 TRIES = 5
-START_S = 30
-"""A workload that has not said its truth after so many seconds will not do so."""
 
 
 def why_not_live() -> str:
@@ -88,39 +86,30 @@ class Running:
         return View({key: (kind, order) for key, (kind, order) in self.truth["folios"].items()}, pages)
 
 
-def wait_until_still(pid: int) -> None:
-    """Wait until a workload sleeps: between telling its truth and waiting for us it may still touch pages of its own."""
-    deadline = time.monotonic() + START_S
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "SZ":
-        if time.monotonic() > deadline:
-            pytest.fail(f"workload process {pid} did not come to rest within {START_S} s")
-        time.sleep(0.001)
-
-
 @contextlib.contextmanager
 def running(script: str, *arguments: object) -> Iterator[Running]:
     """Start a workload, wait for its truth, end it. Fails the test if it fails; skips if it names what is missing."""
-    command = [sys.executable, "-I", "-S", str(WORKLOADS / script), *map(str, arguments)]
+    command = [sys.executable, "-I", "-S", "-B", str(WORKLOADS / script), *map(str, arguments)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         # The truth comes in one write, once the workload is done: what is readable then is a whole line.
-        ready, _, _ = select.select([process.stdout], [], [], START_S)
+        ready, _, _ = select.select([process.stdout], [], [], HANG_S)
         line = process.stdout.readline() if ready else ""
         if not ready:
-            pytest.fail(f"{script} told no truth within {START_S} s")
+            pytest.fail(f"{script} told no truth within {HANG_S} s")
         if not line:
-            pytest.fail(f"{script} ended with {process.wait(START_S)} before it told its truth")
+            pytest.fail(f"{script} ended with {process.wait(HANG_S)} before it told its truth")
         truth = json.loads(line)
         if "missing" in truth:
             pytest.skip(truth["missing"])
         for pid in truth["processes"].values() if truth["runs"] else ():
-            wait_until_still(pid)
+            wait_until_asleep(pid)  # until then it may still touch pages of its own
         yield Running(truth, process)
     finally:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
         try:
-            process.wait(START_S)
+            process.wait(HANG_S)
         finally:
             process.kill()
             process.stdout.close()

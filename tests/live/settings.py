@@ -36,7 +36,9 @@ class Settings:
         self._found: dict[str, str] = {}
         self._wanted: dict[Path, str] = {}
         self._handlers: dict[int, Any] = {}
-        self._lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        if os.fstat(self._lock).st_uid != os.geteuid():
+            raise PermissionError(f"{lock_file} is not ours: what it says was found here may be made up")
         self._wait_for_lock(lock_file)
         left_behind = os.pread(self._lock, 1 << 20, 0)
         self._found = json.loads(left_behind) if left_behind else {}

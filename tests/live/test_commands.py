@@ -11,6 +11,7 @@ import pytest
 
 import mapcount
 from live.captured import large_view
+from live.conftest import undisturbed
 from live.oracle import smaps_rollup
 from live.view import differences, sizes
 
@@ -24,15 +25,21 @@ def mapcount_command(*arguments: object, code: int = 0) -> subprocess.CompletedP
     return done
 
 
-@pytest.fixture
-def saved(workload, thp, tmp_path):
-    """A workload of anonymous 64 KiB folios in three processes, and a capture of it on disk."""
-    thp(anon=(64,))
-    running = workload("fork.py")
-    path = tmp_path / "fork.mapsnap"
-    pids = [argument for pid in running.pids.values() for argument in ("--pid", pid)]
-    mapcount_command("capture", *pids, "-o", path)
-    return running, path
+@pytest.fixture(scope="module")
+def saved(held_settings, tmp_path_factory):
+    """A workload of anonymous 64 KiB folios in three processes, and a capture of it on disk: for all tests here."""
+    try:
+        held_settings.thp(anon=(64,))
+    except LookupError as error:
+        pytest.skip(str(error))
+    path = tmp_path_factory.mktemp("saved") / "fork.mapsnap"
+    try:
+        with undisturbed(held_settings, "fork.py") as running:
+            pids = [argument for pid in running.pids.values() for argument in ("--pid", pid)]
+            mapcount_command("capture", *pids, "-o", path)
+            yield running, path
+    finally:
+        held_settings.restore()
 
 
 def test_report_of_a_saved_snapshot(saved):

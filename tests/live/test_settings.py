@@ -60,7 +60,7 @@ def test_put_back_by_the_next_run_after_sigkill(tmp_path, setting):
 
 
 def test_second_run_waits(tmp_path, setting, monkeypatch):
-    monkeypatch.setattr("live.settings.WAIT_S", 0.3)
+    monkeypatch.setattr("live.settings.WAIT_S", 0.01)
     with change(tmp_path, setting) as process:
         with pytest.raises(TimeoutError, match="held by another test run"):
             Settings(tmp_path / "lock")

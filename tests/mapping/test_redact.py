@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from snapshot_strategies import metadata, names, simple_snapshot, snapshots, texts_as_objects
@@ -17,7 +18,8 @@ from mapcount.mapping.redact import redact
 from mapcount.mapping.schema import SNAPSHOT_TABLES, ObservedStats
 from mapcount.mapping.snapshot import Metadata, Snapshot
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+pytestmark = pytest.mark.usefixtures("no_waiting_for_disk")
+quick = settings(suppress_health_check=[HealthCheck.too_slow])
 
 slashed = st.lists(names, min_size=1, max_size=3).map(lambda parts: "/" + "/".join(parts))
 paths = st.one_of(

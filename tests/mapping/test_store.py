@@ -23,7 +23,8 @@ from mapcount.mapping.schema import SNAPSHOT_TABLES, Kind
 from mapcount.mapping.snapshot import Metadata, Snapshot, empty_tables
 from mapcount.mapping.store import encode
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+pytestmark = pytest.mark.usefixtures("no_waiting_for_disk")
+quick = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 @quick

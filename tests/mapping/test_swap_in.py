@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ import pytest
 from mapcount.errors import OutputError, OutputExistsError
 from mapcount.mapping import swap_in
 from mapcount.mapping.swap_in import check_output, write_directory
+from waiting import HANG_S
 
 OLD = {"a.parquet": b"old", "meta.json": b'{"schema_version": 1}'}
 NEW = {"b.parquet": b"new" * 101, "meta.json": b'{"schema_version": 1, "new": true}'}
@@ -306,7 +306,7 @@ def test_no_space_says_how_much_it_needs(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(
-        OutputError, match=rf"s could not .*: No space left on device; it needs 7 MiB, .* free in {tmp_path}"
+        OutputError, match=rf"s could not .*: No space left on device; it needs 7.0 MiB, .* free in {tmp_path}"
     ):
         write_directory(tmp_path / "s", {"meta.json": b"x" * (7 << 20)})
 
@@ -352,13 +352,14 @@ def test_a_really_full_and_a_really_read_only_file_system(tmp_path):
 # --- others at the same time -----------------------------------------------------------------------------------------
 
 SAVER = """
-    import sys, time
+    import sys
     from mapcount.errors import OutputExistsError
     from mapcount.mapping.swap_in import write_directory
-    path, mark, start, force = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4] == "force"
-    time.sleep(max(0, start - time.time()))
+    path, mark, force = sys.argv[1], sys.argv[2], sys.argv[3] == "force"
+    print("ready", flush=True)
+    sys.stdin.readline()
     won = 0
-    for n in range(31):
+    for n in range(11):
         files = {"meta.json": b'{"schema_version": 1}', "a.parquet": mark.encode(), "b.parquet": mark.encode()}
         try:
             write_directory(path if force else f"{path}{n}", files, force=force)
@@ -370,22 +371,26 @@ SAVER = """
 
 
 def race(path: Path, force: str) -> list[int]:
-    start = str(time.time() + 0.5)
     command = [sys.executable, "-c", textwrap.dedent(SAVER), str(path)]
-    savers = [subprocess.Popen([*command, mark, start, force], stdout=subprocess.PIPE) for mark in "xy"]
-    return [int(saver.communicate(timeout=60)[0]) for saver in savers]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    savers = [subprocess.Popen([*command, mark, force], **pipes) for mark in "xy"]
+    assert [saver.stdout.readline() for saver in savers] == [b"ready\n"] * 2
+    for saver in savers:
+        saver.stdin.write(b"go\n")
+        saver.stdin.flush()
+    return [int(saver.communicate(timeout=HANG_S)[0]) for saver in savers]
 
 
 def test_of_two_savers_one_wins(tmp_path):
-    assert sum(race(tmp_path / "s", "")) == 31
-    assert sorted(os.listdir(tmp_path)) == sorted(f"s{n}" for n in range(31))
-    for n in range(31):
+    assert sum(race(tmp_path / "s", "")) == 11
+    assert sorted(os.listdir(tmp_path)) == sorted(f"s{n}" for n in range(11))
+    for n in range(11):
         made = content(tmp_path / f"s{n}")
         assert made["a.parquet"] == made["b.parquet"], "a mixture of both"
 
 
 def test_two_savers_with_force(tmp_path):
-    assert race(tmp_path / "s", "force") == [31, 31]
+    assert race(tmp_path / "s", "force") == [11, 11]
     assert os.listdir(tmp_path) == ["s"]
     assert content(tmp_path / "s")["a.parquet"] == content(tmp_path / "s")["b.parquet"]
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+
+import pytest
 
 from builders import SnapshotBuilder
 from mapcount.report import difference, terminal
@@ -45,6 +48,16 @@ def test_a_process_that_went_is_a_difference():
     found = diff(machine(0), SnapshotBuilder().build(boot_id="a"))
 
     assert difference.differs(found)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(613, "10 min 13 s later"), (-7, "7.0 s earlier"), (183_600, "2 d 3 h later")]
+)
+def test_the_time_between_them(seconds, words):
+    before, after = machine(7), machine(7)
+    after = replace(after, meta=replace(after.meta, started_at=before.meta.started_at + seconds))
+
+    assert shown(before, after).startswith(f"prime at 6.18, then prime at 6.18, {words}.")
 
 
 def test_json_holds_the_records_and_both_metadata():

@@ -73,12 +73,29 @@ def test_no_band_without_its_numbers(name):
     assert public.waste_band(no_pfn(without=[name])) is None
 
 
+@pytest.mark.parametrize(
+    ("anon", "without_swap", "words"),
+    [
+        (9_001, 0, "None: as far as these counters tell, somebody maps every page of anon memory."),
+        (1_409, 0, "At most 9 KiB of anon memory is mapped by nobody, and perhaps none."),
+        (1_301, 1, "110 KiB of anon memory is mapped by nobody."),
+    ],
+)
+def test_a_band_that_reaches_zero_is_said_as_such(anon, without_swap, words, monkeypatch):
+    monkeypatch.setitem(MEMINFO, "AnonPages", anon)
+    if without_swap:
+        monkeypatch.setitem(MEMINFO, "SwapCached", 0)
+        monkeypatch.setitem(MEMINFO, "Unevictable", 0)
+
+    assert words in terminal.render(public.section(no_pfn(), View()), width=80, colour=False).splitlines()
+
+
 def test_what_is_printed():
     text = terminal.render(public.section(no_pfn(), View()), width=80, colour=False)
 
     assert "without privilege" in text
     assert "Between 97 KiB and 117 KiB of anon memory is mapped by nobody." in text
-    assert "64kB      97                23" in text
-    assert "32kB" not in text
+    assert "64K       97                23" in text
+    assert "32K" not in text
     assert [line.split() for line in text.splitlines() if "gone" in line] == [["101", "gone", "-", "-", "-", "0", "-"]]
     assert max(map(len, text.splitlines())) <= 80

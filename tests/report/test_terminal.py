@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from mapcount.report import checks, matrix, terminal
+from mapcount.report import checks, cuts, matrix, provenance, since_boot, terminal
 from mapcount.report.table import View
+from mapcount.survey.types import CutRow
 from report.samples import GIB, MIB, check, folio_row, metadata, owner_row, sample, size_row, vma_row
 
 VIEW = View()
@@ -24,24 +25,24 @@ def text(parts, width=80, *, colour=False):
 def test_the_first_screen():
     assert text(matrix.section(sample(), VIEW)) == (
         """\
-4.0 GiB in 40,123 large anon folios; 1.7% wasted (68 MiB) by partial mapping.
-84.2 MiB in 5,006 large file and shmem folios; 11 MiB of it not mapped, which is
-cache and no waste.
+4.0 GiB in 40,123 large anon folios; 1.7% wasted (68.0 MiB) by partial mapping.
+84.2 MiB in 5,006 large file and shmem folios; 11.0 MiB of it not mapped, which
+is cache and no waste.
 Seen: the mappings of 32 address spaces.
 
 Folios by size and state (mappings seen)
-kind, size    folios     size   mapped      full  part      excl shared wasted
-──────────────────────────────────────────────────────────────────────────────
-anon 4K    1,299,709  5.0 GiB  5.0 GiB 1,299,709     0 1,299,709      0      0
-anon 64K      39,296  2.4 GiB  2.3 GiB    34,387 4,909    38,287  1,009 53 MiB
-anon 2M          827  1.6 GiB  1.6 GiB       810    17       814     13 15 MiB
-file 16K       5,003 78.2 MiB 67.2 MiB     3,000 2,003         4  4,999      0
-shmem 2M           3    6 MiB    6 MiB         3     0         3      0      0
-──────────────────────────────────────────────────────────────────────────────
-total      1,344,838  9.1 GiB  9.0 GiB 1,337,909 6,929 1,338,817  6,021 68 MiB
-mapped: pages with a mapping, each once. full, part: folios of which all, or
-only some, pages are mapped. excl: mapped by one address space. wasted: anon
-pages that nothing maps, of folios not in the swap cache.
+kind, size    folios     size   mapped      full  part      excl shared   wasted
+────────────────────────────────────────────────────────────────────────────────
+anon 4K    1,299,709  5.0 GiB  5.0 GiB 1,299,709     0 1,299,709      0        0
+anon 64K      39,296  2.4 GiB  2.3 GiB    34,387 4,909    38,287  1,009 53.0 MiB
+anon 2M          827  1.6 GiB  1.6 GiB       810    17       814     13 15.0 MiB
+file 16K       5,003 78.2 MiB 67.2 MiB     3,000 2,003         4  4,999        0
+shmem 2M           3  6.0 MiB  6.0 MiB         3     0         3      0        0
+────────────────────────────────────────────────────────────────────────────────
+total      1,344,838  9.1 GiB  9.0 GiB 1,337,909 6,929 1,338,817  6,021 68.0 MiB
+full, part, excl, shared count folios. mapped: pages with a mapping, each once.
+full, part: all pages are mapped, or only some. excl: mapped by one address
+space. wasted: anon pages that nothing maps, of folios not in the swap cache.
 """
     )
 
@@ -53,6 +54,7 @@ def test_unknown_has_a_column_only_if_something_is_unknown():
 
     assert text(matrix.matrix(some, VIEW)).splitlines()[0].split()[-2:] == ["unknown", "wasted"]
     assert " 53 " in text(matrix.matrix(some, VIEW))
+    assert "full, part, excl, shared, unknown count folios." in text(matrix.section(some, VIEW))
 
 
 def test_partial_captures_and_scopes_are_said_first():
@@ -66,6 +68,31 @@ def test_partial_captures_and_scopes_are_said_first():
 
 def test_no_large_folios_is_said_and_not_shown_as_zero_percent():
     assert next(iter(matrix.headline(sample(sizes=[size_row("anon", 0, 7)])))) == "No large anon folio is mapped."
+
+
+def test_what_is_all_mapped_is_not_called_cache():
+    lines = list(matrix.headline(sample(sizes=[size_row("file", 2, 7)])))
+
+    assert lines[1] == "112 KiB in 7 large file and shmem folios; all mapped."
+
+
+def cut(order, freed, wasted=11 * MIB):
+    return CutRow(order, 4096 << order, 7, wasted - freed, freed)
+
+
+def test_cuts_that_free_no_more_are_left_out():
+    freed = {9: 0, 8: 0, 7: 3, 6: 3, 5: 3, 4: 5, 3: 11, 2: 11, 1: 11, 0: 11}
+    lines = text(cuts.section(sample(cuts=[cut(k, f * MIB) for k, f in freed.items()]), VIEW)).splitlines()
+
+    assert [line.split()[0] for line in lines[4:8]] == ["2M", "512K", "64K", "32K"]
+    assert lines[8].startswith("This is the half of waste")
+
+
+def test_cuts_that_free_nothing_are_one_sentence():
+    for wasted, words in ((0, "Nothing is wasted, so"), (7 * MIB, "None of the 7.0 MiB wasted would be free")):
+        shown = text(cuts.section(sample(cuts=[cut(k, 0, wasted) for k in range(5)]), VIEW))
+        assert shown.splitlines()[2].startswith(words)
+        assert "─" not in shown and "cannot\nbe seen from /proc" in shown
 
 
 def test_the_order_of_the_report():
@@ -151,7 +178,34 @@ def test_provenance_names_what_changes_the_meaning_of_numbers():
     assert "counts     exact: kpagecount keeps one count per page" in whole
     assert "thp        enabled=madvise; sizes 64kB always" in whole
     assert "verdicts   40,123 checked, 7 moved" in whole
-    assert "own cost   750 ms CPU, 97 MiB peak memory, 40,009 reads of 31 MiB" in whole
+    assert "own cost   750 ms CPU, 97.0 MiB peak memory, 40,009 reads of 31.0 MiB" in whole
+
+
+def test_races_are_said_in_words():
+    races = {"pages_under": 1, "pages_read_again": 1_009, "pages_over": 0, "pages_of_tomorrow": 7}
+    lines = text(provenance.facts(metadata(races=races), View(width=300)), 300).splitlines()
+
+    (line,) = [line for line in lines if line.startswith("races")]
+    assert line.split(maxsplit=1)[1] == (
+        "1 page that somebody maps whom we did not read; 1,009 pages read again; 7 pages of tomorrow"
+    )
+
+
+def test_who_may_not_be_read_is_named_with_the_reason():
+    unreadable = [{"pid": pid, "comm": "work", "error": "Permission denied"} for pid in range(7)]
+    shown = " ".join(text(provenance.facts(metadata(unreadable=unreadable), VIEW)).split())
+
+    assert "unreadable 7 processes: 0 (work): Permission denied, 1 (work)" in shown
+    assert shown.endswith("4 (work): Permission denied, ... 2 more")
+
+
+def test_sizes_since_boot_are_spelled_as_in_the_first_table():
+    assert "64K   1,000,003" in text(since_boot.section(sample(), VIEW))
+
+
+def test_vmas_without_a_name_are_anon():
+    (row,) = [replace(vma_row(0), path="")]
+    assert text(terminal.one_table(sample(), "vma", VIEW, [row])).splitlines()[2].split()[-1] == "anon"
 
 
 def test_owners_are_ranked_by_waste():

@@ -6,6 +6,7 @@ import pytest
 
 from builders import PAGE, SnapshotBuilder
 from mapcount.mapping.schema import Consistency, Kind, Level
+from mapcount.survey.check_waste import drift_pages
 from mapcount.survey.run import survey
 
 
@@ -80,15 +81,57 @@ def lru(b, waste, **more):
     ("waste", "more", "verdict"),
     [
         (11, {}, "equal"),
-        (10, {}, "unexplained"),
-        (10, {"Unevictable": 1}, "bounded"),
-        (13, {"SwapCached": 1}, "unexplained"),
-        (13, {"SwapCached": 2}, "bounded"),
+        # One CPU with little memory holds back 2 pages of each of 4 counters, and 31 pages in each of 2 batches.
+        (11 - 70, {}, "bounded"),
+        (11 - 71, {}, "unexplained"),
+        (11 - 71, {"Unevictable": 1}, "bounded"),
+        (11 + 8, {}, "bounded"),
+        (11 + 9, {}, "unexplained"),
+        (11 + 10, {"SwapCached": 1}, "unexplained"),
+        (11 + 10, {"SwapCached": 2}, "bounded"),
     ],
 )
 def test_waste_against_the_lru_lists(waste, more, verdict):
-    check = checks_of(lru(torn(), waste, **more))["wasted (LRU lists of meminfo)"]
+    check = checks_of(lru(torn(), waste, **more), cpus=1)["wasted (LRU lists of meminfo)"]
     assert (check.ours, check.verdict) == (11 * PAGE, verdict)
+
+
+def test_where_cpus_were_not_recorded_memory_stands_for_them():
+    name = "wasted (LRU lists of meminfo)"
+    told = checks_of(lru(torn(), 11), cpus=7, mem_total_bytes=7 << 30)[name]
+    guessed = checks_of(lru(torn(), 11), mem_total_bytes=7 << 30)[name]
+    none = checks_of(lru(torn(), 11), mem_total_bytes=1 << 20)[name]
+    assert (told.low, told.high) == (guessed.low, guessed.high)
+    assert none.high == (11 + 70) * PAGE
+
+
+@pytest.mark.parametrize(
+    ("cpus", "mem_bytes", "pages"),
+    # Of the table in the comment of calculate_normal_threshold, mm/vmstat.c.
+    [(1, 15 << 26, 8), (2, 127 << 20, 4), (2, 15 << 26, 16), (2, 3 << 30, 24), (2, 11 << 30, 32), (1024, 31 << 30, 125)],
+)
+def test_counters_that_cpus_hold_back(cpus, mem_bytes, pages):
+    assert drift_pages(cpus, mem_bytes) == cpus * pages
+
+
+@pytest.mark.parametrize(
+    ("cpus", "difference", "verdict"),
+    [
+        (1, 62 + 128, "bounded"),
+        (1, 62 + 129, "unexplained"),
+        (1, -128, "bounded"),
+        (1, -129, "unexplained"),
+        (2, 123, "bounded"),  # 36 KiB beside -456 KiB: seen on two CPUs
+        (2, 2 * (62 + 128), "bounded"),
+        (2, 512, "unexplained"),  # one folio of 2 MiB taken for waste
+    ],
+)
+def test_waste_of_a_cgroup_is_as_uncertain_as_its_cpus_make_it(cpus, difference, verdict):
+    b = torn(cgroup="/job")
+    for name, pages in (("active_anon", 911 - difference), ("inactive_anon", 100), ("shmem", 300), ("anon", 700)):
+        b.add_stat("memcg", "/job", name, pages * PAGE)
+    check = checks_of(b, cpus=cpus, mem_total_bytes=24 << 30)["wasted in /job (its LRU lists)"]
+    assert (check.difference, check.verdict) == (difference * PAGE, verdict)
 
 
 def test_waste_is_not_compared_where_anon_counts_whole_folios():

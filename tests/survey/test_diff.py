@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from builders import PAGE, SnapshotBuilder
 from mapcount.survey.diff import Delta, diff
 
@@ -36,6 +38,20 @@ def test_across_boots_processes_are_added_up_by_name():
     assert (row.pid, row.processes) == (0, Delta(1, 2, 1))
     assert not result.same_boot
     assert len(result.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "which"), [(True, False, "the first is"), (False, True, "the second is"), (True, True, "both are")]
+)
+def test_of_a_redacted_snapshot_the_boot_cannot_be_told(first, second, which):
+    def taken(*, redacted):
+        return snapshot([(7, 1, "work", 5)], boot="redacted" if redacted else "one", redacted=redacted)
+
+    result = diff(taken(redacted=first), taken(redacted=second))
+    assert not result.same_boot
+    (note,) = result.notes
+    assert f"cannot be told, because {which} redacted" in note
+    assert "different boots" not in note
 
 
 def test_sizes_of_either_snapshot_have_a_row():

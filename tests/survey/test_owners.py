@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from hypothesis import given
 
 from builders import PAGE, SnapshotBuilder
@@ -42,8 +44,7 @@ def test_vmas_equal_a_walk_of_every_page(snapshot):
 
 @given(snapshots())
 def test_programs_count_each_page_of_a_large_folio_once(snapshot):
-    empty = snapshot.small.take([])
-    snapshot = type(snapshot)(**{n: getattr(snapshot, n) for n in snapshot.__slots__ if n != "small"}, small=empty)
+    snapshot = dataclasses.replace(snapshot, small=snapshot.small.take([]))
     oracle = Oracle(snapshot)
     names = {name: [i for i, comm in enumerate(snapshot.mms.comm) if comm == name] for name in set(snapshot.mms.comm)}
     rows = {row.name: row for row in program_rows(Facts(snapshot))}

@@ -13,28 +13,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mapcount.capture.kpage import KIND_MASK, READ, ROLE_MASK, SMALL
-from mapcount.capture.pagemap import spread
+from mapcount.capture.pagemap import batches, merge_ranges, spread
+from mapcount.capture.runs import RawRuns
 from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mapcount.capture.physical import PhysicalPages
-    from mapcount.capture.runs import RawRuns
     from mapcount.mapping.schema import I32, U64, Bools
 
-BLOCK_SHIFT = 12
-MAX_GROUP_BLOCKS = 64
+BATCH_PAGES = 1 << 18
+"""Frames that are looked at together."""
 
 
 @dataclass(frozen=True)
 class Mappings:
-    """How often each frame was found mapped. Only frames in `groups` have been looked at."""
+    """How often each frame was found mapped. Only frames in spans have been looked at."""
 
     found: I32
     """By PFN."""
-    groups: list[tuple[int, int]]
-    """PFN ranges that hold all mapped frames, sorted, disjoint, of bounded size."""
+    starts: U64
+    """Half-open PFN ranges, sorted and disjoint, that hold all mapped frames, their folios whole, and the frame after each."""
+    ends: U64
+
+    def frames(self) -> Iterator[U64]:
+        """Yield the frames of the spans in batches, in order."""
+        for first, last in batches(self.ends - self.starts, BATCH_PAGES):
+            yield spread(self.starts[first:last], self.ends[first:last] - self.starts[first:last])
 
 
 @dataclass(frozen=True)
@@ -47,60 +53,46 @@ class Disagreement:
     """Fewer: somebody maps it whom we did not see, or it was mapped after we had looked."""
 
 
-def count_mappings(max_pfn: int, parts: list[RawRuns]) -> Mappings:
+def count_mappings(physical: PhysicalPages, parts: list[RawRuns]) -> Mappings:
     """Count how often each frame is mapped by the runs of all `parts`: +1 where a run begins, -1 where it ends, summed up."""
-    found = np.zeros(max_pfn + 2, np.int32)
-    touched = np.zeros((max_pfn >> BLOCK_SHIFT) + 2, np.bool_)
+    found = np.zeros(physical.max_pfn + 2, np.int32)
     for runs in parts:
-        after = runs.pfn + runs.nr_pages
         np.add.at(found, runs.pfn, 1)
-        np.subtract.at(found, after, 1)
-        touched[runs.pfn >> np.uint64(BLOCK_SHIFT)] = True
-        touched[after >> np.uint64(BLOCK_SHIFT)] = True
-        for row in np.flatnonzero(runs.nr_pages > 1 << BLOCK_SHIFT).tolist():
-            touched[int(runs.pfn[row]) >> BLOCK_SHIFT : int(after[row]) >> BLOCK_SHIFT] = True
-    groups = []
-    carried = 0
-    for first, last in _neighbours(touched):
-        part = found[first:last]
-        part[:1] += carried
-        np.cumsum(part, out=part)
-        carried = int(part[-1])
-        groups.append((first, min(last, max_pfn)))
-    return Mappings(found, groups)
+        np.subtract.at(found, runs.pfn + runs.nr_pages, 1)
+    starts, ends = _extents(physical, RawRuns.join(parts))
+    mappings = Mappings(found, *merge_ranges(starts, ends, 0))
+    for frames in mappings.frames():  # every span sums up to 0: nothing is carried from one to the next
+        found[frames] = np.cumsum(found[frames])
+    return mappings
 
 
-def _neighbours(touched: Bools) -> Iterator[tuple[int, int]]:
-    """Yield PFN ranges of touched blocks, neighbours together up to a bound. What is carried into an untouched block is 0."""
-    blocks = np.flatnonzero(touched)
-    if not len(blocks):
-        return
-    cuts = np.flatnonzero(np.diff(blocks) != 1) + 1
-    for part in np.split(blocks, cuts):
-        for at in range(0, len(part), MAX_GROUP_BLOCKS):
-            piece = part[at : at + MAX_GROUP_BLOCKS]
-            yield int(piece[0]) << BLOCK_SHIFT, (int(piece[-1]) + 1) << BLOCK_SHIFT
+def _extents(physical: PhysicalPages, runs: RawRuns) -> tuple[U64, U64]:
+    """Return, sorted, the range of each run's folio and of the run, and one frame more, where the run's -1 may stand."""
+    heads = physical.heads_of(runs.pfn)
+    sizes = np.left_shift(np.uint64(1), physical.orders_of(heads).astype(np.uint64))
+    ends = np.maximum(heads + sizes, runs.pfn + runs.nr_pages) + np.uint64(1)
+    order = np.argsort(heads)
+    return heads[order], ends[order]
 
 
 def disagreement(physical: PhysicalPages, mappings: Mappings, *, counts_exact: bool) -> Disagreement:
     """Compare mappings found with kpagecount, frame by frame; of large folios only if their counts are exact."""
     over, under = [], []
-    for first, last in mappings.groups:
-        classes = physical.classes[first:last]
-        found = mappings.found[first:last]
-        unknown = (classes == 0) & (found > 0)
-        more, less = unknown, None
+    for frames in mappings.frames():
+        classes = physical.classes[np.minimum(frames, np.uint64(physical.max_pfn))]
+        found = mappings.found[frames]
+        more = (classes == 0) & (found > 0)
         if physical.has_counts:
             told = (classes & READ != 0) & (classes & KIND_MASK < Kind.ZERO)
             if not counts_exact:
                 told &= classes & ROLE_MASK == SMALL
-            counts = physical.counts[first:last]
-            more = unknown | told & (found > counts)
-            less = told & (found < counts)
+            counts = physical.counts[np.minimum(frames, np.uint64(physical.max_pfn))]
+            unlike = told & (found != counts)
+            if unlike.any():
+                more |= unlike & (found > counts)
+                under.append(frames[unlike & (found < counts)])
         if more.any():
-            over.append(np.flatnonzero(more).astype(np.uint64) + np.uint64(first))
-        if less is not None and less.any():
-            under.append(np.flatnonzero(less).astype(np.uint64) + np.uint64(first))
+            over.append(frames[more])
     return Disagreement(_joined(over), _joined(under))
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from mapcount.capture.agree import BATCH_PAGES
 from mapcount.capture.gathered import Evidence, MmCapture, is_large, settled_runs, vma_of
-from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SMALL, SWAPCACHE, TAIL
+from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SWAPCACHE
+from mapcount.capture.pagemap import batches, spread
 from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawBits, RawRuns
 from mapcount.capture.small import small_table
 from mapcount.mapping import schema as tables
@@ -71,10 +73,12 @@ def _folio_index(physical: PhysicalPages, joined: list[RawRuns]) -> _FolioIndex:
     return _FolioIndex(heads, orders, ids)
 
 
-def _locate(index: _FolioIndex, pfns: U64) -> tuple[U32, U32]:
-    """Return the row in the index, and the page within the folio, of each frame of a large folio."""
+def _locate(index: _FolioIndex, pfns: U64) -> tuple[U32, U32, Bools]:
+    """Return the row in the index, the page within the folio, and whether there is such a folio, of each frame."""
     row = np.searchsorted(index.heads, pfns, side="right") - 1
-    return row.astype(np.uint32), (pfns - index.heads[row]).astype(np.uint32)
+    page = pfns - index.heads[row] if len(index.heads) else pfns
+    inside: Bools = (row >= 0) & (page < _sizes(index.orders)[row]) if len(index.heads) else row >= 0
+    return row.astype(np.uint32), page.astype(np.uint32), inside
 
 
 def _mms_table(mms: list[MmCapture]) -> tables.Mms:
@@ -145,9 +149,10 @@ def _runs_table(
     parts = []
     for mm_id, (mm, runs) in enumerate(zip(mms, joined, strict=True)):
         large = runs.take(is_large(physical, runs))
-        large = large.take(np.isin(physical.heads_of(large.pfn), index.heads))
         large = large.take(np.argsort(large.page, kind="stable"))
-        row, first_page = _locate(index, large.pfn)
+        row, first_page, inside = _locate(index, large.pfn)
+        if not inside.all():  # a tail that has no head: its folio was torn while it was read
+            large, row, first_page = large.take(inside), row[inside], first_page[inside]
         order, kind = index.orders[row], physical.classes[index.heads[row]] & KIND_MASK
         level = large.level.copy()
         level[(level == Level.PMD) & (kind == Kind.HUGETLB) & (order >= 2 * PMD_ORDER)] = Level.PUD
@@ -192,9 +197,10 @@ def _page_tables(index: _FolioIndex, evidence: Evidence) -> tuple[tables.Observe
     """Go over the frames in groups: counts run-length, and mappings that the kernel counts beyond ours."""
     counted: list[_Stretches] = []
     unseen: list[_Stretches] = []
-    if evidence.physical.has_counts and len(index.heads):
-        for first, last in evidence.mappings.groups:
-            _group_tables(index, evidence, first, last, counted, unseen)
+    if evidence.physical.has_counts:
+        sizes = _sizes(index.orders)
+        for first, last in batches(sizes, BATCH_PAGES):
+            _batch_tables(index, evidence, slice(first, last), sizes[first:last], counted, unseen)
     columns = [_joined([row[i] for row in counted], np.uint32) for i in range(4)]
     others = [_joined([row[i] for row in unseen], np.uint32) for i in range(4)]
     return tables.ObservedCounts(*_sorted(columns)), tables.Unseen(*_sorted(others))
@@ -207,35 +213,43 @@ def _sorted(columns: list[U32]) -> list[U32]:
     return [column[rows] for column in columns]
 
 
-def _group_tables(
-    index: _FolioIndex, evidence: Evidence, first: int, last: int, counted: list[_Stretches], unseen: list[_Stretches]
+def _sizes(orders: U8) -> U64:
+    return np.left_shift(np.uint64(1), orders.astype(np.uint64))
+
+
+def _batch_tables(
+    index: _FolioIndex,
+    evidence: Evidence,
+    rows: slice,
+    sizes: U64,
+    counted: list[_Stretches],
+    unseen: list[_Stretches],
 ) -> None:
-    classes = evidence.physical.classes[first:last]
-    counts = evidence.physical.counts[first:last]
-    role = classes & ROLE_MASK
-    begins = role != TAIL
-    known = (classes & READ != 0) & (role != SMALL)
-    counted.append(_stretches(index, first, begins, known, counts))
+    pfns = spread(index.heads[rows], sizes)
+    begins = (np.cumsum(sizes) - sizes).astype(np.int64)
+    known = evidence.physical.classes[pfns] & READ != 0
+    counts = evidence.physical.counts[pfns]
+    counted.append(_stretches(index.ids[rows], begins, known, counts))
     if evidence.counts_exact and len(evidence.differs.under):
-        found = evidence.mappings.found[first:last]
-        lacking = np.where(known & (classes & KIND_MASK < Kind.ZERO) & (found < counts), counts - found, 0)
+        found = evidence.mappings.found[pfns]
+        lacking = np.where(known & (found < counts), counts - found, 0)
+        uncounted = evidence.physical.classes[index.heads[rows]] & KIND_MASK >= Kind.ZERO
+        if uncounted.any():
+            lacking[np.repeat(uncounted, sizes.astype(np.int64))] = 0
         if lacking.any():
-            unseen.append(_stretches(index, first, begins, lacking > 0, lacking.astype(np.uint32)))
+            unseen.append(_stretches(index.ids[rows], begins, lacking > 0, lacking.astype(np.uint32)))
 
 
-def _stretches(index: _FolioIndex, first_pfn: int, begins: Bools, wanted: Bools, values: U32) -> _Stretches:
+def _stretches(ids: U32, begins: npt.NDArray[np.int64], wanted: Bools, values: U32) -> _Stretches:
     """Return (folio id, first page, pages, value) of the maximal stretches of equal value within a folio, where wanted."""
-    changes = begins.copy()
-    changes[0] = True
-    changes[1:] |= (values[1:] != values[:-1]) | (wanted[1:] != wanted[:-1])
+    changes = np.empty(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=changes[1:])
+    if not wanted.all():
+        changes[1:] |= wanted[1:] != wanted[:-1]
+    changes[begins] = True
     at = np.flatnonzero(changes)
     lengths = np.diff(at, append=len(values)).astype(np.uint32)
     keep = wanted[at]
     at, lengths = at[keep], lengths[keep]
-    pfns = at.astype(np.uint64) + np.uint64(first_pfn)
-    row = np.searchsorted(index.heads, pfns, side="right") - 1
-    page = pfns - index.heads[row]
-    # Folios that were read along, between those that are mapped, are not in the index.
-    ours = (row >= 0) & (page < np.left_shift(np.uint64(1), index.orders[row].astype(np.uint64)))
-    row, page, at, lengths = row[ours], page[ours], at[ours], lengths[ours]
-    return index.ids[row], page.astype(np.uint32), lengths, values[at]
+    row = np.searchsorted(begins, at, side="right") - 1
+    return ids[row], (at - begins[row]).astype(np.uint32), lengths, values[at]

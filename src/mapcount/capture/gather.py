@@ -175,7 +175,7 @@ def _add(gathered: Gathered, name: str, count: int) -> None:
 
 def _compare(gathered: Gathered, plan: WalkPlan) -> tuple[Mappings, Disagreement]:
     physical = plan.physical
-    mappings = count_mappings(physical.max_pfn, [RawRuns.join(mm.pages.runs) for mm in gathered.mms])
+    mappings = count_mappings(physical, [RawRuns.join(mm.pages.runs) for mm in gathered.mms])
     return mappings, disagreement(physical, mappings, counts_exact=plan.counts_exact)
 
 

@@ -59,6 +59,15 @@ def spread(starts: U64, counts: U64) -> U64:
     return np.repeat(starts - before, counts.astype(np.int64)) + np.arange(total, dtype=np.uint64)
 
 
+def batches(lengths: U64, limit: int) -> list[tuple[int, int]]:
+    """Cut a list of ranges into groups `[first, last)` of about `limit` elements."""
+    if not len(lengths):
+        return []
+    group = np.cumsum(lengths) // np.uint64(limit)
+    cuts = (np.flatnonzero(group[1:] != group[:-1]) + 1).tolist()
+    return list(zip([0, *cuts], [*cuts, len(lengths)], strict=True))
+
+
 def top_bytes(entries: U64) -> U8:
     """Return bits 56 to 63 of each entry."""
     little = entries if sys.byteorder == "little" else entries.byteswap()

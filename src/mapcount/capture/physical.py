@@ -1,8 +1,8 @@
 """What the kernel says of the page frames that are mapped: each read once, however many processes map it.
 
 Seven bytes a frame (class, count, cgroup), in arrays over all PFNs of which only the touched parts take memory: 0.17 % of
-the memory that is mapped (0.3 % with the mappings found, agree.py). A frame's three words come from three read calls, one right after the other; nothing orders them
-with the page tables, so every folio is held against the mappings found (agree.py).
+the memory that is mapped (0.3 % with the mappings found, agree.py). A frame's three words come from three read calls;
+nothing orders them with the page tables, so every folio is held against the mappings found (agree.py).
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ import numpy as np
 
 from mapcount.capture.frame_words import FrameWords
 from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SMALL, TAIL, KpageFiles, classify
-from mapcount.capture.pagemap import ENTRY_BYTES, merge_ranges, spread
+from mapcount.capture.pagemap import ENTRY_BYTES, batches, merge_ranges, spread
 from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from mapcount.mapping.schema import U8, U16, U32, U64, Bools
 
 JOIN_GAP_PFNS = 16
@@ -154,7 +152,7 @@ class PhysicalPages:
         more_starts, more_ends = [], []
         # One frame further than asked for shows whether the last folio goes on.
         read_ends = np.minimum(ends + _ONE, np.uint64(self.max_pfn))
-        for first, last in _chunks(read_ends - starts, CHUNK_PFNS):
+        for first, last in batches(read_ends - starts, CHUNK_PFNS):
             begin, end, read_end = starts[first:last], ends[first:last], read_ends[first:last]
             lengths = read_end - begin
             classes, counts, codes = self._look_at(begin, lengths)
@@ -236,10 +234,3 @@ class PhysicalPages:
             code = self._codes[inode] = len(self.cgroup_inodes)
             self.cgroup_inodes.append(inode)
         return code
-
-
-def _chunks(lengths: npt.NDArray[np.uint64], limit: int) -> list[tuple[int, int]]:
-    """Cut a list of ranges into groups `[first, last)` of about `limit` frames."""
-    group = np.cumsum(lengths) // np.uint64(limit)
-    cuts = (np.flatnonzero(group[1:] != group[:-1]) + 1).tolist()
-    return list(zip([0, *cuts], [*cuts, len(lengths)], strict=True))

@@ -100,7 +100,7 @@ class Privileges:
         if not self.initial_user_namespace:
             return "run it as root outside of this user namespace (on the host)"
         if self.uid:
-            return "run it as root (sudo)"
+            return "run it as root"
         return "run it as root on the host, or in a container started with --privileged --pid=host"
 
     def _pagemap_lack(self) -> str:

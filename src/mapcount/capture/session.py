@@ -136,6 +136,7 @@ def _capture(
         "capabilities": privileges.capabilities(),
         "started_at": started_at,
         "capture_pid": os.getpid(),
+        "cpus": os.cpu_count() or 0,
         "command_line": " ".join(sys.argv),
         "frozen": request.freeze,
         "processes_seen": len(processes),

@@ -76,19 +76,21 @@ def _of_mm(mm: MmCapture, runs: RawRuns, evidence: Evidence, mapping_mms: U32) -
 def _of_pages(vma_ids: U32, pfns: U64, evidence: Evidence, mapping_mms: U32) -> _Rows:
     physical = evidence.physical
     classes = physical.classes[pfns]
-    found = evidence.mappings.found[pfns].astype(np.int64)
-    counted = physical.has_counts & (classes & READ != 0) & (classes & KIND_MASK < Kind.ZERO)
-    columns = np.stack(
-        [
-            vma_ids.astype(np.int64),
-            (classes & KIND_MASK).astype(np.int64),
-            physical.cgroups[pfns].astype(np.int64),
-            np.where(counted, physical.counts[pfns], found).astype(np.int64),
-            found,
-            np.maximum(mapping_mms[pfns], 1).astype(np.int64),
-        ]
+    found = evidence.mappings.found[pfns]
+    counts = physical.counts[pfns]
+    columns = (vma_ids, classes, physical.cgroups[pfns], counts, found, mapping_mms[pfns])
+    # Neighbours mostly are alike: what is looked at closer is the first page of each stretch.
+    changes = np.ones(len(pfns), np.bool_)
+    changes[1:] = False
+    for column in columns:
+        changes[1:] |= column[1:] != column[:-1]
+    first = np.flatnonzero(changes)
+    vma, kind, cgroup, count, times, users = (column[first].astype(np.int64) for column in columns)
+    counted = physical.has_counts & (kind & READ != 0) & (kind & KIND_MASK < Kind.ZERO)
+    pages = np.diff(first, append=len(pfns))
+    return np.stack(
+        [vma, kind & KIND_MASK, cgroup, np.where(counted, count, times), times, np.maximum(users, 1), pages]
     )
-    return _aggregate(columns, np.ones(columns.shape[1], np.int64))
 
 
 def _beyond(mm: MmCapture) -> _Rows:

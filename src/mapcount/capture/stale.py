@@ -66,7 +66,7 @@ def settle_stale(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> tuple[U64
 
 
 def _found(mms: list[MmCapture], plan: WalkPlan) -> Mappings:
-    return count_mappings(plan.physical.max_pfn, [mm.pages.runs[0] for mm in mms])
+    return count_mappings(plan.physical, [mm.pages.runs[0] for mm in mms])
 
 
 def claimed_twice(mms: list[MmCapture], physical: PhysicalPages, pfns: U64) -> U64:

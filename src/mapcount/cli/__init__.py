@@ -36,8 +36,8 @@ _COMMANDS: tuple[Command, ...] = (capture, report, diff, doctor, completion)
 _FIRST_RUN = """\
 mapcount: who maps this folio, and how would the kernel know?
 
-  sudo mapcount report               who maps what on this machine, now
-  sudo mapcount capture -o a.mapsnap
+  mapcount report --sudo             who maps what on this machine, now
+  mapcount capture -o a.mapsnap      a snapshot to keep (as root)
   mapcount diff a.mapsnap b.mapsnap  what changed between two snapshots
 
 Without root it shows what may be seen, and an example.

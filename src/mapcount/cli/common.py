@@ -29,10 +29,8 @@ def add_output(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
 
 
-def add_format(parser: argparse.ArgumentParser, formats: tuple[str, ...] = FORMATS) -> None:
-    """Add --format and --json, --top, --wide and --no-pager."""
-    parser.add_argument("--format", choices=formats, default="table", help="output format (default: table)")
-    parser.add_argument("--json", dest="format", action="store_const", const="json", help="short for --format json")
+def add_top(parser: argparse.ArgumentParser) -> None:
+    """Add --top: for commands that print lists."""
     parser.add_argument(
         "--top",
         metavar="N",
@@ -40,6 +38,12 @@ def add_format(parser: argparse.ArgumentParser, formats: tuple[str, ...] = FORMA
         default=10,
         help="rows per list; 0 for all (default: 10; data formats hold all)",
     )
+
+
+def add_format(parser: argparse.ArgumentParser, formats: tuple[str, ...] = FORMATS) -> None:
+    """Add --format and --json, --wide and --no-pager."""
+    parser.add_argument("--format", choices=formats, default="table", help="output format (default: table)")
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="short for --format json")
     parser.add_argument(
         "-w", "--wide", action="store_true", help="use the width of the terminal, not 80 columns; do not shorten names"
     )
@@ -108,4 +112,4 @@ def view_of(args: argparse.Namespace) -> View:
 
     # Not a terminal, and no COLUMNS: with --wide there is nothing to fit into.
     columns = shutil.get_terminal_size((10_000 if args.wide else DEFAULT_WIDTH, 24)).columns
-    return View(width=columns if args.wide else min(columns, DEFAULT_WIDTH), top=args.top, verbose=args.verbose)
+    return View(width=columns if args.wide else min(columns, DEFAULT_WIDTH), top=getattr(args, "top", 0), verbose=args.verbose)

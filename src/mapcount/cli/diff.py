@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mapcount.cli.common import FORMATS, add_common, add_format, add_output, view_of
+from mapcount.cli.common import FORMATS, add_common, add_format, add_output, add_top, view_of
 from mapcount.errors import EXIT_FINDING, EXIT_OK
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exit-code", action="store_true", help="exit code 1 if there is a difference")
     add_output(parser, "write the comparison to FILE")
     add_format(parser, FORMATS[:2])
+    add_top(parser)
     add_common(parser)
 
 

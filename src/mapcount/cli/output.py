@@ -13,6 +13,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from mapcount.errors import OutputError, OutputExistsError, UsageError
+from mapcount.mapping.swap_in import give_to_caller_of_sudo
 
 if TYPE_CHECKING:
     import argparse
@@ -65,6 +66,8 @@ def write_file(path: str, data: bytes, *, force: bool) -> None:
     """
     Write a file (0600) beside its final name and then move it there; devices and pipes are written to as they are.
 
+    Under sudo a new file belongs to the user who called sudo.
+
     Raises OutputExistsError if there is a file and not `force`, OutputError if it cannot be written.
     """
     if _is_file(path) and not force:
@@ -89,6 +92,7 @@ def _swap_in(path: str, data: bytes) -> None:
         with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            give_to_caller_of_sudo(file.fileno())
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:

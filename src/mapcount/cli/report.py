@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mapcount.cli.common import add_common, add_format, add_output, add_scope, view_of, wants_colour
+from mapcount.cli.common import add_common, add_format, add_output, add_scope, add_top, view_of, wants_colour
 from mapcount.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json-schema", action="store_true", help="print the JSON Schema of --json and exit")
     add_output(parser, "write the report to FILE")
     add_format(parser)
+    add_top(parser)
     add_common(parser)
 
 

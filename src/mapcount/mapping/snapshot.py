@@ -30,6 +30,8 @@ class Metadata:
     pmd_order: int = 9
     boot_id: str = ""
     mem_total_bytes: int = 0
+    cpus: int = 0
+    """Online CPUs: the kernel holds some of its counts back per CPU. 0: not recorded."""
     counts_are: str = "unknown"
     """kpagecount of a large folio's page: `exact`, `average` (CONFIG_NO_PAGE_MAPCOUNT) or `unknown`; by probing."""
     counts_probe: str = ""

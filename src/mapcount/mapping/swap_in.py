@@ -178,15 +178,14 @@ def _read_meta(fd: int) -> bytes:
 
 
 def _fill(parent_fd: int, temporary: str, files: Mapping[str, bytes]) -> None:
-    owner = _sudo_owner()
     os.mkdir(temporary, 0o700, dir_fd=parent_fd)
     fd = os.open(temporary, _OPEN_DIRECTORY, dir_fd=parent_fd)
     try:
         for name, content in files.items():
             with open(os.open(name, _CREATE_FILE, 0o600, dir_fd=fd), "wb", buffering=0) as file:
                 _write_all(file.fileno(), content)
-                _finish(file.fileno(), 0o600, owner)
-        _finish(fd, 0o700, owner)
+                _finish(file.fileno(), 0o600)
+        _finish(fd, 0o700)
     finally:
         os.close(fd)
 
@@ -197,11 +196,16 @@ def _write_all(fd: int, content: bytes) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
-def _finish(fd: int, mode: int, owner: tuple[int, int] | None) -> None:
-    os.fchmod(fd, mode)  # whatever the umask, and the parent's default ACL and setgid bit
-    if owner:
+def give_to_caller_of_sudo(fd: int) -> None:
+    """Let an open file belong to the user who called sudo; nothing if we are not root by sudo."""
+    if owner := _sudo_owner():
         with contextlib.suppress(PermissionError):  # a file system without owners
             os.fchown(fd, *owner)
+
+
+def _finish(fd: int, mode: int) -> None:
+    os.fchmod(fd, mode)  # whatever the umask, and the parent's default ACL and setgid bit
+    give_to_caller_of_sudo(fd)
     try:
         os.fsync(fd)
     except OSError as error:

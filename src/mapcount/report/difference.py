@@ -8,7 +8,7 @@ from mapcount.report.encoding import indented
 from mapcount.report.layout import first, heading, left_out, note, sentence
 from mapcount.report.table import Column, View, tables
 from mapcount.report.text import printable
-from mapcount.units import format_bytes, format_count, format_folio_size
+from mapcount.units import format_bytes, format_count, format_folio_size, format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,9 +26,10 @@ _PROCESS_BYTES = {"rss": "rss_bytes", "anon-large": "anon_large_bytes", "wasted"
 
 def section(difference: Difference, before: Metadata, after: Metadata, view: View) -> Iterator[RenderableType]:
     """Yield what changed; rows without a change are left out."""
-    hours = (after.started_at - before.started_at) / 3600
+    passed_s = after.started_at - before.started_at
+    when = f"{format_seconds(abs(passed_s))} {'earlier' if passed_s < 0 else 'later'}"
     yield sentence(
-        f"{before.host} at {before.kernel_release}, then {after.host} at {after.kernel_release}, {hours:+.1f} h."
+        f"{before.host} at {before.kernel_release}, then {after.host} at {after.kernel_release}, {when}."
     )
     yield from (note(f"Note: {printable(words)}") for words in difference.notes)
     sizes = [row for row in difference.sizes if _changed(row.values)]

@@ -22,9 +22,11 @@ def section(survey: Survey, view: View) -> Iterator[RenderableType]:
     yield from (sentence(words) for words in headline(survey))
     yield heading("Folios by size and state (mappings seen)")
     yield from matrix(survey, view)
+    unknown = ", unknown" if any(row.unknown for row in survey.sizes) else ""
     yield note(
-        "mapped: pages with a mapping, each once. full, part: folios of which all, or only some, pages are mapped. "
-        "excl: mapped by one address space. wasted: anon pages that nothing maps, of folios not in the swap cache."
+        f"full, part, excl, shared{unknown} count folios. mapped: pages with a mapping, each once. full, part: all pages "
+        "are mapped, or only some. excl: mapped by one address space. wasted: anon pages that nothing maps, of folios "
+        "not in the swap cache."
     )
 
 
@@ -39,10 +41,10 @@ def headline(survey: Survey) -> Iterator[str]:
         yield "No large anon folio is mapped."
     cached = [row for row in survey.sizes if row.kind in {"file", "shmem"} and row.order]
     if cached:
-        yield (
-            f"{format_bytes(_sum(cached, 'bytes'))} in {plural(_sum(cached, 'folios'), 'large file and shmem folio')}; "
-            f"{format_bytes(_sum(cached, 'unmapped_bytes'))} of it not mapped, which is cache and no waste."
-        )
+        unmapped = _sum(cached, "unmapped_bytes")
+        words = f"{format_bytes(unmapped)} of it not mapped, which is cache and no waste" if unmapped else "all mapped"
+        count = plural(_sum(cached, "folios"), "large file and shmem folio")
+        yield f"{format_bytes(_sum(cached, 'bytes'))} in {count}; {words}."
     scope = {"pids": " named by --pid", "cgroup": " of the cgroup"}.get(survey.meta.scope, "")
     yield f"Seen: the mappings of {plural(len(survey.processes), 'address space')}{scope}."
     if survey.meta.partial:

@@ -30,7 +30,7 @@ _VMA = [
 _FOLIO = [
     Column("id"),
     *(Column(title, text=True) for title in ("kind", "by", "state", "verdict")),
-    *map(Column, ("size", "pages", "mappings", "mms", "a pid")),
+    *map(Column, ("size", "pages", "mappings", "mms", "one pid")),
     Column("wasted", style=WASTE),
 ]
 
@@ -75,7 +75,7 @@ def vmas(rows: Sequence[VmaRow], view: View) -> Iterator[RenderableType]:
                 format_bytes(row.anon_large_bytes + row.file_large_bytes),
                 format_count(row.partially_mapped),
                 format_bytes(row.wasted_bytes),
-                row.path or "(anonymous)",
+                row.path or "anon",
             ]
             for row in first(ranked, view.top)
         ],

@@ -23,6 +23,19 @@ _COUNTS = {
     "average": "average: kpagecount gives the folio's average (CONFIG_NO_PAGE_MAPCOUNT)",
 }
 
+_RACES = {
+    "pages_disagreed": "whose mappings and kpagecount differed at first",
+    "pages_read_again": "read again",
+    "pages_vanished": "left out, because they came or went while they were read",
+    "pages_given_to_the_later_process": "seen in several processes and counted for the one read last",
+    "pages_over": "with more mappings found than the kernel counts, or that moved",
+    "pages_under": "that somebody maps whom we did not read",
+    "bit_56_unlike_kpagecount": "of which bit 56 of pagemap and kpagecount say different things",
+    "hugetlb_pages_in_shared_tables": "of hugetlb in a page table that processes share (no error)",
+    "pages_pmd_or_pte_not_told": "of which it is not known whether PMDs or PTEs map them",
+}
+"""What to say after `7 pages`, by the names that `Metadata.races` documents."""
+
 
 def section(survey: Survey, view: View) -> Iterator[RenderableType]:
     """Yield one line per fact, then the notes of the capture."""
@@ -48,7 +61,7 @@ def _lines(meta: Metadata) -> list[tuple[str, str]]:
         ("window", f"{_utc(meta.started_at)}, {format_seconds(meta.elapsed_s)}, scope {_scope(meta)}"),
         ("processes", _processes(meta)),
         ("verdicts", _pairs(meta.verdicts) or "none: no large folio was seen"),
-        ("races", _pairs(meta.races) or "none found"),
+        ("races", _races(meta.races) or "none found"),
         ("own cost", _cost(meta)),
     ]
     if meta.command_line:
@@ -56,8 +69,11 @@ def _lines(meta: Metadata) -> list[tuple[str, str]]:
     if meta.partial:
         lines.append(("partial", meta.partial))
     if meta.unreadable:
-        some = ", ".join(f"{entry.get('pid')} ({entry.get('comm')})" for entry in meta.unreadable[:5])
-        more = f" ... {len(meta.unreadable) - 5:,} more" if len(meta.unreadable) > 5 else ""
+        some = ", ".join(
+            f"{entry.get('pid')} ({entry.get('comm')}): {entry.get('error', 'no reason known')}"
+            for entry in meta.unreadable[:5]
+        )
+        more = f", ... {len(meta.unreadable) - 5:,} more" if len(meta.unreadable) > 5 else ""
         lines.append(("unreadable", f"{plural(len(meta.unreadable), 'process', 'processes')}: {some}{more}"))
     return lines
 
@@ -105,6 +121,16 @@ def _cost(meta: Metadata) -> str:
     return (
         f"{format_seconds(meta.cpu_s)} CPU, {memory}, {plural(meta.reads, 'read')} of {format_bytes(meta.bytes_read)}"
     )
+
+
+def _races(counts: dict[str, int]) -> str:
+    """Say what happened to how many pages; a name that is not known here (of a later version) is said as it is."""
+    said = [
+        f"{plural(count, 'page')} {_RACES[name]}" if name in _RACES else f"{count:,} {name.replace('_', ' ')}"
+        for name, count in counts.items()
+        if count
+    ]
+    return "; ".join(said)
 
 
 def _pairs(counts: dict[str, int]) -> str:

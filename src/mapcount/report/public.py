@@ -10,7 +10,7 @@ import numpy as np
 from mapcount.report.layout import first, heading, left_out, note, sentence
 from mapcount.report.table import Column, View, tables
 from mapcount.report.text import plural
-from mapcount.units import format_bytes, format_count
+from mapcount.units import format_bytes, format_count, format_kernel_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +51,7 @@ def section(snapshot: Snapshot, view: View) -> Iterator[RenderableType]:
     if band is None:
         yield note("Not known: /proc/meminfo lacks a number that is needed.")
         return
-    yield sentence(f"Between {format_bytes(band[0])} and {format_bytes(band[1])} of anon memory is mapped by nobody.")
+    yield sentence(_waste(*band))
     yield note(
         "Active(anon) + Inactive(anon) - Shmem - AnonPages, less swap cache at the lower end, plus unevictable memory "
         "at the upper end. MADV_FREE hides more of it, and without per-page counts (CONFIG_NO_PAGE_MAPCOUNT) AnonPages "
@@ -106,6 +106,15 @@ def waste_band(snapshot: Snapshot) -> tuple[int, int] | None:
     return max(0, min(low)), max(0, *high)
 
 
+def _waste(low: int, high: int) -> str:
+    if not high:
+        return "None: as far as these counters tell, somebody maps every page of anon memory."
+    if not low:
+        return f"At most {format_bytes(high)} of anon memory is mapped by nobody, and perhaps none."
+    much = format_bytes(low) if low == high else f"Between {format_bytes(low)} and {format_bytes(high)}"
+    return f"{much} of anon memory is mapped by nobody."
+
+
 def _sizes(snapshot: Snapshot, view: View) -> Iterator[RenderableType]:
     stats = _stats(snapshot)
     sizes = [subject for source, subject, name in stats if source == "mthp" and name == "nr_anon"]
@@ -119,7 +128,7 @@ def _sizes(snapshot: Snapshot, view: View) -> Iterator[RenderableType]:
         columns = [Column("size", text=True), Column("folios"), Column("partially mapped")]
         yield from tables(
             columns,
-            [[size, *("-" if n < 0 else format_count(n) for n in counts)] for size, *counts in shown],
+            [[format_kernel_size(size), *("-" if n < 0 else format_count(n) for n in counts)] for size, *counts in shown],
             width=view.width,
         )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mapcount.report.layout import heading, note
 from mapcount.report.table import Column, View, tables
-from mapcount.units import format_count
+from mapcount.units import format_count, format_kernel_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def section(survey: Survey, view: View) -> Iterator[RenderableType]:
     yield heading("Since boot, by size (folios; the kernel's own counters)")
     yield from tables(
         [Column("size", text=True), *map(Column, _COUNTERS)],
-        [[size, *("-" if count < 0 else format_count(count) for count in counts)] for size, counts in rows],
+        [[format_kernel_size(size), *("-" if count < 0 else format_count(count) for count in counts)] for size, counts in rows],
         width=view.width,
     )
     yield note(

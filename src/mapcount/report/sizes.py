@@ -49,7 +49,7 @@ def section(survey: Survey, view: View) -> Iterator[RenderableType]:
     if blocks:
         yield heading("Mapped bytes in contiguous, aligned blocks of at least")
         yield from tables(
-            [Column("kind, size", text=True), *(Column(format_bytes(size)) for size in blocks)],
+            [Column("kind, size", text=True), *(Column(format_folio_size(0, size)) for size in blocks)],
             [
                 [name, *(format_share(row.contiguous_bytes.get(str(size), 0), row.run_bytes) for size in blocks)]
                 for name, row in zip(names, rows, strict=True)

@@ -11,19 +11,30 @@ from mapcount.survey.stats import Reading
 from mapcount.survey.verdict import Band, judge
 
 if TYPE_CHECKING:
+    from mapcount.mapping.snapshot import Metadata
     from mapcount.survey.facts import Facts
     from mapcount.survey.stats import Stats
     from mapcount.survey.types import Check
 
 _NOTHING = Reading(0, 0)
-_BATCHED = 2048
+_BATCHED_PAGES = 2 * 31
 """
-Each CPU holds up to 31 new pages back from the lists (PAGEVEC_SIZE, mm/swap.c); how many CPUs there are is not recorded, so
-a share of MemTotal stands for them: 1/2048, four CPUs per GiB.
+New pages that a CPU holds back from the lists: two batches, lru_add (mm/swap.c) and that of new mlocked pages (mm/mlock.c),
+of PAGEVEC_SIZE folios: 31 since Linux 9cecde80aae0 ("mm: increase folio batch size") (v6.9), 15 before. Small ones: a large
+folio is passed on at once, with what waits before it (folio_batch_add_and_move, mlock_new_folio).
 """
+_UNFLUSHED_PAGES = 2 * 64
+"""
+What memory.stat may lack per CPU: a reader flushes only above MEMCG_CHARGE_BATCH (64) updates per CPU, and each CPU keeps
+fewer than 64 more to itself (memcg_vmstats_needs_flush and memcg_rstat_updated, mm/memcontrol.c; Linux
+11192d9c124d ("memcg: flush stats only if updated") (v5.16). The bound is
+on the sum of all updates, so it is one of any difference of counters. It lasts two seconds at most (FLUSH_TIME).
+"""
+_COUNTERS = 4
 _NOTE = (
     "The kernel's number is lower by mlocked, unevictable and lazily freed (MADV_FREE) memory and by pages not yet "
-    "on a list, higher by unmapped swap cache and by processes that were not read."
+    "on a list, higher by unmapped swap cache and by processes that were not read; and what its CPUs have counted last "
+    "may be missing."
 )
 
 
@@ -42,7 +53,8 @@ def waste_checks(facts: Facts, stats: Stats) -> list[Check]:
         if (reading := stats.get("smaps_rollup", "LazyFree", subject))
     )
     page = facts.snapshot.meta.page_size
-    checks = _machine(stats, int(facts.wasted_pages.sum()) * page, lazy)
+    cpus = _cpus(facts.snapshot.meta)
+    checks = _machine(facts, stats, int(facts.wasted_pages.sum()) * page, lazy)
     names = facts.snapshot.cgroups
     charged = np.maximum(facts.snapshot.folios.charge_cgroup, 0)
     wasted = (total_by(charged, facts.wasted_pages, len(names)) * page).tolist()
@@ -54,11 +66,25 @@ def waste_checks(facts: Facts, stats: Stats) -> list[Check]:
             size for of, size in zip(names, wasted, strict=True) if of == name or (anon and of.startswith(below))
         )
         if ours:
-            checks += _cgroup(stats, name, ours, lazy)
+            checks += _cgroup(stats, name, ours, lazy, cpus * page)
     return checks
 
 
-def _machine(stats: Stats, ours: int, lazy: int) -> list[Check]:
+def _cpus(meta: Metadata) -> int:
+    """Return how many CPUs there are; where that was not recorded one per GiB of memory stands for them."""
+    return meta.cpus or max(meta.mem_total_bytes >> 30, 1)
+
+
+def drift_pages(cpus: int, mem_total_bytes: int) -> int:
+    """
+    Return by how much the CPUs together keep a counter of a node from its total, at most.
+
+    Source: calculate_normal_threshold, mm/vmstat.c. That of the fullest zone holds, which is at most all memory.
+    """
+    return cpus * min(125, 2 * cpus.bit_length() * (1 + (mem_total_bytes >> 27).bit_length()))
+
+
+def _machine(facts: Facts, stats: Stats, ours: int, lazy: int) -> list[Check]:
     lists = [stats.get("meminfo", name) for name in ("Active(anon)", "Inactive(anon)", "Shmem", "AnonPages")]
     if None in lists:
         return []
@@ -66,12 +92,15 @@ def _machine(stats: Stats, ours: int, lazy: int) -> list[Check]:
     kernel = active + inactive - shmem - anon
     unevictable = stats.get("meminfo", "Unevictable") or _NOTHING
     swapcache = stats.get("meminfo", "SwapCached") or _NOTHING
-    total = stats.get("meminfo", "MemTotal") or _NOTHING
-    band = Band(kernel.low - swapcache.high, kernel.high + unevictable.high + lazy + total.high // _BATCHED)
+    meta = facts.snapshot.meta
+    nodes = int(facts.snapshot.folios.node.max(initial=0)) + 1
+    drift = nodes * _COUNTERS * drift_pages(_cpus(meta), meta.mem_total_bytes) * meta.page_size
+    batched = _cpus(meta) * _BATCHED_PAGES * meta.page_size
+    band = Band(kernel.low - swapcache.high - drift, kernel.high + unevictable.high + lazy + batched + drift)
     return [judge("wasted (LRU lists of meminfo)", ours, kernel, "bytes", band, _NOTE)]
 
 
-def _cgroup(stats: Stats, name: str, ours: int, lazy: int) -> list[Check]:
+def _cgroup(stats: Stats, name: str, ours: int, lazy: int, page_per_cpu: int) -> list[Check]:
     anon = stats.get("memcg", "anon", name) or stats.get("memcg", "rss", name)
     lists = [stats.get("memcg", part, name) for part in ("active_anon", "inactive_anon", "shmem")]
     if anon is None or None in lists:
@@ -80,5 +109,6 @@ def _cgroup(stats: Stats, name: str, ours: int, lazy: int) -> list[Check]:
     kernel = active + inactive - shmem - anon
     unevictable = stats.get("memcg", "unevictable", name) or _NOTHING
     swapcache = stats.get("memcg", "swapcached", name) or _NOTHING
-    band = Band(kernel.low - swapcache.high, kernel.high + unevictable.high + lazy)
+    drift, batched = page_per_cpu * _UNFLUSHED_PAGES, page_per_cpu * _BATCHED_PAGES
+    band = Band(kernel.low - swapcache.high - drift, kernel.high + unevictable.high + lazy + batched + drift)
     return [judge(f"wasted in {name} (its LRU lists)", ours, kernel, "bytes", band, _NOTE)]

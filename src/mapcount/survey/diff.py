@@ -64,6 +64,7 @@ class Difference:
     """What changed between two snapshots. Rows without any change are there too."""
 
     same_boot: bool
+    """Known to be; false too where a redacted snapshot does not tell."""
     sizes: list[SizeDelta]
     processes: list[ProcessDelta]
     """Largest change of Rss first."""
@@ -78,7 +79,8 @@ def diff(before: Snapshot, after: Snapshot) -> Difference:
     Within one boot a process is matched by pid and start time. All others, and all of them across boots, are added up
     by program (comm), which counts shared pages once per process in Rss, as Rss does.
     """
-    same_boot = before.meta.boot_id == after.meta.boot_id
+    redacted = before.meta.redacted or after.meta.redacted
+    same_boot = not redacted and before.meta.boot_id == after.meta.boot_id
     first, second = Facts(before), Facts(after)
     return Difference(
         same_boot,
@@ -150,7 +152,13 @@ def _sums(rows: Iterable[ProcessRow]) -> Counter[tuple[str, str]]:
 def _notes(before: Snapshot, after: Snapshot, *, same_boot: bool) -> list[str]:
     a, b = before.meta, after.meta
     notes = []
-    if not same_boot:
+    if not same_boot and (a.redacted or b.redacted):
+        which = "both are" if a.redacted and b.redacted else f"the {'first' if a.redacted else 'second'} is"
+        notes.append(
+            f"Whether the snapshots are of one boot of one machine cannot be told, because {which} redacted. "
+            "Processes are compared by name, and equal hidden names need not stand for one program."
+        )
+    elif not same_boot:
         notes.append("The snapshots are of different boots or machines: processes are compared by name.")
     if (a.scope, a.scope_detail) != (b.scope, b.scope_detail):
         notes.append("The snapshots were taken of different sets of processes.")

@@ -1,0 +1,130 @@
+"""Mappings counted and compared with kpagecount, against a dictionary of frames."""
+
+import itertools
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from capture.frames import folio_lists, write_frames
+from mapcount.capture.agree import BLOCK_SHIFT, Mappings, count_mappings, disagreement, runs_with, whole_folios
+from mapcount.capture.kpage import HEAD, READ, SMALL, TAIL, KpageFiles
+from mapcount.capture.physical import PhysicalPages
+from mapcount.capture.runs import RawRuns
+from mapcount.mapping.schema import Kind
+
+BLOCK = 1 << BLOCK_SHIFT
+
+
+def u64(values):
+    return np.array(list(values), np.uint64)
+
+
+def made_runs(rows):
+    """Runs from (pfn, nr_pages); where they are mapped does not matter here."""
+    pfns, sizes = u64(pfn for pfn, _ in rows), np.array([size for _, size in rows], np.uint32)
+    return RawRuns(pfns, pfns, sizes, np.zeros(len(rows), np.uint8))
+
+
+NR_PFNS = 70 * BLOCK + 13
+SIZES = st.one_of(st.integers(1, 17), st.sampled_from([512, BLOCK, BLOCK + 1, 3 * BLOCK, 66 * BLOCK]))
+PLACES = st.one_of(
+    st.integers(0, NR_PFNS - 1), st.integers(0, 70).map(lambda block: block * BLOCK), st.integers(90, 101)
+)
+RUNS = st.lists(st.tuples(PLACES, SIZES).map(lambda run: (run[0], min(run[1], NR_PFNS - run[0]))), max_size=7)
+
+
+@given(st.lists(RUNS, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_every_frame_is_counted_as_often_as_it_is_mapped(parts):
+    expected = np.zeros(NR_PFNS, np.int64)
+    for pfn, size in itertools.chain(*parts):
+        expected[pfn : pfn + size] += 1
+    mappings = count_mappings(NR_PFNS, [made_runs(rows) for rows in parts])
+    looked_at = np.zeros(NR_PFNS, np.bool_)
+    for first, last in mappings.groups:
+        assert not looked_at[first:last].any()
+        assert last - first <= 64 * BLOCK
+        looked_at[first:last] = True
+    assert mappings.groups == sorted(mappings.groups)
+    assert looked_at[expected > 0].all(), "no mapped frame is missed"
+    assert (mappings.found[:NR_PFNS][looked_at] == expected[looked_at]).all()
+    assert not mappings.found[:NR_PFNS][~looked_at].any(), "what was not looked at reads as not mapped"
+
+
+FRAME = st.tuples(
+    st.sampled_from(["unknown", "small", "zero", "device", "head", "tail", "inferred"]),
+    st.integers(0, 2),
+    st.integers(0, 2),
+)
+CLASSES = {
+    "unknown": 0,
+    "small": READ | SMALL | Kind.ANON,
+    "zero": READ | SMALL | Kind.ZERO,
+    "device": READ | SMALL | Kind.DEVICE,
+    "head": READ | HEAD | Kind.SHMEM,
+    "tail": READ | TAIL,
+    "inferred": TAIL,
+}
+
+
+@given(st.lists(FRAME, min_size=1, max_size=61), st.booleans(), st.booleans(), st.integers(1, 61))
+def test_what_differs_is_found_frame_by_frame(frames, has_counts, counts_exact, cut):
+    physical = PhysicalPages(KpageFiles(-1, 0 if has_counts else -1, -1, len(frames)))
+    physical.classes[: len(frames)] = [CLASSES[name] for name, _, _ in frames]
+    physical.counts[: len(frames)] = [count for _, _, count in frames]
+    found = np.array([found for _, found, _ in frames] + [0, 0], np.int32)
+    cut = min(cut, len(frames))
+    mappings = Mappings(found, [(0, cut), (cut, len(frames))])
+    over, under = [], []
+    for pfn, (name, mapped, count) in enumerate(frames):
+        comparable = has_counts and (name == "small" or (counts_exact and name in ("head", "tail")))
+        if (name == "unknown" and mapped) or (comparable and mapped > count):
+            over.append(pfn)
+        elif comparable and mapped < count:
+            under.append(pfn)
+    differs = disagreement(physical, mappings, counts_exact=counts_exact)
+    assert (differs.over.tolist(), differs.under.tolist()) == (over, under)
+
+
+@given(folio_lists(512, 7), st.data())
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whole_folios_of_some_frames(folios, data):
+    frames = [pfn for head, order, _, _ in folios for pfn in range(head, head + (1 << order))]
+    some = sorted(data.draw(st.sets(st.sampled_from(frames)))) if frames else []
+    with tempfile.TemporaryDirectory() as directory:
+        machine = write_frames(Path(directory), folios, dict.fromkeys(some, 1), 512)
+        files = machine.files()
+        physical = PhysicalPages(files)
+        physical.learn(u64(some))
+        files.close()
+    expected = sorted({page for pfn in some for page in machine.folios[pfn].pages})
+    assert whole_folios(physical, u64(some)).tolist() == expected
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 90), st.integers(1, 40)), max_size=13),
+    st.sets(st.integers(0, 130), max_size=7),
+)
+def test_runs_that_hold_a_marked_frame(rows, frames):
+    marked = np.zeros(131, np.bool_)
+    marked[list(frames)] = True
+    expected = [any(pfn + i in frames for i in range(size)) for pfn, size in rows]
+    assert runs_with(marked, made_runs(rows)).tolist() == expected
+
+
+def test_no_mappings_no_groups():
+    assert count_mappings(BLOCK, []).groups == []
+    assert count_mappings(BLOCK, [made_runs([])]).groups == []
+
+
+@pytest.mark.parametrize("nr_pfns", [1, BLOCK - 1, BLOCK, BLOCK + 1])
+def test_the_last_frame_of_memory(nr_pfns):
+    mappings = count_mappings(nr_pfns, [made_runs([(nr_pfns - 1, 1)])] * 3)
+    looked_at = Counter(pfn for first, last in mappings.groups for pfn in range(first, last))
+    assert looked_at[nr_pfns - 1] == 1 and max(looked_at) < nr_pfns
+    assert mappings.found[nr_pfns - 1] == 3
