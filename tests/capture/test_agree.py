@@ -2,7 +2,6 @@
 
 import itertools
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capture.frames import folio_lists, write_frames
-from mapcount.capture.agree import BLOCK_SHIFT, Mappings, count_mappings, disagreement, runs_with, whole_folios
+from mapcount.capture.agree import Mappings, count_mappings, disagreement, runs_with, whole_folios
 from mapcount.capture.kpage import HEAD, READ, SMALL, TAIL, KpageFiles
 from mapcount.capture.physical import PhysicalPages
 from mapcount.capture.runs import RawRuns
 from mapcount.mapping.schema import Kind
 
-BLOCK = 1 << BLOCK_SHIFT
+BLOCK = 4096
 
 
 def u64(values):
@@ -28,6 +27,15 @@ def made_runs(rows):
     """Runs from (pfn, nr_pages); where they are mapped does not matter here."""
     pfns, sizes = u64(pfn for pfn, _ in rows), np.array([size for _, size in rows], np.uint32)
     return RawRuns(pfns, pfns, sizes, np.zeros(len(rows), np.uint8))
+
+
+def nothing_known(nr_pfns):
+    """Frames of which nothing has been read: every one stands for itself."""
+    return PhysicalPages(KpageFiles(-1, -1, -1, nr_pfns))
+
+
+def looked_at_frames(mappings):
+    return [frame for batch in mappings.frames() for frame in batch.tolist()]
 
 
 NR_PFNS = 70 * BLOCK + 13
@@ -44,13 +52,11 @@ def test_every_frame_is_counted_as_often_as_it_is_mapped(parts):
     expected = np.zeros(NR_PFNS, np.int64)
     for pfn, size in itertools.chain(*parts):
         expected[pfn : pfn + size] += 1
-    mappings = count_mappings(NR_PFNS, [made_runs(rows) for rows in parts])
+    mappings = count_mappings(nothing_known(NR_PFNS), [made_runs(rows) for rows in parts])
+    frames = looked_at_frames(mappings)
+    assert frames == sorted(set(frames)), "each once, in order"
     looked_at = np.zeros(NR_PFNS, np.bool_)
-    for first, last in mappings.groups:
-        assert not looked_at[first:last].any()
-        assert last - first <= 64 * BLOCK
-        looked_at[first:last] = True
-    assert mappings.groups == sorted(mappings.groups)
+    looked_at[[frame for frame in frames if frame < NR_PFNS]] = True
     assert looked_at[expected > 0].all(), "no mapped frame is missed"
     assert (mappings.found[:NR_PFNS][looked_at] == expected[looked_at]).all()
     assert not mappings.found[:NR_PFNS][~looked_at].any(), "what was not looked at reads as not mapped"
@@ -79,7 +85,7 @@ def test_what_differs_is_found_frame_by_frame(frames, has_counts, counts_exact, 
     physical.counts[: len(frames)] = [count for _, _, count in frames]
     found = np.array([found for _, found, _ in frames] + [0, 0], np.int32)
     cut = min(cut, len(frames))
-    mappings = Mappings(found, [(0, cut), (cut, len(frames))])
+    mappings = Mappings(found, u64(sorted({0, cut} - {len(frames)})), u64(sorted({cut, len(frames)})))
     over, under = [], []
     for pfn, (name, mapped, count) in enumerate(frames):
         comparable = has_counts and (name == "small" or (counts_exact and name in ("head", "tail")))
@@ -117,14 +123,13 @@ def test_runs_that_hold_a_marked_frame(rows, frames):
     assert runs_with(marked, made_runs(rows)).tolist() == expected
 
 
-def test_no_mappings_no_groups():
-    assert count_mappings(BLOCK, []).groups == []
-    assert count_mappings(BLOCK, [made_runs([])]).groups == []
+def test_no_mappings_no_frames():
+    assert looked_at_frames(count_mappings(nothing_known(BLOCK), [])) == []
+    assert looked_at_frames(count_mappings(nothing_known(BLOCK), [made_runs([])])) == []
 
 
 @pytest.mark.parametrize("nr_pfns", [1, BLOCK - 1, BLOCK, BLOCK + 1])
 def test_the_last_frame_of_memory(nr_pfns):
-    mappings = count_mappings(nr_pfns, [made_runs([(nr_pfns - 1, 1)])] * 3)
-    looked_at = Counter(pfn for first, last in mappings.groups for pfn in range(first, last))
-    assert looked_at[nr_pfns - 1] == 1 and max(looked_at) < nr_pfns
+    mappings = count_mappings(nothing_known(nr_pfns), [made_runs([(nr_pfns - 1, 1)])] * 3)
+    assert looked_at_frames(mappings).count(nr_pfns - 1) == 1
     assert mappings.found[nr_pfns - 1] == 3

@@ -69,6 +69,7 @@ def test_options_reach_the_capture(mapcount, asked):
         {
             "pids": [7, 11],
             "cgroup": None,
+            "check_all": False,
             "keep_pfns": True,
             "redact": True,
             "max_seconds": 2.5,

@@ -108,7 +108,14 @@ def test_where_cpus_were_not_recorded_memory_stands_for_them():
 @pytest.mark.parametrize(
     ("cpus", "mem_bytes", "pages"),
     # Of the table in the comment of calculate_normal_threshold, mm/vmstat.c.
-    [(1, 15 << 26, 8), (2, 127 << 20, 4), (2, 15 << 26, 16), (2, 3 << 30, 24), (2, 11 << 30, 32), (1024, 31 << 30, 125)],
+    [
+        (1, 15 << 26, 8),
+        (2, 127 << 20, 4),
+        (2, 15 << 26, 16),
+        (2, 3 << 30, 24),
+        (2, 11 << 30, 32),
+        (1024, 31 << 30, 125),
+    ],
 )
 def test_counters_that_cpus_hold_back(cpus, mem_bytes, pages):
     assert drift_pages(cpus, mem_bytes) == cpus * pages

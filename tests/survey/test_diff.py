@@ -41,7 +41,8 @@ def test_across_boots_processes_are_added_up_by_name():
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "which"), [(True, False, "the first is"), (False, True, "the second is"), (True, True, "both are")]
+    ("first", "second", "which"),
+    [(True, False, "the first is"), (False, True, "the second is"), (True, True, "both are")],
 )
 def test_of_a_redacted_snapshot_the_boot_cannot_be_told(first, second, which):
     def taken(*, redacted):

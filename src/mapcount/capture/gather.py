@@ -119,11 +119,14 @@ def _read_mm(gathered: Gathered, plan: WalkPlan, space: AddressSpace) -> None:
         gathered.before |= before
         gathered.after |= read_rollup(reader, subject) if checked else {}
         gathered.unchecked += not checked
-    except ProcessLookupError:
-        # Its pages have been freed: what was read of them is no mapping any more.
-        gathered.exited += 1
+    except OSError as error:
+        # What was read of an mm that has ended is no mapping any more: its pages have been freed.
         if gathered.mms and gathered.mms[-1] is mm:
             gathered.mms.pop()
+        if isinstance(error, ProcessLookupError) or not is_there(leader):
+            gathered.exited += 1
+        else:
+            gathered.unreadable.append({"pid": leader.pid, "comm": leader.comm, "error": error.strerror or str(error)})
     finally:
         os.close(pagemap_fd)
         mm.pages.runs = [RawRuns.join(mm.pages.runs)]
@@ -257,7 +260,7 @@ def _walk_again(mm: MmCapture, plan: WalkPlan, ranges: tuple[U64, U64]) -> bool:
     try:
         walk_again(plan, pagemap_fd, mm.vmas, mm.pages, ranges)
         return _alive(pagemap_fd, mm.vmas)
-    except ProcessLookupError:
+    except OSError:
         return False
     finally:
         os.close(pagemap_fd)

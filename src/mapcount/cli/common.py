@@ -112,4 +112,6 @@ def view_of(args: argparse.Namespace) -> View:
 
     # Not a terminal, and no COLUMNS: with --wide there is nothing to fit into.
     columns = shutil.get_terminal_size((10_000 if args.wide else DEFAULT_WIDTH, 24)).columns
-    return View(width=columns if args.wide else min(columns, DEFAULT_WIDTH), top=getattr(args, "top", 0), verbose=args.verbose)
+    return View(
+        width=columns if args.wide else min(columns, DEFAULT_WIDTH), top=getattr(args, "top", 0), verbose=args.verbose
+    )

@@ -28,9 +28,7 @@ def section(difference: Difference, before: Metadata, after: Metadata, view: Vie
     """Yield what changed; rows without a change are left out."""
     passed_s = after.started_at - before.started_at
     when = f"{format_seconds(abs(passed_s))} {'earlier' if passed_s < 0 else 'later'}"
-    yield sentence(
-        f"{before.host} at {before.kernel_release}, then {after.host} at {after.kernel_release}, {when}."
-    )
+    yield sentence(f"{before.host} at {before.kernel_release}, then {after.host} at {after.kernel_release}, {when}.")
     yield from (note(f"Note: {printable(words)}") for words in difference.notes)
     sizes = [row for row in difference.sizes if _changed(row.values)]
     processes = [row for row in difference.processes if _changed(row.values) or row.processes.delta]

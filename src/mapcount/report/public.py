@@ -128,7 +128,10 @@ def _sizes(snapshot: Snapshot, view: View) -> Iterator[RenderableType]:
         columns = [Column("size", text=True), Column("folios"), Column("partially mapped")]
         yield from tables(
             columns,
-            [[format_kernel_size(size), *("-" if n < 0 else format_count(n) for n in counts)] for size, *counts in shown],
+            [
+                [format_kernel_size(size), *("-" if n < 0 else format_count(n) for n in counts)]
+                for size, *counts in shown
+            ],
             width=view.width,
         )
 

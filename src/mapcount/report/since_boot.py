@@ -38,7 +38,10 @@ def section(survey: Survey, view: View) -> Iterator[RenderableType]:
     yield heading("Since boot, by size (folios; the kernel's own counters)")
     yield from tables(
         [Column("size", text=True), *map(Column, _COUNTERS)],
-        [[format_kernel_size(size), *("-" if count < 0 else format_count(count) for count in counts)] for size, counts in rows],
+        [
+            [format_kernel_size(size), *("-" if count < 0 else format_count(count) for count in counts)]
+            for size, counts in rows
+        ],
         width=view.width,
     )
     yield note(

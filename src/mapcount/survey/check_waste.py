@@ -26,15 +26,15 @@ folio is passed on at once, with what waits before it (folio_batch_add_and_move,
 _UNFLUSHED_PAGES = 2 * 64
 """
 What memory.stat may lack per CPU: a reader flushes only above MEMCG_CHARGE_BATCH (64) updates per CPU, and each CPU keeps
-fewer than 64 more to itself (memcg_vmstats_needs_flush and memcg_rstat_updated, mm/memcontrol.c; Linux
-11192d9c124d ("memcg: flush stats only if updated") (v5.16). The bound is
-on the sum of all updates, so it is one of any difference of counters. It lasts two seconds at most (FLUSH_TIME).
+fewer than 64 more to itself (memcg_vmstats_needs_flush and memcg_rstat_updated, mm/memcontrol.c; Linux 11192d9c124d
+("memcg: flush stats only if updated") (v5.16)). That bounds the sum of all updates, and so any difference of counters. It
+lasts two seconds at most (FLUSH_TIME).
 """
 _COUNTERS = 4
 _NOTE = (
     "The kernel's number is lower by mlocked, unevictable and lazily freed (MADV_FREE) memory and by pages not yet "
-    "on a list, higher by unmapped swap cache and by processes that were not read; and what its CPUs have counted last "
-    "may be missing."
+    "on a list, higher by unmapped swap cache and by processes that were not read; and what the CPUs counted last may "
+    "be missing from it."
 )
 
 
