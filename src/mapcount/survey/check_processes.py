@@ -50,7 +50,8 @@ def process_checks(facts: Facts, stats: Stats, processes: list[ProcessRow]) -> l
         slack += snapshot.meta.peak_rss_bytes * own
         if rss := stats.get("smaps_rollup", "Rss", f"mm {row.mm_id}"):
             band = _band(row, rss, slack, slack)
-            checks.append(judge(f"Rss of {who}", row.rss_bytes, rss, "bytes", band, (_OWN_NOTE if own else _RSS_NOTE) + _incomplete(row)))
+            note = (_OWN_NOTE if own else _RSS_NOTE) + _incomplete(row)
+            checks.append(judge(f"Rss of {who}", row.rss_bytes, rss, "bytes", band, note))
         if pss := pss_readings[row.mm_id]:
             rounding = _KIB + (row.rss_bytes // page >> _PSS_SHIFT)
             band = _band(row, pss, slack + shared[row.mm_id], slack + shared[row.mm_id] + rounding)
