@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mapcount.capture.frame_array import frame_array
 from mapcount.capture.kpage import KIND_MASK, READ, ROLE_MASK, SMALL
 from mapcount.capture.pagemap import batches, merge_ranges, spread
 from mapcount.capture.runs import RawRuns
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mapcount.capture.physical import PhysicalPages
     from mapcount.mapping.schema import I32, U64, Bools
 
-BATCH_PAGES = 1 << 18
+BATCH_PAGES = 1 << 16
 """Frames that are looked at together."""
 
 
@@ -55,7 +56,7 @@ class Disagreement:
 
 def count_mappings(physical: PhysicalPages, parts: list[RawRuns]) -> Mappings:
     """Count how often each frame is mapped by the runs of all `parts`: +1 where a run begins, -1 where it ends, summed up."""
-    found = np.zeros(physical.max_pfn + 2, np.int32)
+    found = frame_array(physical.max_pfn + 2, np.int32)
     for runs in parts:
         np.add.at(found, runs.pfn, 1)
         np.subtract.at(found, runs.pfn + runs.nr_pages, 1)

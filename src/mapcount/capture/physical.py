@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mapcount.capture.frame_array import frame_array
 from mapcount.capture.frame_words import FrameWords
 from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SMALL, TAIL, KpageFiles, classify
 from mapcount.capture.pagemap import ENTRY_BYTES, batches, merge_ranges, spread
@@ -40,9 +41,9 @@ class PhysicalPages:
         self._files = files
         self.max_pfn = files.max_pfn
         # One frame more than there is: a look one past the end finds "not known".
-        self.classes: U8 = np.zeros(self.max_pfn + 1, np.uint8)
-        self.counts: U32 = np.zeros(self.max_pfn + 1, np.uint32)
-        self.cgroups: U16 = np.zeros(self.max_pfn + 1, np.uint16)
+        self.classes: U8 = frame_array(self.max_pfn + 1, np.uint8)
+        self.counts: U32 = frame_array(self.max_pfn + 1, np.uint32)
+        self.cgroups: U16 = frame_array(self.max_pfn + 1, np.uint16)
         self.cgroup_inodes: list[int] = [0]
         """Inode of each cgroup code; code 0: none."""
         self._codes = {0: _NO_CGROUP}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from mapcount.capture.frame_array import frame_array
 from mapcount.capture.gathered import is_large, vma_of
 from mapcount.capture.kpage import KIND_MASK, READ
 from mapcount.capture.pagemap import spread
@@ -51,8 +52,8 @@ def _small_pages(runs: RawRuns, evidence: Evidence) -> tuple[U64, U64]:
 
 def _count_mms(joined: list[RawRuns], evidence: Evidence) -> U32:
     """Return, by PFN, how many mms map an order-0 page; 0 where it was found mapped at most once."""
-    mapping_mms = np.zeros(evidence.physical.max_pfn + 1, np.uint32)
-    last_seen = np.zeros(evidence.physical.max_pfn + 1, np.uint32)
+    mapping_mms = frame_array(evidence.physical.max_pfn + 1, np.uint32)
+    last_seen = frame_array(evidence.physical.max_pfn + 1, np.uint32)
     for runs in joined:
         _, pfns = _small_pages(runs, evidence)
         pfns = pfns[evidence.mappings.found[pfns] > 1]
