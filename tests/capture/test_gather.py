@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from capture.fake_machine import FakeMachine, FakeMm
 from capture.machines import BASE, build, layouts, small_truth
+from mapcount.capture import gather as gather_module
 from mapcount.capture import walk
 from mapcount.capture.assemble import assemble
 from mapcount.capture.budget import BudgetSpentError
@@ -19,6 +20,7 @@ from mapcount.capture.gather import gather
 from mapcount.capture.gathered import Evidence
 from mapcount.capture.nodes import parse_zones
 from mapcount.capture.physical import PhysicalPages
+from mapcount.capture.stats import Stat
 from mapcount.capture.walk import WalkPlan
 from mapcount.mapping.schema import Consistency, Kind, Level
 
@@ -300,3 +302,97 @@ def test_entries_that_are_not_present_are_counted_by_what_they_are(machine, word
     gathered, tables, _, _ = capture(machine)
     assert {k.name: n for (_, k), n in gathered.mms[0].pages.swap.items()} == {kind: 5}
     assert tables["swap"].pages.tolist() == [5]
+
+
+def test_a_process_that_exits_while_it_is_read_leaves_nothing(machine):
+    """GIVEN a pagemap that is empty from the middle of the walk on: so the kernel shows an mm without users."""
+    machine.add_folio(64, 4, "anon")
+    machine.mms = [FakeMm([(BASE, BASE + 64)], {BASE + i: 64 + i for i in range(16)}) for _ in range(2)]
+    machine.write()
+    calls = itertools.count()
+
+    def check_budget():
+        if next(calls) == 1:  # the first mm is open, and nothing of it has been read
+            machine.mms[0].pages.clear()
+            machine.write()
+            (machine.directory / "5000000" / "pagemap").write_bytes(b"")
+
+    gathered, tables, _, _ = capture(machine, check_budget=check_budget)
+    assert gathered.exited == 1
+    assert (tables["mms"].comm.tolist(), tables["folios"].consistency.tolist()) == (["fake-1"], [Consistency.CHECKED])
+
+
+def test_rollups_keep_their_mm_when_another_has_gone(machine, monkeypatch):
+    """GIVEN three mms of which the second ends after all were read: what was the third is the second then."""
+    monkeypatch.setattr(
+        gather_module, "read_rollup", lambda pid, subject: {Stat("smaps_rollup", subject, "Rss", "bytes"): pid}
+    )
+    machine.add_folio(64, 4, "anon")
+    machine.mms = [FakeMm([(BASE, BASE + 64)], {BASE + i: 64 + i for i in range(n)}) for n in (16, 13, 11)]
+    machine.unseen[64] = 1  # read again, since somebody unseen maps it
+    machine.write()
+
+    def leave(progress):
+        if progress.done == 3:
+            machine.mms[1].pages.clear()
+            machine.write()
+            for file in (machine.directory / "5000001").iterdir():
+                file.unlink()
+
+    gathered, tables, _, _ = capture(machine, progress=leave)
+    assert tables["mms"].pid.tolist() == [5000000, 5000002]
+    for stats in (gathered.before, gathered.after):
+        assert {stat.subject: value for stat, value in stats.items()} == {"mm 0": 5000000, "mm 1": 5000002}
+
+
+def test_hugetlb_pages_in_shared_tables_have_not_moved(machine):
+    """GIVEN two mms that map a folio by one page table, which counts once."""
+    machine.add_folio(64, 4, "hugetlb")
+    machine.mms = [FakeMm([(BASE, BASE + 64)], {BASE + i: 64 + i for i in range(16)}) for _ in range(2)]
+    machine.unseen.update(dict.fromkeys(range(64, 80), -1))
+    machine.write()
+    gathered, tables, _, _ = capture(machine)
+    assert tables["folios"].consistency.tolist() == [Consistency.CHECKED]
+    assert gathered.races["hugetlb_pages_in_shared_tables"] == 16
+    assert len(mapped_pages(tables)[0]) == 32
+    assert tables["observed_bits"].nr_pages.sum() == 32, "what was read before has been dropped"
+
+
+def test_a_mapper_that_came_while_we_looked_again_is_motion(machine):
+    """GIVEN a page counted too low, which is read again, and another whose count rises meanwhile."""
+    machine.add_folio(64, 4, "anon")
+    machine.mms = [FakeMm([(BASE, BASE + 64)], {BASE + i: 64 + i for i in range(16)})]
+    machine.unseen[70] = -1
+    machine.write()
+    calls = itertools.count()
+
+    def check_budget():
+        if next(calls) == 2:  # the mm has been read, and is about to be read again
+            machine.unseen.clear()
+            machine.unseen[66] = 1
+            machine.write()
+
+    _, tables, _, _ = capture(machine, check_budget=check_budget)
+    assert tables["folios"].consistency.tolist() == [Consistency.MOVED]
+    assert len(tables["unseen"]) == 0
+
+
+def test_of_two_named_processes_one_may_have_lost_a_folio_that_the_other_got(machine):
+    """GIVEN a folio that both map, no page twice, and pages of it that somebody else maps: enough to look again."""
+    machine.add_folio(64, 5, "anon")
+    first, second = {BASE + i: 64 + i for i in range(8)}, {BASE + i: 64 + i for i in range(8, 16)}
+    others = [*range(64, 72), *range(80, 96)]
+    machine.mms = [FakeMm([(BASE, BASE + 64)], first), FakeMm([(BASE, BASE + 64)])]
+    machine.unseen.update(range(80, 96))
+    machine.write()
+
+    def move(progress):
+        if progress.done == 1:
+            machine.mms = [FakeMm([(BASE, BASE + 64)]), FakeMm([(BASE, BASE + 64)], second)]
+            machine.unseen.clear()
+            machine.unseen.update(others)
+            machine.write()
+
+    _, tables, _, _ = capture(machine, everybody=False, whole_folios=True, progress=move)
+    assert mapped_pages(tables)[0] == {(1, page, pfn) for page, pfn in second.items()}
+    assert sorted(page for _, page in expand(tables["unseen"], "mappings")) == [pfn - 64 for pfn in others]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from capture.fake_machine import FakeMachine
 from capture.frames import folio_lists, write_frames
-from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SMALL, TAIL, KpageFiles
+from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SMALL, TAIL, KpageFiles, open_kpage_files
 from mapcount.capture.physical import PhysicalPages
 from mapcount.mapping.schema import Kind
 
@@ -137,12 +137,38 @@ def test_one_page_of_a_large_folio_does_not_read_the_memory_around_it(tmp_path):
     assert physical.bytes_read <= 3 * 3 * 64 * 8
 
 
-def test_a_folio_at_the_very_end_of_memory(tmp_path):
-    folios = [(0, 4, "anon", 7), (16, 4, "shmem", 9), (32, 4, "file", 7)]
-    with opened(write_frames(tmp_path, folios, {47: 1, 3: 2}, 48)) as physical:
-        physical.learn(u64([47, 3]))
-        assert physical.heads_of(u64([47, 3, 15])).tolist() == [32, 0, 0]
-        assert physical.orders_of(u64([0, 32])).tolist() == [4, 4]
+@pytest.mark.parametrize(("order", "nr_pfns"), [(4, 48), (3, 40), (1, 34)])
+def test_a_folio_at_the_very_end_of_memory(tmp_path, order, nr_pfns):
+    folios = [(0, 4, "anon", 7), (16, 4, "shmem", 9), (32, order, "file", 7)]
+    with opened(write_frames(tmp_path, folios, {32: 1, 3: 2, nr_pfns - 1: 1}, nr_pfns)) as physical:
+        physical.learn(u64([32, 3]))
+        physical.learn(u64([nr_pfns - 1]))
+        assert physical.heads_of(u64([nr_pfns - 1, 3, 15])).tolist() == [32, 0, 0]
+        assert physical.orders_of(u64([0, 32])).tolist() == [4, order]
+
+
+@pytest.mark.parametrize("by_pmd", [False, True])
+def test_a_folio_of_1_gib(tmp_path, by_pmd):
+    """hugetlb's largest on x86-64: 2^18 pages, found from any of them."""
+    head, size = 1 << 18, 1 << 18
+    flags = np.zeros(2 * size + 3, np.uint64)
+    flags[head : head + size] = 1 << 17 | 1 << 16
+    flags[head] = 1 << 17 | 1 << 15
+    flags.tofile(tmp_path / "kpageflags")
+    (flags > 0).astype(np.uint64).tofile(tmp_path / "kpagecount")
+    files = open_kpage_files(str(tmp_path))
+    try:
+        physical = PhysicalPages(files)
+        if by_pmd:
+            for pfn in range(head, head + size, 512):
+                physical.learn_pmd(pfn, 512, all_counts=False)
+        else:
+            physical.learn(u64([head + 100_003]))
+    finally:
+        files.close()
+    assert physical.heads_of(u64([head, head + 1, head + 100_003, head + size - 1])).tolist() == [head] * 4
+    assert physical.orders_of(u64([head])).tolist() == [18]
+    assert physical.kinds_of(u64([head + 513])).tolist() == [Kind.HUGETLB]
 
 
 def test_a_tail_without_a_head_is_its_own(tmp_path):
@@ -196,6 +222,22 @@ def test_what_was_forgotten_is_read_again(tmp_path):
         assert physical.orders_of(u64([64])).tolist() == [3]
         assert physical.counts[70] == 5
         assert (physical.classes[64] & ROLE_MASK, physical.classes[65] & ROLE_MASK) == (HEAD, TAIL)
+
+
+def test_a_folio_that_took_frames_known_as_small_pages(tmp_path):
+    """GIVEN small pages that were read, freed, and became the first half of a folio, of which the second half is mapped."""
+    machine = write_frames(tmp_path, [(64 + i, 0, "file", 7) for i in range(8)], {64 + i: 1 for i in range(8)})
+    with opened(machine) as physical:
+        physical.learn(np.arange(64, 72, dtype=np.uint64))
+        machine.folios.clear()
+        machine.add_folio(64, 4, "anon")
+        machine.unseen.clear()
+        machine.unseen.update({72 + i: 1 for i in range(8)})
+        machine.write()
+        physical.learn(np.arange(72, 80, dtype=np.uint64))
+        assert set(physical.heads_of(np.arange(64, 80, dtype=np.uint64)).tolist()) == {64}
+        assert physical.orders_of(u64([64])).tolist() == [4]
+        assert physical.counts[64:80].tolist() == [0] * 8 + [1] * 8
 
 
 def test_free_frames_read_along_are_not_remembered(tmp_path):

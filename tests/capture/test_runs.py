@@ -45,6 +45,8 @@ def tables(draw):
             mapped[page] = pfn
             page += 1
         page += draw(st.sampled_from([0, 0, 1, 7]))
+    for hole in draw(st.sets(st.sampled_from(sorted(mapped)), max_size=5)) if mapped else ():
+        del mapped[hole]  # page and frame both go on behind it
     starts = draw(st.sets(st.integers(0, page + 20), max_size=5))
     return folios, mapped, sorted(starts), draw(st.sets(st.sampled_from(sorted(mapped)) if mapped else st.nothing()))
 

@@ -8,18 +8,10 @@ import numpy as np
 import pytest
 
 import mapcount
-from capture.fake_machine import FakeMachine, FakeMm
-from capture.machines import BASE
 from live.captured import broken_rules
 from live.conftest import why_not_live
 from mapcount.capture import freeze, session
-from mapcount.capture.assemble import assemble
 from mapcount.capture.freeze import Freeze, frozen
-from mapcount.capture.gather import gather
-from mapcount.capture.gathered import Evidence
-from mapcount.capture.nodes import parse_zones
-from mapcount.capture.physical import PhysicalPages
-from mapcount.capture.walk import WalkPlan
 from mapcount.errors import NoSuchProcessError, UsageError
 
 as_root = pytest.mark.skipif(bool(why_not_live()), reason=why_not_live() or "live")
@@ -102,41 +94,6 @@ def test_pfns_are_kept_on_demand_alone():
         os.close(flags_fd)
     assert sum(word >> 15 & 1 for word in words) >= 0.5 * len(words), "they are heads, but for what moved since"
     assert mapcount.capture(pids=[os.getpid()]).folios.pfn is None
-
-
-def test_ids_do_not_tell_the_order_of_pfns(tmp_path):
-    """Rank correlation with PFNs is 1 / sqrt(n) by chance; five times that is never seen. Nor do tables betray them."""
-    nr_folios = 997
-    machine = FakeMachine(tmp_path, 4096)
-    for number in range(nr_folios):
-        machine.add_folio(64 + 4 * number, 1, "anon")
-    mapped = {BASE + 2 * number + i: 64 + 4 * number + i for number in range(nr_folios) for i in range(2)}
-    machine.mms = [FakeMm([(BASE, BASE + 2048)], mapped)]
-    machine.unseen.update(mapped.values())
-    machine.write()
-    orders = []
-    for _ in range(2):
-        tables = taken(machine)
-        ranks = np.argsort(np.argsort(tables["folios"].pfn))
-        assert tables["folios"].folio_id.tolist() == list(range(nr_folios))
-        assert abs(np.corrcoef(np.arange(nr_folios), ranks)[0, 1]) < 5 / np.sqrt(nr_folios)
-        for name in ("observed_counts", "unseen"):
-            ids = tables[name].folio_id.astype(np.int64)
-            assert len(ids) == nr_folios and (np.diff(ids) >= 0).all(), name
-        orders.append(ranks)
-    assert (orders[0] == orders[1]).mean() < 0.1, "each capture has an order of its own"
-
-
-def taken(machine):
-    files = machine.files()
-    try:
-        physical = PhysicalPages(files)
-        plan = WalkPlan(physical, False, False, True, 1, lambda: None)
-        gathered, mappings, differs = gather(machine.spaces(), plan, everybody=True, progress=None)
-        evidence = Evidence(physical, mappings, differs, True, str, parse_zones(""))
-        return assemble(gathered.mms, evidence, keep_pfns=True)[0]
-    finally:
-        files.close()
 
 
 @as_root

@@ -179,6 +179,16 @@ def test_pages_counted_less_than_found_go_from_the_first(look):
     assert lost == [{66, 67}, {67}, set()]
 
 
+def test_an_anon_folio_that_another_claims_goes_as_a_whole(look):
+    """GIVEN pages of which one mapping is too many, and others of the folio that the first owner alone maps."""
+    first, second = mapped(64, 16), {BASE + i: 64 + i for i in range(8, 32)}
+    seen = look(first, second, folios=[(64, 5, "anon")])
+    seen.change(first, second, counts=dict.fromkeys(range(72, 80), -1))
+    decided, _ = seen.settle([64])
+    assert decided.tolist() == list(range(72, 80))
+    assert (seen.pages(0), seen.pages(1)) == ({}, second)
+
+
 def test_hugetlb_pages_in_a_shared_table_are_kept(look):
     seen = look(mapped(64, 16), mapped(64, 16), folios=[(64, 4, "hugetlb")])
     seen.change(mapped(64, 16), mapped(64, 16), counts=dict.fromkeys(range(64, 80), -1))

@@ -235,24 +235,44 @@ def test_a_pmd_that_went_between_the_scan_and_the_read(machine):
 
 
 @pytest.mark.parametrize(
-    ("kind", "order", "exact", "expected"),
+    ("kind", "order", "exact", "mappings", "bit", "expected"),
     [
-        ("anon", 0, True, True),
-        ("anon", 0, False, True),
-        ("anon", 3, True, True),
-        ("anon", 3, False, False),
-        ("zero", 0, True, False),
+        ("anon", 0, True, 1, False, True),
+        ("anon", 0, True, 1, True, False),
+        ("anon", 0, True, 2, True, True),  # somebody else mapped it after we had looked
+        ("anon", 0, True, 2, False, False),
+        ("anon", 0, False, 1, False, True),
+        ("anon", 3, True, 1, False, True),
+        ("anon", 3, True, 2, True, True),
+        ("anon", 3, False, 1, False, False),
+        ("zero", 0, True, 1, True, False),
     ],
 )
-def test_bit_56_unlike_kpagecount_is_suspect(tmp_path, kind, order, exact, expected):
+def test_bit_56_unlike_kpagecount_is_suspect(tmp_path, kind, order, exact, mappings, bit, expected):
     machine = FakeMachine(tmp_path, 1024)
     machine.add_folio(256, order, kind)
     machine.mms = [FakeMm([(BASE, BASE + 8)], {BASE: 256})]
+    machine.unseen[256] = mappings - 1
     machine.write()
     entries = np.fromfile(tmp_path / str(FIRST_PID) / "pagemap", np.uint64)
-    entries[BASE] = PRESENT | 256 | (1 << 56 if kind == "zero" else 0)
+    entries[BASE] = PRESENT | 256 | (1 << 56 if bit else 0)
     entries.tofile(tmp_path / str(FIRST_PID) / "pagemap")
     found = MmPages()
     with played(machine), reader(machine, exact=exact) as where:
         walk(*where, found)
     assert Counter(pfn for part in found.suspects for pfn in part.tolist()) == ({256: 1} if expected else {})
+
+
+def test_pmds_side_by_side_are_each_read(machine):
+    """GIVEN three PMDs that the scan reports as one region."""
+    page, heads = 512 * (BASE // 512 + 1), [1024, 3072, 512]
+    for head in heads:
+        machine.add_folio(head, 9, "anon")
+    mapped = {page + 512 * i + j: head + j for i, head in enumerate(heads) for j in range(512)}
+    machine.mms = [FakeMm([(BASE, page + 1536)], mapped, pmds={page, page + 512, page + 1024})]
+    machine.write()
+    found = MmPages()
+    with played(machine), reader(machine) as where:
+        walk(*where, found)
+    assert pages_of(found) == {(at, pfn, True) for at, pfn in mapped.items()}
+    assert found.reads == 3

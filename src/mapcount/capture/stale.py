@@ -92,8 +92,8 @@ def _one_owner(mms: list[MmCapture], plan: WalkPlan, steady: U64) -> U64:
     heads = np.setdiff1d(claimed_twice(mms, physical, lone[physical.counts[lone] <= 1]), steady)
     heads = heads[[physical.counts[pages].max() <= 1 for pages in map(partial(_pages_of, physical), heads.tolist())]]
     owned = np.empty(0, np.uint64)
-    lost = []
-    for mm in reversed(mms):
+    lost = [owned]
+    for mm in reversed(mms) if len(heads) else ():
         runs = mm.pages.runs[0]
         whose = physical.heads_of(runs.pfn)
         mine = np.isin(whose, heads)
