@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from capture.fake_machine import FakeMachine, FakeMm
+from capture.fake_machine import FIRST_PID, FakeMachine, FakeMm
 from capture.machines import BASE, build, layouts, small_truth
 from mapcount.capture import gather as gather_module
 from mapcount.capture import walk
@@ -315,15 +315,16 @@ def test_a_process_that_exits_while_it_is_read_leaves_nothing(machine):
         if next(calls) == 1:  # the first mm is open, and nothing of it has been read
             machine.mms[0].pages.clear()
             machine.write()
-            (machine.directory / "5000000" / "pagemap").write_bytes(b"")
+            (machine.directory / str(FIRST_PID) / "pagemap").write_bytes(b"")
 
     gathered, tables, _, _ = capture(machine, check_budget=check_budget)
     assert gathered.exited == 1
     assert (tables["mms"].comm.tolist(), tables["folios"].consistency.tolist()) == (["fake-1"], [Consistency.CHECKED])
 
 
-def test_rollups_keep_their_mm_when_another_has_gone(machine, monkeypatch):
-    """GIVEN three mms of which the second ends after all were read: what was the third is the second then."""
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_rollups_keep_their_mm_when_another_has_gone(machine, monkeypatch, gone):
+    """GIVEN three mms of which one ends after all were read: those behind it move up."""
     monkeypatch.setattr(
         gather_module, "read_rollup", lambda pid, subject: {Stat("smaps_rollup", subject, "Rss", "bytes"): pid}
     )
@@ -334,15 +335,16 @@ def test_rollups_keep_their_mm_when_another_has_gone(machine, monkeypatch):
 
     def leave(progress):
         if progress.done == 3:
-            machine.mms[1].pages.clear()
+            machine.mms[gone].pages.clear()
             machine.write()
-            for file in (machine.directory / "5000001").iterdir():
+            for file in (machine.directory / str(FIRST_PID + gone)).iterdir():
                 file.unlink()
 
     gathered, tables, _, _ = capture(machine, progress=leave)
-    assert tables["mms"].pid.tolist() == [5000000, 5000002]
+    left = [FIRST_PID + number for number in range(3) if number != gone]
+    assert tables["mms"].pid.tolist() == left
     for stats in (gathered.before, gathered.after):
-        assert {stat.subject: value for stat, value in stats.items()} == {"mm 0": 5000000, "mm 1": 5000002}
+        assert {stat.subject: value for stat, value in stats.items()} == {"mm 0": left[0], "mm 1": left[1]}
 
 
 def test_hugetlb_pages_in_shared_tables_have_not_moved(machine):
@@ -383,7 +385,7 @@ def test_of_two_named_processes_one_may_have_lost_a_folio_that_the_other_got(mac
     first, second = {BASE + i: 64 + i for i in range(8)}, {BASE + i: 64 + i for i in range(8, 16)}
     others = [*range(64, 72), *range(80, 96)]
     machine.mms = [FakeMm([(BASE, BASE + 64)], first), FakeMm([(BASE, BASE + 64)])]
-    machine.unseen.update(range(80, 96))
+    machine.unseen.update(range(72, 96))
     machine.write()
 
     def move(progress):

@@ -14,7 +14,7 @@ import numpy as np
 
 from mapcount.capture.frame_array import frame_array
 from mapcount.capture.kpage import KIND_MASK, READ, ROLE_MASK, SMALL
-from mapcount.capture.pagemap import batches, merge_ranges, spread
+from mapcount.capture.pagemap import as_index, batches, merge_ranges, spread
 from mapcount.capture.runs import RawRuns
 from mapcount.mapping.schema import Kind
 
@@ -63,7 +63,7 @@ def count_mappings(physical: PhysicalPages, parts: list[RawRuns]) -> Mappings:
     starts, ends = _extents(physical, RawRuns.join(parts))
     mappings = Mappings(found, *merge_ranges(starts, ends, 0))
     for frames in mappings.frames():  # every span sums up to 0: nothing is carried from one to the next
-        found[frames] = np.cumsum(found[frames])
+        found[as_index(frames)] = np.cumsum(found[as_index(frames)], dtype=np.int32)
     return mappings
 
 
@@ -80,14 +80,15 @@ def disagreement(physical: PhysicalPages, mappings: Mappings, *, counts_exact: b
     """Compare mappings found with kpagecount, frame by frame; of large folios only if their counts are exact."""
     over, under = [], []
     for frames in mappings.frames():
-        classes = physical.classes[np.minimum(frames, np.uint64(physical.max_pfn))]
-        found = mappings.found[frames]
+        at = as_index(frames)
+        classes = physical.classes[at]
+        found = mappings.found[at]
         more = (classes == 0) & (found > 0)
         if physical.has_counts:
             told = (classes & READ != 0) & (classes & KIND_MASK < Kind.ZERO)
             if not counts_exact:
                 told &= classes & ROLE_MASK == SMALL
-            counts = physical.counts[np.minimum(frames, np.uint64(physical.max_pfn))]
+            counts = physical.counts[at]
             unlike = told & (found != counts)
             if unlike.any():
                 more |= unlike & (found > counts)

@@ -11,7 +11,7 @@ import numpy as np
 from mapcount.capture.agree import BATCH_PAGES
 from mapcount.capture.gathered import Evidence, MmCapture, is_large, settled_runs, vma_of
 from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SWAPCACHE
-from mapcount.capture.pagemap import batches, spread
+from mapcount.capture.pagemap import as_index, batches, spread
 from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawBits, RawRuns
 from mapcount.capture.small import small_table
 from mapcount.mapping import schema as tables
@@ -227,11 +227,12 @@ def _batch_tables(
 ) -> None:
     pfns = spread(index.heads[rows], sizes)
     begins = (np.cumsum(sizes) - sizes).astype(np.int64)
-    known = evidence.physical.classes[pfns] & READ != 0
-    counts = evidence.physical.counts[pfns]
+    at = as_index(pfns)
+    known = evidence.physical.classes[at] & READ != 0
+    counts = evidence.physical.counts[at]
     counted.append(_stretches(index.ids[rows], begins, known, counts))
     if evidence.counts_exact and len(evidence.differs.under):
-        found = evidence.mappings.found[pfns]
+        found = evidence.mappings.found[at]
         lacking = np.where(known & (found < counts), counts - found, 0)
         uncounted = evidence.physical.classes[index.heads[rows]] & KIND_MASK >= Kind.ZERO
         if uncounted.any():

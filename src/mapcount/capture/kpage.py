@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mapcount.capture.pagemap import as_index
 from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ _RESERVED_BIT = np.uint64(1 << KPF_RESERVED)
 
 def classify(flags: U64) -> U8:
     """Return the class byte of each kpageflags word: kind, role (head, tail, order 0) and swap cache."""
-    classes: U8 = _CLASSES[(flags >> np.uint64(_LOW)) & _CLASS_BITS]
-    reserved = flags & _RESERVED_BIT != 0
-    if reserved.any():  # vdso and other kernel pages; the zero page is reserved too
+    classes: U8 = _CLASSES[as_index((flags >> np.uint64(_LOW)) & _CLASS_BITS)]
+    if np.bitwise_or.reduce(flags) & _RESERVED_BIT:  # vdso and other kernel pages; the zero page is reserved too
+        reserved = flags & _RESERVED_BIT != 0
         classes[reserved & (classes & KIND_MASK != Kind.ZERO)] = Kind.DEVICE | SMALL
     return classes
 

@@ -16,7 +16,7 @@ import numpy as np
 from mapcount.capture.frame_array import frame_array
 from mapcount.capture.frame_words import FrameWords
 from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SMALL, TAIL, KpageFiles, classify
-from mapcount.capture.pagemap import ENTRY_BYTES, batches, merge_ranges, spread
+from mapcount.capture.pagemap import ENTRY_BYTES, as_index, batches, merge_ranges, spread
 from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class PhysicalPages:
 
     def learn(self, pfns: U64) -> None:
         """Read what is not known of `pfns` (all below max_pfn, any order) and of the folios that they belong to, whole."""
-        unknown = pfns[self.classes[pfns] & READ == 0]
+        unknown = pfns[self.classes[as_index(pfns)] & READ == 0]
         if not len(unknown):
             return
         breaks = np.flatnonzero(unknown[1:] != unknown[:-1] + _ONE) + 1
@@ -214,9 +214,10 @@ class PhysicalPages:
             # vdso pages are reserved, yet mapped and counted like any file page; what has no count is PFNMAP or the like.
             read[(counts != 0) & (classes == SMALL | Kind.DEVICE)] = SMALL | Kind.FILE | READ
         pfns = pfns[keep]
-        self.classes[pfns] = read[keep]
-        self.counts[pfns] = counts[keep]
-        self.cgroups[pfns] = codes if isinstance(codes, int) else codes[keep]
+        at = as_index(pfns)
+        self.classes[at] = read[keep]
+        self.counts[at] = counts[keep]
+        self.cgroups[at] = codes if isinstance(codes, int) else codes[keep]
 
     def _cgroup_codes(self, inodes: U64) -> U16 | int:
         """Return the code of each inode, or the one code of all."""

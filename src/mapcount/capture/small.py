@@ -9,7 +9,7 @@ import numpy as np
 from mapcount.capture.frame_array import frame_array
 from mapcount.capture.gathered import is_large, vma_of
 from mapcount.capture.kpage import KIND_MASK, READ
-from mapcount.capture.pagemap import spread
+from mapcount.capture.pagemap import as_index, spread
 from mapcount.mapping import schema as tables
 from mapcount.mapping.schema import Kind
 
@@ -56,7 +56,7 @@ def _count_mms(joined: list[RawRuns], evidence: Evidence) -> U32:
     last_seen = frame_array(evidence.physical.max_pfn + 1, np.uint32)
     for runs in joined:
         _, pfns = _small_pages(runs, evidence)
-        pfns = pfns[evidence.mappings.found[pfns] > 1]
+        pfns = pfns[evidence.mappings.found[as_index(pfns)] > 1]
         # Where one mm maps a frame at several places, the last of them alone finds its own number.
         places = np.arange(len(pfns), dtype=np.uint32)
         last_seen[pfns] = places
@@ -76,10 +76,9 @@ def _of_mm(mm: MmCapture, runs: RawRuns, evidence: Evidence, mapping_mms: U32) -
 
 def _of_pages(vma_ids: U32, pfns: U64, evidence: Evidence, mapping_mms: U32) -> _Rows:
     physical = evidence.physical
-    classes = physical.classes[pfns]
-    found = evidence.mappings.found[pfns]
-    counts = physical.counts[pfns]
-    columns = (vma_ids, classes, physical.cgroups[pfns], counts, found, mapping_mms[pfns])
+    at = as_index(pfns)
+    classes, counts, found = physical.classes[at], physical.counts[at], evidence.mappings.found[at]
+    columns = (vma_ids, classes, physical.cgroups[at], counts, found, mapping_mms[at])
     # Neighbours mostly are alike: what is looked at closer is the first page of each stretch.
     changes = np.ones(len(pfns), np.bool_)
     changes[1:] = False

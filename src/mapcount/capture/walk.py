@@ -20,6 +20,7 @@ from mapcount.capture.pagemap import (
     TOP_PRESENT,
     TOP_SWAPPED,
     UFFD_WP,
+    as_index,
     merge_ranges,
     read_entries,
     top_bytes,
@@ -206,7 +207,7 @@ def _read_ptes(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, s
             pages.beyond[vma] = pages.beyond.get(vma, 0) + 1
         page, pfn, once = page[~beyond], pfn[~beyond], once[~beyond]
     physical.learn(pfn)
-    classes = physical.classes[pfn]
+    classes = physical.classes[as_index(pfn)]
     runs, bits = runs_of(page, pfn, once, classes, vmas.start >> np.uint64(PAGE_SHIFT))
     pages.pages_read += len(page)
     pages.runs.append(runs)
@@ -215,7 +216,7 @@ def _read_ptes(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, s
         tells = (classes & READ != 0) & (classes & KIND_MASK < Kind.ZERO)
         if not plan.counts_exact:
             tells &= classes & ROLE_MASK == SMALL
-        unlike = ((physical.counts[pfn] == 1) != once) & tells
+        unlike = ((physical.counts[as_index(pfn)] == 1) != once) & tells
         if unlike.any():
             pages.suspects.append(pfn[unlike])
 
