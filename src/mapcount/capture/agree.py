@@ -109,14 +109,18 @@ def whole_folios(physical: PhysicalPages, pfns: U64) -> U64:
     return np.unique(np.concatenate((spread(heads, sizes), pfns))) if len(heads) else pfns
 
 
-def runs_with(marked: Bools, runs: RawRuns) -> Bools:
-    """Return which runs hold a frame that is marked; `marked` is indexed by PFN."""
-    if not len(runs):
-        return np.empty(0, np.bool_)
-    hit: Bools = marked[runs.pfn]
-    longer = np.flatnonzero(runs.nr_pages > 1)
-    if len(longer):
-        sizes = runs.nr_pages[longer].astype(np.uint64)
-        begins = (np.cumsum(sizes) - sizes).astype(np.int64)
-        hit[longer] |= np.logical_or.reduceat(marked[spread(runs.pfn[longer], sizes)], begins)
-    return hit
+def runs_with(frames: U64, runs: RawRuns) -> Bools:
+    """Return which runs hold one of `frames` (sorted)."""
+    if not len(frames):
+        return np.zeros(len(runs), np.bool_)
+    # The first of the frames at or after the run's first one: is it before the run's end?
+    at = np.searchsorted(frames, runs.pfn)
+    hit: Bools = frames[np.minimum(at, len(frames) - 1)] - runs.pfn < runs.nr_pages
+    return hit & (at < len(frames))
+
+
+def disagreement_at(physical: PhysicalPages, parts: list[RawRuns], frames: U64, *, counts_exact: bool) -> Disagreement:
+    """Compare as `disagreement` does, of `frames` (sorted) alone: the runs that hold none of them are not looked at."""
+    mappings = count_mappings(physical, [runs.take(runs_with(frames, runs)) for runs in parts])
+    differs = disagreement(physical, mappings, counts_exact=counts_exact)
+    return Disagreement(*(pfns[np.isin(pfns, frames)] for pfns in (differs.over, differs.under)))

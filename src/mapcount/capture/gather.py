@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mapcount.capture.agree import Disagreement, Mappings, count_mappings, disagreement, runs_with, whole_folios
+from mapcount.capture.agree import (
+    Disagreement,
+    Mappings,
+    count_mappings,
+    disagreement,
+    disagreement_at,
+    runs_with,
+    whole_folios,
+)
 from mapcount.capture.budget import BudgetSpentError
 from mapcount.capture.cgroups import task_cgroup
 from mapcount.capture.gathered import MmCapture
 from mapcount.capture.maps import parse_maps
-from mapcount.capture.pagemap import ENTRY_BYTES, merge_ranges
+from mapcount.capture.pagemap import ENTRY_BYTES, merge_ranges, spread
 from mapcount.capture.processes import is_there
 from mapcount.capture.runs import PAGE_SHIFT, RawBits, RawRuns
 from mapcount.capture.smaps import mark_pmds, pmd_kib_by_vma
@@ -31,6 +39,8 @@ if TYPE_CHECKING:
 
 MAX_ROLLUP_PAGES = 1 << 18
 """1 GiB. smaps_rollup lets go of mmap_lock between VMAs only: of a larger one it would hold it for more than 10 ms."""
+SETTLEMENTS = 3
+"""What is in motion still is settled this often at most; each time brings up less."""
 SECOND_READS = 2
 """What disagrees is read again this often at most."""
 
@@ -191,10 +201,8 @@ def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Map
         suspects = [differs.over]
         if everybody and attempt == 0:
             suspects.append(differs.under)
-        elif not everybody and len(gathered.mms) > 1:
-            # Others may map what we do not; but a folio of two mms with pages that only a third maps may be a reused one.
-            lone = differs.under[plan.physical.counts[differs.under] == 1]
-            suspects.append(claimed_twice(gathered.mms, plan.physical, lone))
+        elif not everybody:
+            suspects.append(_torn(gathered, plan, differs))
         for mm in gathered.mms:
             suspects += mm.pages.suspects
             mm.pages.suspects = []
@@ -202,31 +210,61 @@ def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Map
         if not len(frames):
             break
         unstable.append(whole_folios(plan.physical, frames))
-        _read_again(gathered, plan, unstable[-1])
-        mappings, differs = _compare(gathered, plan)
+        looked_at = np.union1d(unstable[-1], _read_again(gathered, plan, unstable[-1]))
+        parts = [mm.pages.runs[0] for mm in gathered.mms]
+        anew = disagreement_at(plan.physical, parts, looked_at, counts_exact=plan.counts_exact)
+        differs = Disagreement(
+            _renewed(differs.over, looked_at, anew.over), _renewed(differs.under, looked_at, anew.under)
+        )
     _add(gathered, "bit_56_unlike_kpagecount", sum(len(pfns) for mm in gathered.mms for pfns in mm.pages.suspects))
     if not unstable:
         return mappings, differs
-    stale, shared = settle_stale(gathered.mms, plan, np.unique(np.concatenate(unstable)))
-    _add(gathered, "pages_given_to_the_later_process", len(stale))
+    moved: list[U64] = []
+    frames = np.unique(np.concatenate([*unstable, whole_folios(plan.physical, differs.over)]))
+    for _ in range(SETTLEMENTS):
+        stale, shared = settle_stale(gathered.mms, plan, frames)
+        moved.append(stale)
+        mappings, differs = _compare(gathered, plan)
+        over = differs.over[plan.physical.kinds_of(differs.over) != Kind.HUGETLB]
+        frames = whole_folios(plan.physical, np.concatenate((over, _torn(gathered, plan, differs))))
+        if not len(frames):
+            break
+    _add(gathered, "pages_given_to_the_later_process", sum(len(pfns) for pfns in moved))
     _add(gathered, "hugetlb_pages_in_shared_tables", shared)
-    moved = [stale]
-    mappings, differs = _compare(gathered, plan)
     if everybody:  # an unseen mapper was missing from the beginning; what is missing since then is in motion
         moved.append(np.setdiff1d(differs.under, first_under))
         differs = Disagreement(differs.over, np.intersect1d(differs.under, first_under))
-    over = differs.over[plan.physical.kinds_of(differs.over) != Kind.HUGETLB]
     return mappings, Disagreement(np.unique(np.concatenate([*moved, over])), differs.under)
 
 
-def _read_again(gathered: Gathered, plan: WalkPlan, frames: U64) -> None:
-    """Drop all runs that hold one of `frames`, forget what the kernel said of these, and read those addresses anew."""
-    marked = np.zeros(plan.physical.max_pfn + 1, np.bool_)
-    marked[frames] = True
+def _torn(gathered: Gathered, plan: WalkPlan, differs: Disagreement) -> U64:
+    """
+    Return the heads of anon folios of several mms with pages that only somebody else maps.
+
+    Others may map what we do not; but such a folio may also be one that was freed and reused while it was read.
+    """
+    if len(gathered.mms) < 2:
+        return np.empty(0, np.uint64)
+    lone = differs.under[plan.physical.counts[differs.under] == 1]
+    return claimed_twice(gathered.mms, plan.physical, lone)
+
+
+def _renewed(pfns: U64, looked_at: U64, anew: U64) -> U64:
+    """Return `pfns` less those that were looked at anew, and what that gave; sorted."""
+    return np.sort(np.concatenate((pfns[~np.isin(pfns, looked_at)], anew)))
+
+
+def _read_again(gathered: Gathered, plan: WalkPlan, frames: U64) -> U64:
+    """
+    Drop all runs that hold one of `frames` (sorted), forget what the kernel said of these, and read those addresses anew.
+
+    Returns the frames that were found there.
+    """
     plan.physical.forget(frames)
+    found: list[U64] = [np.empty(0, np.uint64)]
     for mm in list(gathered.mms):
         runs = RawRuns.join(mm.pages.runs)
-        hit = runs_with(marked, runs)
+        hit = runs_with(frames, runs)
         if not hit.any():
             continue
         order = np.argsort(runs.page[hit])
@@ -240,6 +278,10 @@ def _read_again(gathered: Gathered, plan: WalkPlan, frames: U64) -> None:
         if not _walk_again(mm, plan, ranges):
             gathered.exited += 1
             _forget_mm(gathered, mm)
+            continue
+        fresh = mm.pages.runs[0].take(np.arange(int((~hit).sum()), len(mm.pages.runs[0])))
+        found.append(spread(fresh.pfn, fresh.nr_pages.astype(np.uint64)))
+    return np.concatenate(found)
 
 
 def _inside(pages: U64, starts: U64, ends: U64) -> Bools:

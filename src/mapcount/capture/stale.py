@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mapcount.capture.agree import count_mappings, disagreement, runs_with, whole_folios
+from mapcount.capture.agree import count_mappings, disagreement_at, runs_with, whole_folios
 from mapcount.capture.kpage import KIND_MASK
 from mapcount.capture.pagemap import PFN_MASK, PRESENT, merge_ranges, read_entries, spread
 from mapcount.capture.processes import is_there
@@ -18,7 +18,7 @@ from mapcount.mapping.schema import Kind, Level
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mapcount.capture.agree import Mappings
+    from mapcount.capture.agree import Disagreement
     from mapcount.capture.gathered import MmCapture
     from mapcount.capture.physical import PhysicalPages
     from mapcount.capture.walk import WalkPlan
@@ -37,36 +37,41 @@ def settle_stale(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> tuple[U64
     process to another in between belongs to the later one. Returns the frames of which that had to be decided, and the
     number of hugetlb pages mapped by shared page tables.
     """
-    marked = np.zeros(plan.physical.max_pfn + 1, np.bool_)
-    marked[frames] = True
-    found, counts = _found(mms, plan).found[frames], plan.physical.counts[frames]
+    found, counts = _found(mms, plan, frames), plan.physical.counts[frames]
     for mm in mms * CHECKS:
-        _drop(mm, runs_with(marked, mm.pages.runs[0]), partial(_still_mapped, mm))
+        _drop(mm, runs_with(frames, mm.pages.runs[0]), partial(_still_mapped, mm))
     plan.physical.forget(frames)
     for mm in mms:
-        _look_at_frames(mm, plan, runs_with(marked, mm.pages.runs[0]))
-    mappings = _found(mms, plan)
-    steady = frames[(mappings.found[frames] == found) & (plan.physical.counts[frames] == counts)]
-    over = disagreement(plan.physical, mappings, counts_exact=plan.counts_exact).over
+        _look_at_frames(mm, plan, runs_with(frames, mm.pages.runs[0]))
+    found_now = _found(mms, plan, frames)
+    steady = frames[(found_now == found) & (plan.physical.counts[frames] == counts)]
+    over = _differs(mms, plan, frames).over
     # A hugetlb page table that several mms share counts as one mapping (hugetlb_pmd_shared(), fs/proc/task_mmu.c).
     shared = plan.physical.kinds_of(over) == Kind.HUGETLB
     over, nr_shared = over[~shared], int(shared.sum())
     excess = np.zeros(plan.physical.max_pfn + 1, np.int32)
-    excess[over] = mappings.found[over] - plan.physical.counts[over].astype(np.int64)
+    excess[over] = found_now[np.searchsorted(frames, over)] - plan.physical.counts[over].astype(np.int64)
     claimed = claimed_twice(mms, plan.physical, over)
     for mm in mms:
         left = over[excess[over] > 0]
         if not len(left):
             break
-        marked[:] = False
-        marked[whole_folios(plan.physical, left)] = True
-        _drop(mm, runs_with(marked, mm.pages.runs[0]), partial(_take_from, plan.physical, claimed, excess))
+        rows = runs_with(whole_folios(plan.physical, left), mm.pages.runs[0])
+        _drop(mm, rows, partial(_take_from, plan.physical, claimed, excess))
     steady = np.setdiff1d(plan.physical.heads_of(steady), plan.physical.heads_of(np.setdiff1d(frames, steady)))
-    return np.union1d(over, _one_owner(mms, plan, steady)), nr_shared
+    return np.union1d(over, _one_owner(mms, plan, frames, steady)), nr_shared
 
 
-def _found(mms: list[MmCapture], plan: WalkPlan) -> Mappings:
-    return count_mappings(plan.physical, [mm.pages.runs[0] for mm in mms])
+def _found(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> I32:
+    """Return how often each of `frames` is found mapped."""
+    runs = [mm.pages.runs[0] for mm in mms]
+    found: I32 = count_mappings(plan.physical, [some.take(runs_with(frames, some)) for some in runs]).found[frames]
+    return found
+
+
+def _differs(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> Disagreement:
+    runs = [mm.pages.runs[0] for mm in mms]
+    return disagreement_at(plan.physical, runs, frames, counts_exact=plan.counts_exact)
 
 
 def claimed_twice(mms: list[MmCapture], physical: PhysicalPages, pfns: U64) -> U64:
@@ -78,7 +83,7 @@ def claimed_twice(mms: list[MmCapture], physical: PhysicalPages, pfns: U64) -> U
     return heads[times > 2]
 
 
-def _one_owner(mms: list[MmCapture], plan: WalkPlan, steady: U64) -> U64:
+def _one_owner(mms: list[MmCapture], plan: WalkPlan, frames: U64, steady: U64) -> U64:
     """
     Give anon folios that still disagree to the mm that was looked at last; return the heads of those that lost an owner.
 
@@ -87,7 +92,7 @@ def _one_owner(mms: list[MmCapture], plan: WalkPlan, steady: U64) -> U64:
     were looked at (heads in `steady`).
     """
     physical = plan.physical
-    differs = disagreement(physical, _found(mms, plan), counts_exact=plan.counts_exact)
+    differs = _differs(mms, plan, whole_folios(physical, frames))
     lone = np.union1d(differs.over, differs.under)
     heads = np.setdiff1d(claimed_twice(mms, physical, lone[physical.counts[lone] <= 1]), steady)
     heads = heads[[physical.counts[pages].max() <= 1 for pages in map(partial(_pages_of, physical), heads.tolist())]]
