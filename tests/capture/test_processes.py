@@ -226,9 +226,6 @@ def test_a_dead_leader_is_read_through_a_live_thread():
     assert not is_there(process)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="is_there() holds the thread's start against the leader's: the mm is taken for gone"
-)
 def test_a_process_with_a_dead_leader_is_there(tmp_path):
     """GIVEN a leader that started at tick 42 and has exited, and a thread that it started at tick 61."""
     thread = tmp_path / "7" / "task" / "9"

@@ -162,7 +162,6 @@ def long_area(tmp_path):
     return machine
 
 
-@pytest.mark.xfail(strict=True, reason="runs are cut where a window of 65536 pages ends, and are not joined again")
 @pytest.mark.parametrize("scan", [True, False])
 def test_a_folio_across_two_windows_is_one_run(long_area, scan):
     pages = MmPages()

@@ -1,4 +1,4 @@
-"""What the kernel says of the page frames that are mapped: each read once, however many processes map it.
+"""What the kernel says of the page frames that are mapped: read for the first process that maps them, not for each.
 
 Seven bytes a frame (class, count, cgroup), in arrays over all PFNs of which only the touched parts take memory: 0.17 % of
 the memory that is mapped (0.3 % with the mappings found, agree.py). A frame's three words come from three read calls;

@@ -90,7 +90,10 @@ def read_process(pid: int, proc: str = "/proc") -> Process | None:
 def is_there(process: Process) -> bool:
     """Return whether the process lives, and its pid has not been given to another one."""
     now = _read_stat(process.directory)
-    return now is not None and now.start_time == process.start_time and now.state not in "ZX"
+    if now is None or now.state in "ZX":
+        return False
+    leader = _read_stat(process.directory.partition("/task/")[0])
+    return leader is not None and leader.start_time == process.start_time
 
 
 def _read_stat(directory: str) -> Process | None:

@@ -56,8 +56,9 @@ def scan_windows(pagemap_fd: int, start: int, end: int, max_pages: int) -> Itera
         count, walk_end = _scan(pagemap_fd, start, end, max_pages, regions)
         window = regions[:count].copy()
         if count and int(window[-1, 2]) & PAGE_IS_HUGE:
-            walk_end = max(walk_end, -(-int(window[-1, 1]) // pmd_bytes) * pmd_bytes)
-            window[-1, 1] = min(walk_end, end)
+            pmd_end = -(-int(window[-1, 1]) // pmd_bytes) * pmd_bytes
+            window[-1, 1] = min(pmd_end, end)
+            walk_end = max(walk_end, pmd_end)
         if count:
             yield window
         if walk_end <= start:

@@ -53,14 +53,12 @@ def _small_pages(runs: RawRuns, evidence: Evidence) -> tuple[U64, U64]:
 def _count_mms(joined: list[RawRuns], evidence: Evidence) -> U32:
     """Return, by PFN, how many mms map an order-0 page; 0 where it was found mapped at most once."""
     mapping_mms = frame_array(evidence.physical.max_pfn + 1, np.uint32)
-    last_seen = frame_array(evidence.physical.max_pfn + 1, np.uint32)
     for runs in joined:
         _, pfns = _small_pages(runs, evidence)
         pfns = pfns[evidence.mappings.found[as_index(pfns)] > 1]
-        # Where one mm maps a frame at several places, the last of them alone finds its own number.
-        places = np.arange(len(pfns), dtype=np.uint32)
-        last_seen[pfns] = places
-        mapping_mms[pfns[last_seen[pfns] == places]] += 1
+        mapping_mms[pfns] += (
+            1  # once for each frame, at however many places the mm maps it: numpy buffers repeated indices
+        )
     return mapping_mms
 
 

@@ -103,10 +103,21 @@ def _gathered_regions(plan: WalkPlan, windows: Iterable[U64]) -> Iterator[U64]:
         parts.append(regions)
         nr_pages += int((regions[:, 1] - regions[:, 0]).sum()) >> PAGE_SHIFT
         if nr_pages >= WINDOW_PAGES:
-            yield np.concatenate(parts)
-            parts, nr_pages = [], 0
+            whole, rest = _cut_at_table(np.concatenate(parts))
+            if len(whole):
+                yield whole
+                parts, nr_pages = [rest], int((rest[:, 1] - rest[:, 0]).sum()) >> PAGE_SHIFT
     if parts:
         yield np.concatenate(parts)
+
+
+def _cut_at_table(regions: U64) -> tuple[U64, U64]:
+    """Cut regions in two where the last page table among them begins: runs never cross one, so none is cut in two."""
+    table = regions[-1, 1] & ~np.uint64((PMD_PAGES << PAGE_SHIFT) - 1)
+    before, behind = regions[regions[:, 0] < table].copy(), regions[regions[:, 1] > table].copy()
+    before[:, 1] = np.minimum(before[:, 1], table)
+    behind[:, 0] = np.maximum(behind[:, 0], table)
+    return before, behind
 
 
 def walk_again(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, ranges: tuple[U64, U64]) -> None:
@@ -117,8 +128,8 @@ def walk_again(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, r
         starts, ends = merge_ranges(starts, ends, PMD_PAGES)
         wanted_starts, wanted_ends = ranges
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            for regions in scan_windows(pagemap_fd, start << PAGE_SHIFT, end << PAGE_SHIFT, SCAN_PAGES):
-                plan.check_budget()
+            windows = scan_windows(pagemap_fd, start << PAGE_SHIFT, end << PAGE_SHIFT, SCAN_PAGES)
+            for regions in _gathered_regions(plan, windows):
                 for clipped in _clip(regions, wanted_starts, wanted_ends):
                     _read_regions(plan, pagemap_fd, vmas, pages, clipped)
         return
@@ -128,14 +139,16 @@ def walk_again(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, r
 def _read_all(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, starts: U64, ends: U64) -> None:
     """Read every entry of page-number ranges, present or not: all that can be done without PAGEMAP_SCAN."""
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        for page in range(start, end, WINDOW_PAGES):
+        for window in range(start // WINDOW_PAGES * WINDOW_PAGES, end, WINDOW_PAGES):  # ends with a page table
             plan.check_budget()
-            last = min(page + WINDOW_PAGES, end)
+            page, last = max(window, start), min(window + WINDOW_PAGES, end)
             _read_ptes(plan, pagemap_fd, vmas, pages, np.array([page], np.uint64), np.array([last], np.uint64))
 
 
 def _clip(regions: U64, starts: U64, ends: U64) -> Iterator[U64]:
     """Cut regions (rows of byte addresses) to the page-number ranges that were asked for."""
+    if not len(regions):
+        return
     low = int(regions[0, 0]) >> PAGE_SHIFT
     high = int(regions[-1, 1]) >> PAGE_SHIFT
     first = int(np.searchsorted(ends, low, side="right"))
