@@ -78,3 +78,7 @@ class PartialCaptureError(MapcountError):
     """With --strict: the snapshot was written but is not complete. The message says what is missing."""
 
     exit_code = EXIT_PARTIAL
+
+
+class ConformanceError(MapcountError):
+    """A scheme broke a promise, or the truth. The message says which, and the shortest history found that shows it."""

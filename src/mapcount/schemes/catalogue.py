@@ -1,0 +1,35 @@
+"""All schemes that ship, in the order of history. Adding one is a file, a line here, a test and a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mapcount.errors import UsageError
+from mapcount.schemes import large_mapcount, mm_id
+from mapcount.schemes.bind import BoundScheme, bind
+
+if TYPE_CHECKING:
+    from mapcount.schemes.scheme import Scheme
+
+SCHEMES: tuple[Scheme, ...] = (
+    large_mapcount.SCHEME,
+    mm_id.SCHEME,
+)
+
+
+def scheme_ids() -> list[str]:
+    """Return every id that `find_scheme` knows, variants after their scheme."""
+    return [
+        scheme.id if not variant else f"{scheme.id}:{variant}"
+        for scheme in SCHEMES
+        for variant in ("", *scheme.variants)
+    ]
+
+
+def find_scheme(scheme_id: str) -> BoundScheme:
+    """Return the scheme of an id, `name` or `name:variant`. Raises UsageError that lists the known ones."""
+    name, _, variant = scheme_id.partition(":")
+    for scheme in SCHEMES:
+        if scheme.id == name:
+            return bind(scheme, variant)
+    raise UsageError(f"there is no scheme {scheme_id!r}; there are: {', '.join(scheme_ids())}")

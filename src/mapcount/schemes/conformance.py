@@ -1,0 +1,167 @@
+"""The test that a scheme's author runs: random histories against the brute-force truth. It ships with the package.
+
+    from mapcount.schemes.conformance import run_conformance_test
+
+    def test_my_scheme():
+        run_conformance_test(MY_SCHEME)
+
+After every change each reader is held to its promise about the quantity that it names, and every invariant of the scheme to
+the truth; when all is unmapped every word must be what it was at first. A failure shows the shortest history found.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from mapcount.errors import ConformanceError
+from mapcount.mapping.schema import Kind, Op
+from mapcount.schemes.bind import BoundScheme, bind
+from mapcount.schemes.history import Change, FolioSpec, Wish, World, random_wishes, unmap_all
+from mapcount.schemes.scheme import Promise, Quantity, Reader, Scheme, Words
+from mapcount.schemes.truth import truth_of
+
+if TYPE_CHECKING:
+    from mapcount.schemes.memory import Memory
+
+PMD_ORDER = 3
+"""The folios of the test are small: a PMD maps eight pages."""
+MMS = 4
+FOLIOS = [
+    FolioSpec(PMD_ORDER, Kind.ANON),
+    FolioSpec(PMD_ORDER, Kind.SHMEM),
+    FolioSpec(PMD_ORDER, Kind.FILE),
+    FolioSpec(2, Kind.ANON),
+    FolioSpec(1, Kind.ANON),
+    FolioSpec(0, Kind.ANON),
+    FolioSpec(0, Kind.FILE),
+    FolioSpec(PMD_ORDER, Kind.HUGETLB),
+]
+STAYS = {"PG_anon_exclusive", "deferred", "partially_mapped"}
+"""What is cleared when a folio is freed, not when it is unmapped."""
+
+
+def run_conformance_test(scheme: Scheme | BoundScheme, *, histories: int = 60, steps: int = 60, seed: int = 1) -> None:
+    """
+    Run so many random histories, and raise ConformanceError with the shortest failing one found.
+
+    A Scheme is tested in all its variants. The same seed gives the same histories.
+    """
+    if isinstance(scheme, Scheme):
+        for variant in ("", *scheme.variants):
+            run_conformance_test(bind(scheme, variant), histories=histories, steps=steps, seed=seed)
+        return
+    rng = random.Random(seed)  # noqa: S311 (reproducible histories, nothing secret)
+    for number in range(histories):
+        # One folio alone gets deep, all together get mixed up.
+        folios = [FOLIOS[number % len(FOLIOS)]] if number % 2 else FOLIOS
+        wishes = random_wishes(rng, folios, steps, MMS)
+        broken = play(scheme, folios, wishes)
+        if broken:
+            wishes, broken = _shorten(scheme, folios, wishes, broken)
+            told = "\n".join(f"  {wish}" for wish in wishes)
+            raise ConformanceError(f"{scheme.id}: {broken}\nafter\n{told}\n(seed {seed}, history {number})")
+
+
+def play(scheme: BoundScheme, folios: list[FolioSpec], wishes: list[Wish]) -> str | None:
+    """Play a history and unmap everything; return what is broken first, or None."""
+    world = World(folios, PMD_ORDER)
+    memory = scheme.memory([spec.order for spec in folios], [spec.kind for spec in folios])
+    at_first = memory.state()
+    for wish in wishes:
+        broken = _play_wish(scheme, world, memory, wish)
+        if broken:
+            return broken
+    for wish in unmap_all(world):
+        broken = _play_wish(scheme, world, memory, wish)
+        if broken:
+            return broken
+    for name, values in memory.state().items():
+        if name not in STAYS and values != at_first[name]:
+            return f"all is unmapped, and {name} is {values} instead of {at_first[name]}"
+    return None
+
+
+def _play_wish(scheme: BoundScheme, world: World, memory: Memory, wish: Wish) -> str | None:
+    for change in world.grant(wish):
+        memory.pinned[wish.folio] = world.pinned[wish.folio]
+        order, base = memory.orders[change.folio], memory.base[change.folio]
+        refused = scheme.functions["apply"](
+            memory, change.op, change.level, change.folio, order, base + change.first, change.nr, change.mm
+        )
+        if refused:
+            if change.op != Op.DUP or not world.pinned[wish.folio]:
+                return f"{change} was refused, though nothing pins the folio"
+            world.refuse(change, wish.vma)
+        elif change.op == Op.DUP and scheme.scheme.refuses_pinned:
+            broken = _shares_pinned(world, memory, change)
+            if broken:
+                return broken
+        broken = check_folio(scheme, world, memory, change.folio)
+        if broken:
+            return f"{broken} (folio {change.folio} after {change})"
+    return None
+
+
+def _shares_pinned(world: World, memory: Memory, change: Change) -> str | None:
+    """A dup must leave no page exclusive, pinned or not: what is pinned and was exclusive must have been refused."""
+    kind, order = world.folios[change.folio].kind, memory.orders[change.folio]
+    if kind != Kind.ANON or "PG_anon_exclusive" not in memory.words:
+        return None
+    first = memory.base[change.folio] + change.first
+    nr = change.nr if change.level == 0 else 1
+    if any(memory.words["PG_anon_exclusive"][first : first + nr]):
+        return f"{change} left pages of the order-{order} folio exclusive"
+    return None
+
+
+def check_folio(scheme: BoundScheme, world: World, memory: Memory, folio: int) -> str | None:
+    """Hold invariants and readers of a folio to the truth; return what is broken first, or None."""
+    words, truth = Words(memory, folio), world.truths[folio]
+    for invariant in scheme.scheme.invariants:
+        broken = invariant.broken(words, truth)
+        if broken:
+            return f"{broken} [{invariant.text}]"
+    for reader in scheme.scheme.readers:
+        if truth.hugetlb and reader.quantity in {Quantity.PAGES_MAPPED, Quantity.PARTIAL}:
+            continue
+        for i in range(truth.nr_pages if reader.per_page else 1):
+            page = memory.base[folio] + i
+            value = int(scheme.functions[reader.name](memory, folio, truth.order, page))
+            low, high = allowed(reader, world, folio, i)
+            if not low <= value <= high:
+                return f"{reader.name} of page {i} says {value}, promised is {reader.promise.value} of {low}..{high}"
+    return None
+
+
+def allowed(reader: Reader, world: World, folio: int, i: int) -> tuple[int, int]:
+    """Return the least and the greatest value that a reader's promise allows."""
+    truth = world.truths[folio]
+    true = truth_of(reader.quantity, truth, i)
+    everything = (-(1 << 62), 1 << 62)
+    match reader.promise:
+        case Promise.EXACT:
+            return true, true
+        case Promise.NEVER_LESS:
+            return true, everything[1]
+        case Promise.NEVER_MORE:
+            return everything[0], true
+        case Promise.BOUNDED if reader.bounds:
+            return reader.bounds(truth)
+    return everything
+
+
+def _shorten(scheme: BoundScheme, folios: list[FolioSpec], wishes: list[Wish], broken: str) -> tuple[list[Wish], str]:
+    """Leave out wishes, larger pieces first, as long as the history stays broken."""
+    size = len(wishes)
+    while size:
+        start = 0
+        while start < len(wishes):
+            shorter = wishes[:start] + wishes[start + size :]
+            still = play(scheme, folios, shorter)
+            if still:
+                wishes, broken = shorter, still
+            else:
+                start += size
+        size //= 2
+    return wishes, broken
