@@ -41,7 +41,7 @@ STAYS = {"PG_anon_exclusive", "deferred", "partially_mapped"}
 """What is cleared when a folio is freed, not when it is unmapped."""
 
 
-def run_conformance_test(scheme: Scheme | BoundScheme, *, histories: int = 60, steps: int = 60, seed: int = 1) -> None:
+def run_conformance_test(scheme: Scheme | BoundScheme, *, histories: int = 200, steps: int = 60, seed: int = 1) -> None:
     """
     Run so many random histories, and raise ConformanceError with the shortest failing one found.
 

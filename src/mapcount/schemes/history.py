@@ -17,7 +17,7 @@ class Wish(NamedTuple):
     """What is tried next. What of it is possible depends on what is mapped: the rest of it is left out."""
 
     what: str
-    """`new`, `new_pmd`, `map`, `map_pmd`, `unmap`, `fork`, `split` or `pin`"""
+    """`new`, `new_pmd`, `map`, `map_pmd`, `unmap`, `exit` (unmap all), `fork`, `split` or `pin`"""
     folio: int
     mm: int
     """address spaces are numbered from 1"""
@@ -45,7 +45,7 @@ class FolioSpec:
     kind: Kind
 
 
-WISHES = ("new", "new_pmd", "map", "map_pmd", "unmap", "unmap", "unmap", "fork", "split", "pin")
+WISHES = ("new", "new_pmd", "map", "map_pmd", "unmap", "unmap", "exit", "fork", "split", "pin")
 
 
 def random_wishes(rng: random.Random, folios: list[FolioSpec], steps: int, mms: int) -> list[Wish]:
@@ -100,6 +100,9 @@ class World:
             case "unmap":
                 for first, nr in _stretches(sorted(pages), wish):
                     yield self._ptes(Op.UNMAP, wish, first, nr, -1)
+            case "exit":
+                for _, vma, _ in sorted(mapper for mapper in truth.mappers() if mapper[0] == wish.mm):
+                    yield from self.grant(Wish("unmap", wish.folio, wish.mm, vma, 0, truth.nr_pages))
             case "split" if mine and spec.kind == Kind.ANON:
                 truth.map_huge(wish.mm, -1, vma=wish.vma)
                 truth.map(0, truth.nr_pages, wish.mm, 1, vma=wish.vma)
