@@ -24,7 +24,8 @@ class BoundScheme:
     A scheme in one variant.
 
     `functions` are its operations and readers by name, and `apply` (dispatch.py), which chooses among them; `helpers` are
-    these and all functions they call. Constants of the variant are in place; `constants` lists those that differ from the modules' own.
+    these and all functions they call. Constants of the variant are in place; `constants` lists those that differ from the
+    modules' own.
     """
 
     scheme: Scheme
