@@ -7,13 +7,12 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mapcount.schemes.words import Place, Scope
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mapcount.schemes.memory import Memory
     from mapcount.schemes.truth import FolioTruth
+    from mapcount.schemes.words import Place
 
 PTE_OPERATIONS = ("new_ptes", "map_ptes", "unmap_ptes", "dup_ptes")
 """Called with (m, folio, order, page, nr, mm): `page` is the number of the first of `nr` consecutive pages."""
@@ -133,16 +132,3 @@ class Scheme:
         """Return an operation or reader, or None if the scheme has none of that name."""
         found: Callable[..., Any] | None = getattr(sys.modules[self.module], name, None)
         return found
-
-    @property
-    def page_places(self) -> tuple[Place, ...]:
-        """Words that every page has."""
-        return tuple(place for place in self.places if place.word.scope is Scope.PAGE)
-
-    def counter_bytes(self, order: int) -> int:
-        """Return the bytes that its counters take in a folio of that order; flags and locks of other words are not counted."""
-        return sum(
-            place.word.width_bits // 8 * (1 << order if place.word.scope is Scope.PAGE else int(order > 0))
-            for place in self.places
-            if not place.word.is_flag
-        )

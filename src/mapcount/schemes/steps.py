@@ -1,0 +1,71 @@
+"""What one operation of a scheme does to memory, access by access, in a usual situation: seen by running it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mapcount.mapping.schema import Kind
+from mapcount.schemes.ops import Access
+from mapcount.schemes.scheme import HUGETLB_OPERATIONS, OPERATIONS, PTE_OPERATIONS
+from mapcount.schemes.words import Scope
+
+if TYPE_CHECKING:
+    from mapcount.schemes.bind import BoundScheme
+    from mapcount.schemes.memory import Memory, Touch
+
+MM, CHILD = 1, 2
+_BEFORE = {"unmap": "new", "dup": "new", "split": "new"}
+"""Operations that need the folio mapped; the others find it unmapped."""
+
+
+@dataclass(frozen=True)
+class OperationCost:
+    """One operation on a whole folio, counted: accesses to the scheme's words alone."""
+
+    operation: str
+    order: int
+    locked: int
+    stores: int
+    loads: int
+    struct_pages: int
+    """Distinct struct pages touched: cache lines, at 64 bytes each."""
+
+
+def steps_of(scheme: BoundScheme, operation: str, order: int) -> list[Touch]:
+    """
+    Return the accesses of an operation on all pages of a folio of `order`, in their order.
+
+    `new_*`, `dup_*`, `unmap_*` and `split_pmd` meet a new anon folio (hugetlb: a hugetlb one) that one mm maps, `map_*` a
+    file folio that nobody maps: all counts are first or last ones, the most that the operation ever does.
+    """
+    return _run(scheme, operation, order).touched or []
+
+
+def cost_of(scheme: BoundScheme, operation: str, order: int) -> OperationCost:
+    """Return the accesses of an operation, as in `steps_of`, counted by kind."""
+    memory = _run(scheme, operation, order)
+    touched = memory.touched or []
+    kinds = Counter(touch.access for touch in touched)
+    places = {place.word.name: place for place in scheme.scheme.places}
+    pages = {touch.at if places[touch.word].word.scope is Scope.PAGE else places[touch.word].page for touch in touched}
+    return OperationCost(operation, order, kinds[Access.LOCKED], kinds[Access.STORE], kinds[Access.LOAD], len(pages))
+
+
+def _run(scheme: BoundScheme, operation: str, order: int) -> Memory:
+    if operation not in OPERATIONS:
+        raise ValueError(f"{operation!r} is no operation; there are: {', '.join(OPERATIONS)}")
+    verb, _, level = operation.partition("_")
+    kind = Kind.HUGETLB if operation in HUGETLB_OPERATIONS else Kind.FILE if verb == "map" else Kind.ANON
+    memory = scheme.memory([order], [kind], record=True)
+    if verb in _BEFORE:
+        _call(scheme, memory, f"{_BEFORE[verb]}_{level}", order, MM)
+        memory.touched = []
+    _call(scheme, memory, operation, order, CHILD if verb == "dup" else MM)
+    return memory
+
+
+def _call(scheme: BoundScheme, memory: Memory, operation: str, order: int, mm: int) -> None:
+    arguments = (memory, 0, order, 0, 1 << order, mm) if operation in PTE_OPERATIONS else (memory, 0, order, 0, mm)
+    scheme.functions[operation](*arguments)
