@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 PAGE_BYTES = 4096
 GIB = 1 << 30
 STRUCT_PAGE_SIZES = (STRUCT_PAGE_BYTES, 32, 16, 8)
-"""Today's size and the goals: 32 bytes, 16, and one tagged word of 8 (Matthew Wilcox, memdescs; kernel-accounting.md 1(k)4)."""
+"""Today's size and the goals: 32 bytes, 16, and one tagged word of 8 (Matthew Wilcox, memdescs)."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What must hold between the words of a folio and who maps it, whenever nothing is under way. Several schemes share them.
 
-Source: kernel-accounting.md, section 8; derived from the steps of mm/rmap.c and held against real kernels.
+Derived from the steps of mm/rmap.c, and held against what real kernels had in memory (tests/golden).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ What became of it: 6.15 put owner tracking beside the same words (mm_id.py). 6.1
 the variant `unbatched` is 6.10 and 6.11, which count each page.
 
 Sources: commit 05c5323b2a34 ("mm: track mapcount of large folios in single value"), David Hildenbrand, 6.10; mm/rmap.c and
-include/linux/rmap.h of 6.12; kernel-accounting.md 1(f).
+include/linux/rmap.h of 6.12.
 """
 
 from __future__ import annotations

@@ -9,11 +9,11 @@ wants better than a guess from the first page. SHARED is never clear while sever
 stay set too long once a third one came that found no slot: until the folio is unmapped, or one slot owns all mappings.
 
 What it costs: no more LOCKed operations than 6.12, since the total is now a plain store under the lock (one LOCKed
-operation); on 256 threads that fork and unmap the same folios a test robot found 7.8 % less throughput, its cause is
-disputed (kernel-accounting.md, section 3).
+operation). On 256 threads that fork and unmap the same folios a test robot found 7.8 % less throughput; the cause is
+disputed (202504152235.188dcce9-lkp@intel.com).
 
 Sources: commit 6af8cb80d3a9 ("mm/rmap: basic MM owner tracking for large folios (!hugetlb)"), David Hildenbrand, 6.15;
-include/linux/rmap.h; kernel-accounting.md 1(h).
+include/linux/rmap.h of 6.19 and 7.1.
 """
 
 from __future__ import annotations
