@@ -19,7 +19,7 @@ from mapcount.survey.coverage import total_by
 from mapcount.survey.facts import Facts, is_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mapcount.mapping.schema import I64, Bools
     from mapcount.mapping.snapshot import Snapshot
