@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the tables and columns of mapping/schema.py into docs/snapshot.md, between its two markers."""
+"""Write what pages list from the code: the tables of mapping/schema.py, the designs of schemes/catalogue.py."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mapcount.mapping.schema import SNAPSHOT_TABLES, Table
+from mapcount.schemes.catalogue import SCHEMES
 
 PAGE = Path(__file__).with_name("snapshot.md")
-BEGIN = "<!-- Made from src/mapcount/mapping/schema.py by docs/generate_tables.py: do not edit by hand. -->\n"
+SCHEMES_PAGE = Path(__file__).with_name("schemes.md")
+BEGIN = "<!-- Made by docs/generate_tables.py: do not edit by hand. -->\n"
 END = "<!-- End of what is made. -->\n"
 
 
@@ -19,12 +21,21 @@ def tables_text() -> str:
     return "\n".join(_section(name, table) for name, table in SNAPSHOT_TABLES.items())
 
 
+def schemes_text() -> str:
+    """Return the table of all designs and variants, in the order of history."""
+    rows = ["| scheme | is | in Linux | held against |", "|---|---|---|---|"]
+    for scheme in SCHEMES:
+        rows.append(f"| `{scheme.id}` | {scheme.title} | {scheme.when} | {scheme.referee} |")
+        rows += [f"| `{scheme.id}:{name}` | {variant.says} | | |" for name, variant in scheme.variants.items()]
+    return "\n".join([*rows, ""])
+
+
 def put_between(page: str, text: str) -> str:
     """Return the page with `text` in place of what is between the markers. ValueError if one of them is missing."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{PAGE.name} lacks a marker: {BEGIN if not begin else END}")
+        raise ValueError(f"the page lacks a marker: {BEGIN if not begin else END}")
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 
@@ -46,4 +57,5 @@ def _meaning(about: Any) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(put_between(PAGE.read_text(), tables_text()))
+    for path, text in ((PAGE, tables_text()), (SCHEMES_PAGE, schemes_text())):
+        path.write_text(put_between(path.read_text(), text))

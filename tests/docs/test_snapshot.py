@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
 
 from docs.pages import ROOT, plain, sections, table
 from mapcount.mapping.schema import SNAPSHOT_TABLES
 
 PAGE = ROOT / "docs" / "snapshot.md"
-
-
-@pytest.fixture
-def generator():
-    spec = importlib.util.spec_from_file_location("generate_tables", ROOT / "docs" / "generate_tables.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_page_is_up_to_date(generator):
