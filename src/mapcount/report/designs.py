@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from mapcount.report.encoding import indented
@@ -77,7 +78,7 @@ def document(designs: Sequence[Description]) -> bytes:
 
 def _words(one: Description, view: View) -> Iterator[RenderableType]:
     yield heading("Words, where they lie in struct page (64-bit)")
-    scopes = {"page": "every page", "folio": "folio", "small": "folios of one page"}
+    scopes = {"page": "every page", "folio": "folio", "small": "small folio"}
     yield from tables(
         [
             Column("word", text=True),
@@ -157,5 +158,5 @@ def _pairs(rows: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
 
 
 def _short(words: str) -> str:
-    """Return words without what they have in brackets."""
-    return words.partition(" (")[0]
+    """Return words up to the first bracket, comma or colon."""
+    return re.split(r" \(|, |: ", words, maxsplit=1)[0]

@@ -61,7 +61,7 @@ class Place:
     bit: int = 0
     """Of a flag: its number in the word."""
     small_only: bool = False
-    """Of a page word: only folios of one page use it."""
+    """Of a page word: folios of one page use it, the pages of large folios leave it as it is."""
 
 
 def page_word(name: str, *, bias: int = 0, width_bits: int = 32) -> Word:
