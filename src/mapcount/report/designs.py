@@ -77,20 +77,20 @@ def document(designs: Sequence[Description]) -> bytes:
 
 
 def _words(one: Description, view: View) -> Iterator[RenderableType]:
-    yield heading("Words, where they lie in struct page (64-bit)")
+    yield heading("Words, and where they lie: struct page of the folio, byte (64-bit)")
     scopes = {"page": "every page", "folio": "folio", "small": "small folio"}
     yield from tables(
         [
             Column("word", text=True),
             Column("of", text=True),
-            *map(Column, ("struct page", "byte", "bits", "at first")),
+            *map(Column, ("page", "byte", "bits", "at first")),
             Column("bit of", text=True),
         ],
         [
             [
                 word.name,
                 scopes[word.scope],
-                "its own" if word.scope != "folio" else str(word.struct_page),
+                "own" if word.scope != "folio" else str(word.struct_page),
                 str(word.offset),
                 str(word.bits),
                 str(word.bias),

@@ -74,7 +74,7 @@ def fit(scheme: Scheme, struct_page_bytes: int) -> Fit:
                 struct_page_bytes, memmap, per_page, fits=False, says="one tagged word: no room for a count per page"
             )
         return Fit(
-            struct_page_bytes, memmap, per_page, fits=True, says="what a folio counts moves into its own descriptor"
+            struct_page_bytes, memmap, per_page, fits=True, says="the counts move into a descriptor of the folio"
         )
     if per_page:
         words = f"every page keeps {per_page} of {struct_page_bytes} bytes for its count"
