@@ -25,7 +25,7 @@ Andrea Arcangeli's and David Hildenbrand's proposal of 2021: writers that move c
 make a sequence count odd, readers of anon folios try again (mapcount_seqlock.py).
 
 Deferred split: whenever the last PTE of a page of an anon folio goes, even if that was the folio's last mapping; when the
-last PMD goes and PTEs map some but not all pages (before 5.5: whenever pages became unmapped).
+last PMD goes and PTEs map some but not all pages (before f1fe80d4ae33, 5.5: whenever pages became unmapped).
 
 Sources: commits 53f9263baba6 ("mm: rework mapcount accounting to enable 4k mapping of THPs"), dd78fedde4b9 ("rmap: support
 file thp"), bd55b0c2d64e ("mm/thp: ClearPageDoubleMap in first page_add_file_rmap()"); mm/rmap.c, mm/huge_memory.c and
