@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Cell(NamedTuple):
-    """One word of the folio: `index` is the page, or 0."""
+    """One word of the folio: `at` is the page, or 0."""
 
     word: Word
-    index: int
+    at: int
 
     def __str__(self) -> str:
-        return f"{self.word.name}[{self.index}]" if self.word.scope is Scope.PAGE else self.word.name
+        return f"{self.word.name}[{self.at}]" if self.word.scope is Scope.PAGE else self.word.name
 
 
 class Layout:
@@ -35,7 +35,7 @@ class Layout:
         self.cells = tuple(
             Cell(word, i) for word in words for i in range(1 << model.order if word.scope is Scope.PAGE else 1)
         )
-        self._first = {}
+        self._first: dict[str, int] = {}
         for number, cell in enumerate(self.cells):
             self._first.setdefault(cell.word.name, number)
         self.names = tuple(self._first)
@@ -51,7 +51,7 @@ class Layout:
         first = self._first.get(word.name)
         if first is None:
             raise UsageError(f"the scheme uses {word.name}, and does not declare where it lies")
-        if not (0 <= index and first + index < len(self.cells) and self.cells[first + index].word == word):
+        if not (index >= 0 and first + index < len(self.cells) and self.cells[first + index].word == word):
             raise UsageError(f"there is no {word.name}[{index}] in this folio")
         return first + index
 
@@ -62,13 +62,13 @@ class Layout:
     def read(self, memory: Memory) -> tuple[int, ...]:
         """Return the cells of the first folio of plain memory."""
         state = memory.state() | {PG_partially_mapped.name: tuple(memory.partially_mapped)}
-        return tuple(state[cell.word.name][cell.index] for cell in self.cells)
+        return tuple(state[cell.word.name][cell.at] for cell in self.cells)
 
     def write(self, cells: Sequence[int], memory: Memory) -> None:
         """Put the cells into the first folio of plain memory."""
         for cell, value in zip(self.cells, cells, strict=False):
             if cell.word.name in self.of_scheme:
-                memory.words[cell.word.name][cell.index] = value
+                memory.words[cell.word.name][cell.at] = value
             elif cell.word is PG_partially_mapped:
                 memory.partially_mapped[0] = memory.deferred[0] = value
             else:

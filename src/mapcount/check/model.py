@@ -159,7 +159,7 @@ def _check_thread(model: Model, thread: int, calls: tuple[Call, ...]) -> None:
             raise UsageError(f"{call}: another thread works on mm {call.mm}, and its page-table lock is not modelled")
         if call.mm in perhaps:
             raise UsageError(
-                f"{call}: whether mm {call.mm} maps the folio is open, since a dup of a pinned folio may be refused"
+                f"{call}: whether mm {call.mm} maps anything is open: the dup of a pinned folio may be refused"
             )
         _check_call(model, call, truth, others)
         if call.may_refuse and model.pinned:
