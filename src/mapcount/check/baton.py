@@ -111,7 +111,7 @@ class Baton:
 
     def _value(self, touch: Touch) -> int:
         if touch.word == PG_partially_mapped.name:
-            return list(self.memory.partially_mapped)[0]
+            return next(iter(self.memory.partially_mapped))
         return 0 if touch is NOTHING else self.memory.words[touch.word][touch.at]
 
     def _run(self, number: int) -> None:
@@ -184,4 +184,4 @@ class _Flags(list[int]):
     def __setitem__(self, at: SupportsIndex | slice, value: int) -> None:  # type: ignore[override]
         if self._on_write:
             self._on_write(Touch(Access.LOCKED, PG_partially_mapped.name, 0))
-        super().__setitem__(at, value)  # type: ignore[index, assignment]
+        super().__setitem__(at, value)  # type: ignore[index]
