@@ -35,14 +35,13 @@ class Moments:
         self._threads = threads
         self._numbers: list[dict[Progress, int]] = [{} for _ in threads]
         self._progress: list[list[int]] = [[] for _ in threads]
-        self._known: dict[tuple[Reader, int, tuple[int, ...]], int] = {}
+        self._known: dict[tuple[int, int, tuple[int, ...]], int] = {}
 
-    def attainable(self, reader: Reader, page: int, locals_: Sequence[int]) -> int:
-        """Return the values that the reader's quantity may have, as a set of bits: bit v stands for v."""
-        where = tuple(self._progress_number(thread, local) for thread, local in enumerate(locals_))
-        key = (reader, page, where)
+    def attainable(self, thread: int, call: int, locals_: Sequence[int]) -> int:
+        """Return what may be true of what a reader's call asks about, as a set of bits: bit v stands for the value v."""
+        key = (thread, call, tuple(map(self._progress_number, range(len(locals_)), locals_)))
         if key not in self._known:
-            self._known[key] = self._attainable(reader, page, locals_)
+            self._known[key] = self._attainable(self._model.threads[thread][call], locals_)
         return self._known[key]
 
     def settled(self, locals_: Sequence[int]) -> FolioTruth:
@@ -56,12 +55,14 @@ class Moments:
             known.append(self._numbers[thread].setdefault(progress, len(self._numbers[thread])))
         return known[local]
 
-    def _attainable(self, reader: Reader, page: int, locals_: Sequence[int]) -> int:
+    def _attainable(self, asked: Call, locals_: Sequence[int]) -> int:
+        reader = self._model.reader(asked.name)
+        assert reader is not None
         over, under_way = self._over(locals_)
         values = 0
         for size in range(len(under_way) + 1):
             for done in combinations(under_way, size):
-                values |= 1 << truth_of(reader.quantity, self._truth([*over, *done]), page)
+                values |= 1 << truth_of(reader.quantity, self._truth([*over, *done]), asked.first)
         return values
 
     def _over(self, locals_: Sequence[int]) -> tuple[list[Call], list[Call]]:

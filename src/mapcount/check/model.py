@@ -92,6 +92,7 @@ class Model:
     def __post_init__(self) -> None:
         if not 1 <= len(self.threads) <= 26:
             raise UsageError(f"a model has 1 to 26 threads, not {len(self.threads)}")
+        _check_scheme(self)
         _check_start(self)
         for number, calls in enumerate(self.threads):
             _check_thread(self, number, calls)
@@ -133,6 +134,21 @@ class Model:
     def mms_of(self, thread: int) -> set[int]:
         """Return the address spaces that a thread works on."""
         return {call.mm for call in self.threads[thread] if call.is_operation}
+
+
+def _check_scheme(model: Model) -> None:
+    """Refuse what no kernel with this scheme does, whoever does it."""
+    scheme = model.scheme.scheme
+    if model.order < 0 or model.order in scheme.unsupported_orders:
+        raise UsageError(f"{model.scheme.id} has no folios of order {model.order}")
+    names = {call.name for calls in (model.start, *model.threads) for call in calls}
+    if scheme.anon_mixed_by_split_only and model.kind == Kind.ANON:
+        for name, others in (("map_ptes", PMD_OPERATIONS), ("map_pmd", (*PTE_OPERATIONS, "split_pmd"))):
+            mixed = sorted(names.intersection(others))
+            if name in names and mixed:
+                raise UsageError(
+                    f"{name} beside {mixed[0]}: with {model.scheme.id} only split_pmd mixes PTEs and PMDs of anon"
+                )
 
 
 def _check_start(model: Model) -> None:

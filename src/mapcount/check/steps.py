@@ -90,7 +90,8 @@ class Steps:
         after[self._locals + thread] = move.local
         if coming.opens and self._judged[thread][coming.call]:
             after[self._windows + thread] = self._attainable(thread, coming.call, state)
-        self._widen(state, after)
+        if coming.opens or move.closed is not None:
+            self._widen(state, after)
         if move.closed is None:
             return Taken(tuple(after), None)
         closed = Closed(thread, coming.call, move.closed, after[self._windows + thread])
@@ -98,7 +99,7 @@ class Steps:
         return Taken(tuple(after), closed)
 
     def _widen(self, before: State, after: list[int]) -> None:
-        """Add what may be true now to the windows that are open."""
+        """Add what may be true now to the windows that are open. It changes only where an operation begins or ends."""
         for thread in self._watching:
             if after[self._windows + thread]:
                 coming = self.threads[thread].next(before[self._locals + thread])
@@ -106,10 +107,7 @@ class Steps:
                 after[self._windows + thread] |= self._attainable(thread, coming.call, after)
 
     def _attainable(self, thread: int, call: int, state: State | list[int]) -> int:
-        reader = self._readers[thread][call]
-        assert reader is not None
-        page = self.model.threads[thread][call].first
-        return self.moments.attainable(reader, page, state[self._locals : self._windows])
+        return self.moments.attainable(thread, call, state[self._locals : self._windows])
 
     def reader(self, thread: int, call: int) -> Reader | None:
         """Return the reader that a call asks; None for an operation."""
