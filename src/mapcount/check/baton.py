@@ -65,11 +65,11 @@ class Baton:
     """
 
     def __init__(self, model: Model) -> None:
+        self._model = model
+        self._mine = threading.local()
         self.memory = _StoppingMemory(model, self._stop)
         model.prepare(self.memory)
         self.results: list[list[int]] = [[] for _ in model.threads]
-        self._model = model
-        self._mine = threading.local()
         self._pending: list[Touch | None] = [None for _ in model.threads]
         self._failed: BaseException | None = None
         self._ending = False

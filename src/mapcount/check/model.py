@@ -70,7 +70,7 @@ def apply_to_truth(call: Call, truth: FolioTruth) -> None:
         truth.map_huge(call.mm, call.by)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """
     A folio of `1 << order` pages after the calls of `start`, and the calls of each thread.
@@ -96,6 +96,12 @@ class Model:
         _check_start(self)
         for number, calls in enumerate(self.threads):
             _check_thread(self, number, calls)
+
+    def __repr__(self) -> str:
+        sequences = [("start", self.start), *((chr(ord("a") + i), calls) for i, calls in enumerate(self.threads))]
+        told = "; ".join(f"{name}: {', '.join(map(str, calls)) or 'nothing'}" for name, calls in sequences)
+        pinned = ", pinned" if self.pinned else ""
+        return f"<{self.scheme.id}, {1 << self.order} pages, {self.kind.name.lower()}{pinned}; {told}>"
 
     def reader(self, name: str) -> Reader | None:
         """Return the scheme's reader of that name."""
@@ -139,8 +145,8 @@ class Model:
 def _check_scheme(model: Model) -> None:
     """Refuse what no kernel with this scheme does, whoever does it."""
     scheme = model.scheme.scheme
-    if model.order < 0 or model.order in scheme.unsupported_orders:
-        raise UsageError(f"{model.scheme.id} has no folios of order {model.order}")
+    if model.order < int(model.kind == Kind.HUGETLB) or model.order in scheme.unsupported_orders:
+        raise UsageError(f"{model.scheme.id} has no {model.kind.name.lower()} folios of order {model.order}")
     names = {call.name for calls in (model.start, *model.threads) for call in calls}
     if scheme.anon_mixed_by_split_only and model.kind == Kind.ANON:
         for name, others in (("map_ptes", PMD_OPERATIONS), ("map_pmd", (*PTE_OPERATIONS, "split_pmd"))):
