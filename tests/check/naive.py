@@ -10,7 +10,6 @@ from itertools import permutations
 from typing import NamedTuple
 
 from mapcount.check.baton import Baton
-from mapcount.errors import UsageError
 
 
 class Run(NamedTuple):
@@ -25,36 +24,35 @@ class Run(NamedTuple):
 
 
 def all_runs(model):
-    """Yield every interleaving that ends, by trying every thread after every prefix."""
+    """Yield every interleaving that ends: one run for each, which leaves the choices that it did not take for later."""
     waiting = [()]
     while waiting:
-        prefix = waiting.pop()
-        run, over = _run(model, prefix)
-        if run is None:
-            continue
-        if over:
+        run, others = _run(model, waiting.pop())
+        waiting.extend(others)
+        if run:
             yield run
-        waiting.extend((*prefix, thread) for thread in range(len(model.threads)))
 
 
-def _run(model, schedule):
-    """Run a prefix; (None, _) if it is impossible."""
-    spans, turns = {}, []
+def _run(model, prefix):
+    """Run a prefix and on to the end; return (None, ...) if it wants a lock that is held, and what else could be tried."""
+    spans, turns, schedule, others = {}, [], [], []
+    threads = range(len(model.threads))
     with Baton(model) as baton:
-        for number, thread in enumerate(schedule):
+        while able := [thread for thread in threads if baton.pending(thread)]:
+            thread = prefix[len(schedule)] if len(schedule) < len(prefix) else able[0]
+            if len(schedule) >= len(prefix):
+                others += [(*schedule, other) for other in able[1:]]
             call = (thread, len(baton.results[thread]))
             try:
                 turns.append(baton.step(thread))
-            except UsageError:  # it has done everything
-                return None, False
-            except AssertionError:  # it wants a lock that is held
-                return None, False
-            spans[call] = (spans.get(call, (number,))[0], number)
-        over = all(baton.pending(thread) is None for thread in range(len(model.threads)))
+            except AssertionError:
+                return None, others
+            spans[call] = (spans.get(call, (len(schedule),))[0], len(schedule))
+            schedule.append(thread)
         words = {name: tuple(values) for name, values in baton.memory.words.items()}
         words["PG_partially_mapped"] = tuple(iter(baton.memory.partially_mapped))
         results = tuple(tuple(one) for one in baton.results)
-        return Run(tuple(schedule), tuple(sorted(words.items())), results, spans, tuple(turns)), over
+        return Run(tuple(schedule), tuple(sorted(words.items())), results, spans, tuple(turns)), others
 
 
 def is_explained(model, run, asked, right):

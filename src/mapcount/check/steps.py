@@ -42,7 +42,7 @@ class Taken(NamedTuple):
 
 class Steps:
     """
-    What can happen in a model, one access at a time.
+    What can happen in a model, one access at a time. A state means something to the object that it comes from, no other.
 
     Raises SubsetError if a function that the model calls cannot be lowered.
     """
