@@ -47,7 +47,10 @@ def _run(model, prefix):
                 turns.append(baton.step(thread))
             except AssertionError:
                 return None, others
-            spans[call] = (spans.get(call, (len(schedule),))[0], len(schedule))
+            # Once all is counted, what is told to the surroundings does not prolong an operation.
+            operation = call[1] < len(model.threads[thread]) and model.threads[thread][call[1]].is_operation
+            if call not in spans or not operation or turns[-1].touch.word != "PG_partially_mapped":
+                spans[call] = (spans.get(call, (len(schedule),))[0], len(schedule))
             schedule.append(thread)
         words = {name: tuple(values) for name, values in baton.memory.words.items()}
         words["PG_partially_mapped"] = tuple(iter(baton.memory.partially_mapped))

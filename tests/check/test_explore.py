@@ -13,7 +13,6 @@ from mapcount.check.model import Call, Model
 from mapcount.check.trace import trace
 from mapcount.errors import UsageError
 from mapcount.schemes.catalogue import find_scheme, scheme_ids
-from mapcount.schemes.scheme import Promise, Quantity
 
 NEW_PMD = (Call("new_pmd", mm=1),)
 PTES = Call("map_ptes", 0, 2, 2)
@@ -46,7 +45,9 @@ def against_all_interleavings(model):
                 naive = {
                     (run.results[thread][number], is_explained(model, run, (thread, number), right)) for run in runs
                 }
-                ours = {(one.value, one.explained) for one in found.answers if (one.thread, one.call) == (thread, number)}
+                ours = {
+                    (one.value, one.explained) for one in found.answers if (one.thread, one.call) == (thread, number)
+                }
                 assert ours == naive
     return found, runs
 
@@ -267,61 +268,14 @@ def test_two_locks_in_two_orders_get_stuck(tmp_path):
     assert state.words["lock"] == (1,)
 
 
-# What is known of the designs.
-
-
-@pytest.mark.parametrize("scheme_id", scheme_ids())
-@pytest.mark.parametrize("reader", ["folio_mapcount", "folio_mapped"])
-@pytest.mark.parametrize(
-    ("writers", "start"),
-    [
-        (((PTES, Call("unmap_ptes", 0, 2, 2)), (UNMAP_PMD,)), NEW_PMD),
-        (((UNMAP_PMD,), (DUP,)), (*NEW_PMD, Call("dup_pmd", mm=2))),
-        (((Call("unmap_ptes", 0, 2, 1),), (Call("map_ptes", 0, 1, 2),)), (Call("new_ptes", 0, 2, 1),)),
-    ],
-)
-def test_a_count_in_one_word_is_always_explained(scheme_id, reader, writers, start):
-    scheme = find_scheme(scheme_id)
-    if scheme.scheme.id not in {"large-mapcount", "mm-id", "no-page-mapcount", "total-mapped-pages"}:
-        pytest.skip("adds up several words")
-    found = explore(Model(scheme, 1, (*writers, (Call(reader),)), start))
-    assert found.complete
-    assert not found.violations
-    assert found.values(len(writers)) >= ({1, 2} if reader == "folio_mapcount" else {1})
-
-
-@pytest.mark.parametrize("scheme_id", ["large-mapcount", "mm-id"])
-def test_while_a_pmd_mapping_is_split_it_is_counted_by_both(scheme_id):
-    """kernel-accounting.md 1(d), 2.3: PTEs are added before the PMD goes, so P + 1 is read where there are 1 or P."""
-    model = Model(find_scheme(scheme_id), 1, ((SPLIT,), (Call("folio_mapcount"),)), NEW_PMD)
-    found = explore(model)
-    assert {(one.value, one.explained) for one in found.answers} == {(1, True), (3, False), (2, True)}
-    assert found.violations[0].attainable == (1, 2)
-
-
-@pytest.mark.parametrize("scheme_id", ["large-mapcount", "large-mapcount:unbatched", "mm-id"])
-def test_the_count_of_a_page_can_be_torn(scheme_id):
-    """
-    Its PTEs are read, then a PTE comes and the PMD goes, then the PMDs are read: 0, though something always mapped it.
-
-    Nothing shorter does: the reader's two loads around all of a mapping and what of an unmapping takes effect in
-    `_entire_mapcount`, its last access but one or more.
-    """
-    model = Model(find_scheme(scheme_id), 1, ((PTES,), (UNMAP_PMD,), (Call("page_mapcount"),)), NEW_PMD)
-    found = explore(model)
-    torn = [one for one in found.violations if one.value == 0]
-    assert [one.attainable for one in torn] == [(1, 2)]
-    told = trace(model, torn[0].schedule)
-    assert [step.cell.word.name for step in told.steps if step.thread == 2] == ["_mapcount", "_entire_mapcount"]
-    assert told.steps[-1].returned == 0
-    assert told.steps[0].thread == 2
-    assert 1 in {step.window[0] for step in told.steps if step.thread == 2}
-
-
 def test_the_shortest_way_is_the_shortest_of_all_interleavings():
     """By looking at each of them up to where the reader returns."""
     model = Model(
-        find_scheme("large-mapcount"), 1, ((HALF,), (UNMAP_PMD,), (Call("page_mapcount", 1),)), NEW_PMD, keep_results=True
+        find_scheme("large-mapcount"),
+        1,
+        ((HALF,), (UNMAP_PMD,), (Call("page_mapcount", 1),)),
+        NEW_PMD,
+        keep_results=True,
     )
     runs = list(all_runs(model))
     bad = [
@@ -332,14 +286,6 @@ def test_the_shortest_way_is_the_shortest_of_all_interleavings():
     (violation,) = explore(model).violations
     assert len(violation.schedule) == shortest
     assert violation.schedule in {run.schedule[:shortest] for run in bad}
-
-
-def test_shared_is_never_falsely_denied_by_mm_id():
-    """mm 2 maps while mm 1 maps and mm 3 forks off: SHARED says so as soon as it is surely so."""
-    model = Model(find_scheme("mm-id"), 1, ((PTES,), (UNMAP_PMD,), (Call("mapped_shared"),)), NEW_PMD)
-    found = explore(model)
-    assert found.values(2) == {0, 1}
-    assert not found.violations
 
 
 def test_a_reduction_that_swaps_independent_accesses_would_lose_violations(tmp_path):
@@ -404,7 +350,9 @@ def test_the_same_model_gives_the_same_result():
 
 
 def test_readers_without_a_claim_about_moments_are_answered_and_not_judged():
-    model = Model(find_scheme("large-mapcount"), 1, ((PTES,), (Call("mapped_shared"), Call("partially_mapped"))), NEW_PMD)
+    model = Model(
+        find_scheme("large-mapcount"), 1, ((PTES,), (Call("mapped_shared"), Call("partially_mapped"))), NEW_PMD
+    )
     found = explore(model)
     assert {one.explained for one in found.answers} == {None}
     assert found.values(1, 0) == {0, 1}

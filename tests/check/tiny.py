@@ -43,7 +43,11 @@ def load(path, source, name=None):
 def tiny_module(path, source):
     """Load a module in which every operation that `source` does not define does nothing."""
     given = textwrap.dedent(source)
-    lines = [f"from mapcount.schemes.ops import {', '.join(PRIMITIVES)}", f"from {__name__} import LOCK, X, Y, Z", given]
+    lines = [
+        f"from mapcount.schemes.ops import {', '.join(PRIMITIVES)}",
+        f"from {__name__} import LOCK, X, Y, Z",
+        given,
+    ]
     for names, parameters in ((PTE_OPERATIONS, "page, nr, mm"), (PMD_OPERATIONS + HUGETLB_OPERATIONS, "page, mm")):
         lines += [
             f"def {name}(m, folio, order, {parameters}):\n    return 0" for name in names if f"def {name}(" not in given

@@ -5,7 +5,8 @@ stay part of the state. What it does next depends on that and on the value of th
 reckoned once and looked up ever after.
 
 A move is one access, with the thread's own work around it: a call begins with its first access (the work before it belongs
-to the same move) and ends with its last. A call without any access is a move of its own.
+to the same move) and ends with its last. A call without any access is a move of its own. What an operation has to do to its
+surroundings after its last access to a word of the scheme does not prolong it: by then all is counted.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.check.bytecode import ARITHMETIC, Code, Instruction, Operand, Program, Register
 from mapcount.check.effects import blocks, outcome
+from mapcount.check.liveness import successors
 from mapcount.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ class ThreadStates:
         self._next: list[Next | None] = []
         self._moves: dict[tuple[int, int], Move | None] = {}
         self._call_at = _calls(program)
+        self._counts_on = _counts_on(program, layout)
         self.first = self._intern(Local(0, (), ()))
 
     def next(self, local: int) -> Next | None:
@@ -95,10 +98,14 @@ class ThreadStates:
         return self._moves[key]
 
     def progress(self, local: int) -> Progress:
-        """Return how far it has come."""
+        """Return how far it has come. A call whose result is kept is not over before that is known."""
         state = self.locals[local]
-        call, code = self._call_at[state.pc], self.program.instructions[state.pc].code
-        return Progress(call, call if code is Code.ACCESS else None, state.returned)
+        call = self._call_at[state.pc]
+        if self.program.instructions[state.pc].code is not Code.ACCESS:
+            return Progress(call, None, state.returned)
+        if call in self.kept or self._counts_on[state.pc]:
+            return Progress(call, call, state.returned)
+        return Progress(call + 1, None, state.returned)
 
     def _intern(self, state: Local) -> int:
         if state not in self._number:
@@ -218,4 +225,20 @@ def _calls(program: Program) -> list[int]:
         elif one.code is Code.HALT:
             call = call + 1 if found else 0
         found.append(call)
+    return found
+
+
+def _counts_on(program: Program, layout: Layout) -> list[bool]:
+    """Return, for each instruction, whether it or a later one of the same call may touch a word of the scheme."""
+    found = [one.word is not None and one.word.name in layout.of_scheme for one in program.instructions]
+    changed = True
+    while changed:
+        changed = False
+        for pc, one in enumerate(program.instructions):
+            if (
+                not found[pc]
+                and one.code is not Code.END
+                and any(found[to] for to in successors(program.instructions, pc))
+            ):
+                found[pc] = changed = True
     return found
