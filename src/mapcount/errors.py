@@ -82,3 +82,9 @@ class PartialCaptureError(MapcountError):
 
 class ConformanceError(MapcountError):
     """A scheme broke a promise, or the truth. The message says which, and the shortest history found that shows it."""
+
+
+class SubsetError(MapcountError):
+    """A scheme's source uses what the checker cannot lower. The message names file, line, column and the reason."""
+
+    exit_code = EXIT_BAD_INPUT

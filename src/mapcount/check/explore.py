@@ -1,0 +1,165 @@
+"""Every state that a model can be in, breadth first: what readers return, where it ends, and the shortest way to both.
+
+Nothing is left out: no partial-order reduction. Two orders of accesses that lead to the same words are not the same to a
+reader's window, and a reduction that takes them for the same loses violations.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from mapcount.check.interval import explained, values_of
+from mapcount.check.steps import Closed, State, Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mapcount.check.model import Model
+
+    Condition: TypeAlias = Callable[[Mapping[str, tuple[int, ...]]], bool]
+
+DEFAULT_BOUND = 1_000_000
+
+
+class Answer(NamedTuple):
+    """A value that a call can return, and the shortest way to that."""
+
+    thread: int
+    call: int
+    value: int
+    explained: bool | None
+    """whether it keeps the reader's promise about some moment of its window; None: the promise claims nothing of that"""
+    attainable: tuple[int, ...]
+    """what was true at some moment of the window, on that way"""
+    schedule: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Explored:
+    """
+    What was found. Only if `complete` is this all there is: else the bound of states was reached.
+
+    `finals` are the states in which every thread has done everything, `stuck` those in which none can go on and some have
+    not. `seen` are the shortest schedules to a state that fulfils a condition, by its name; what is missing was not met.
+    """
+
+    steps: Steps
+    states: int
+    transitions: int
+    depth: int
+    """steps of the longest shortest way"""
+    complete: bool
+    finals: tuple[State, ...]
+    stuck: tuple[tuple[int, ...], ...]
+    """schedules that lead there"""
+    answers: tuple[Answer, ...]
+    seen: Mapping[str, tuple[int, ...]]
+
+    @property
+    def extent(self) -> str:
+        """How much this says, in words."""
+        if self.complete:
+            return f"exhaustive: all {self.states:,} states, {self.transitions:,} steps"
+        return f"bound reached: {self.states:,} states looked at, there are more"
+
+    @property
+    def violations(self) -> tuple[Answer, ...]:
+        """Values that break the reader's promise, the shortest way first."""
+        return tuple(answer for answer in self.answers if answer.explained is False)
+
+    def values(self, thread: int, call: int = 0) -> set[int]:
+        """Return what a call can return."""
+        return {answer.value for answer in self.answers if (answer.thread, answer.call) == (thread, call)}
+
+
+def explore(model: Model, *, until: Mapping[str, Condition] | None = None, max_states: int = DEFAULT_BOUND) -> Explored:
+    """
+    Look at every state that a model can be in, at most `max_states` of them.
+
+    `until` are conditions on the words of a state (by name, one value per page or one), which `seen` tells the shortest
+    way to. Raises SubsetError for a scheme that cannot be lowered.
+    """
+    return _Search(Steps(model), until or {}, max_states).run()
+
+
+@dataclass
+class _Search:
+    steps: Steps
+    until: Mapping[str, Condition]
+    max_states: int
+    states: list[State] = field(default_factory=list)
+    index: dict[State, int] = field(default_factory=dict)
+    parent: array[int] = field(default_factory=lambda: array("l"))
+    by: array[int] = field(default_factory=lambda: array("b"))
+    transitions: int = 0
+    finals: list[State] = field(default_factory=list)
+    stuck: list[int] = field(default_factory=list)
+    answers: dict[tuple[int, int, int, bool | None], Answer] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
+
+    def run(self) -> Explored:
+        self._meet(self.steps.first, -1, -1)
+        at = 0
+        while at < len(self.states) and len(self.states) <= self.max_states:
+            self._expand(at)
+            at += 1
+        complete = len(self.states) <= self.max_states
+        return Explored(
+            steps=self.steps,
+            states=len(self.states),
+            transitions=self.transitions,
+            depth=len(self._schedule(len(self.states) - 1)),
+            complete=complete,
+            finals=tuple(self.finals),
+            stuck=tuple(self._schedule(one) for one in self.stuck),
+            answers=tuple(sorted(self.answers.values(), key=lambda answer: len(answer.schedule))),
+            seen={name: self._schedule(one) for name, one in self.seen.items()},
+        )
+
+    def _expand(self, at: int) -> None:
+        state, moved = self.states[at], False
+        for thread in range(len(self.steps.threads)):
+            taken = self.steps.step(state, thread)
+            if taken is None:
+                continue
+            moved = True
+            self.transitions += 1
+            if taken.closed:
+                self._close(taken.closed, at)
+            if taken.state not in self.index:
+                self._meet(taken.state, at, thread)
+        if not moved and self.steps.is_over(state):
+            self.finals.append(state)
+        elif not moved:
+            self.stuck.append(at)
+
+    def _meet(self, state: State, parent: int, by: int) -> None:
+        self.index[state] = number = len(self.states)
+        self.states.append(state)
+        self.parent.append(parent)
+        self.by.append(by)
+        if len(self.seen) < len(self.until):
+            words = self.steps.words(state)
+            for name, condition in self.until.items():
+                if name not in self.seen and condition(words):
+                    self.seen[name] = number
+
+    def _close(self, closed: Closed, at: int) -> None:
+        reader = self.steps.reader(closed.thread, closed.call)
+        if reader is None:
+            return
+        verdict = explained(reader, closed.value, closed.attainable)
+        key = (closed.thread, closed.call, closed.value, verdict)
+        if key not in self.answers:
+            schedule = (*self._schedule(at), closed.thread)
+            self.answers[key] = Answer(*key, values_of(closed.attainable), schedule)
+
+    def _schedule(self, number: int) -> tuple[int, ...]:
+        """Return the shortest way to a state."""
+        way: list[int] = []
+        while self.parent[number] >= 0:
+            way.append(self.by[number])
+            number = self.parent[number]
+        return tuple(reversed(way))

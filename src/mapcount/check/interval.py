@@ -1,0 +1,119 @@
+"""The interval truth: an operation may take effect at any moment from its first access to its last one to a counter.
+
+So at any moment the truth is what all operations that are over have done, and any subset of those under way. A reader's
+value is explainable if it was such a truth at some moment of the reader's window, which is also from its first access to
+its last. For the one call of a reader this is linearizability: each operation takes effect once, and any choice of moments
+within their intervals is possible, since one call of one reader looks at one moment only. Two results at once (pairs of
+readers, two calls) are not judged together.
+
+A dup that is refused in the end counts as possible while it runs.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from mapcount.check.model import apply_to_truth
+from mapcount.schemes.scheme import Promise
+from mapcount.schemes.truth import truth_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mapcount.check.model import Call, Model
+    from mapcount.check.thread_states import Progress, ThreadStates
+    from mapcount.schemes.scheme import Reader
+    from mapcount.schemes.truth import FolioTruth
+
+
+class Moments:
+    """What the truth may be at a moment, by how far each thread has come."""
+
+    def __init__(self, model: Model, threads: Sequence[ThreadStates]) -> None:
+        self._model = model
+        self._threads = threads
+        self._numbers: list[dict[Progress, int]] = [{} for _ in threads]
+        self._progress: list[list[int]] = [[] for _ in threads]
+        self._known: dict[tuple[int, int, tuple[int, ...]], int] = {}
+
+    def attainable(self, thread: int, call: int, locals_: Sequence[int]) -> int:
+        """Return what may be true of what a reader's call asks about, as a set of bits: bit v stands for the value v."""
+        key = (thread, call, tuple(map(self.progress, range(len(locals_)), locals_)))
+        if key not in self._known:
+            self._known[key] = self._attainable(self._model.threads[thread][call], locals_)
+        return self._known[key]
+
+    def settled(self, locals_: Sequence[int]) -> FolioTruth:
+        """Return who maps the folio by what the operations that are over have done."""
+        return self._truth(self._over(locals_)[0])
+
+    def progress(self, thread: int, local: int) -> int:
+        """Return a number for how far a thread has come; what may be true changes only with these."""
+        known = self._progress[thread]
+        while len(known) <= local:
+            progress = self._threads[thread].progress(len(known))
+            known.append(self._numbers[thread].setdefault(progress, len(self._numbers[thread])))
+        return known[local]
+
+    def _attainable(self, asked: Call, locals_: Sequence[int]) -> int:
+        reader = self._model.reader(asked.name)
+        assert reader is not None
+        over, under_way = self._over(locals_)
+        values = 0
+        for size in range(len(under_way) + 1):
+            for done in combinations(under_way, size):
+                values |= 1 << truth_of(reader.quantity, self._truth([*over, *done]), asked.first)
+        return values
+
+    def _over(self, locals_: Sequence[int]) -> tuple[list[Call], list[Call]]:
+        """Return the calls that are over, without refused ones, and the operations that are under way."""
+        over: list[Call] = []
+        under_way: list[Call] = []
+        for thread, local in enumerate(locals_):
+            progress = self._threads[thread].progress(local)
+            calls = self._model.threads[thread]
+            refused = _refused(calls, self._threads[thread].kept, progress)
+            over += [call for number, call in enumerate(calls[: progress.over]) if number not in refused]
+            if progress.inside is not None and calls[progress.inside].is_operation:
+                under_way.append(calls[progress.inside])
+        return over, under_way
+
+    def _truth(self, calls: Sequence[Call]) -> FolioTruth:
+        truth = self._model.truth()
+        for call in calls:
+            apply_to_truth(call, truth)
+        return truth
+
+
+def _refused(calls: Sequence[Call], kept: frozenset[int], progress: Progress) -> set[int]:
+    """Return the operations that are over and did nothing."""
+    results = zip(sorted(kept), progress.returned, strict=False)
+    return {number for number, result in results if calls[number].may_refuse and result}
+
+
+def claims(reader: Reader) -> bool:
+    """Return whether the reader's promise is a claim about some moment of its window."""
+    return reader.promise in {Promise.EXACT, Promise.NEVER_LESS, Promise.NEVER_MORE}
+
+
+def explained(reader: Reader, value: int, attainable: int) -> bool | None:
+    """
+    Return whether a value keeps the reader's promise about some moment of its window; None if it claims nothing.
+
+    `attainable` are the values that were true at some moment, as bits.
+    """
+    least, greatest = (attainable & -attainable).bit_length() - 1, attainable.bit_length() - 1
+    match reader.promise:
+        case Promise.EXACT:
+            return value >= 0 and bool(attainable >> value & 1)
+        case Promise.NEVER_LESS:
+            return value >= least
+        case Promise.NEVER_MORE:
+            return value <= greatest
+    return None
+
+
+def values_of(attainable: int) -> tuple[int, ...]:
+    """Return the values that a set of bits stands for."""
+    return tuple(value for value in range(attainable.bit_length()) if attainable >> value & 1)

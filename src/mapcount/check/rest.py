@@ -1,0 +1,32 @@
+"""What must hold when every thread has done everything: the scheme's own invariants, on the words that are left behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mapcount.errors import UsageError
+from mapcount.schemes.scheme import Words
+
+if TYPE_CHECKING:
+    from mapcount.check.steps import State, Steps
+
+
+def broken_at_rest(steps: Steps, state: State) -> list[str]:
+    """
+    Return what is broken in a final state, in the words of the scheme's invariants.
+
+    Raises UsageError for a model without statistics, of which the invariants speak, or with scaled constants, which they do
+    not know.
+    """
+    model = steps.model
+    if not model.statistics:
+        raise UsageError("invariants speak of statistics too: the model has to keep them")
+    scaled = [name for name in model.scheme.scheme.scalable if name in model.scheme.constants]
+    if scaled:
+        raise UsageError(f"invariants know {scaled[0]} as it is: the model must not make it small")
+    memory = model.scheme.memory([model.order], [model.kind])
+    steps.layout.write(steps.cells(state), memory)
+    truth = steps.moments.settled([steps.local(state, thread) for thread in range(len(steps.threads))])
+    words = Words(memory, 0)
+    found = (invariant.broken(words, truth) for invariant in model.scheme.scheme.invariants)
+    return [broken for broken in found if broken]

@@ -1,0 +1,148 @@
+"""The single steps of a model: its first state, and what each thread makes of a state by its next access.
+
+A state is one flat tuple: the cells (layout.py), then for each thread the number of its state (thread_states.py), then for
+each thread the window of the reader that it is inside: the values that were true at some moment since it began, as bits,
+or 0. Two ways to one state are one state: what is not in the tuple cannot matter any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from mapcount.check.interval import Moments, claims
+from mapcount.check.layout import Layout
+from mapcount.check.lower import lower
+from mapcount.check.thread_states import NO_CELL, ThreadStates
+
+if TYPE_CHECKING:
+    from mapcount.check.model import Model
+    from mapcount.schemes.memory import Memory
+    from mapcount.schemes.scheme import Reader
+
+State: TypeAlias = tuple[int, ...]
+
+
+class Closed(NamedTuple):
+    """A call that is over."""
+
+    thread: int
+    call: int
+    value: int
+    """what it returned"""
+    attainable: int
+    """of a reader whose promise is judged: what was true at some moment of its window, as bits; else 0"""
+
+
+class Taken(NamedTuple):
+    """A step that was taken."""
+
+    state: State
+    closed: Closed | None
+
+
+class Steps:
+    """
+    What can happen in a model, one access at a time. A state means something to the object that it comes from, no other.
+
+    Raises SubsetError if a function that the model calls cannot be lowered.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.layout = Layout(model)
+        memory = model.memory()
+        self.threads = tuple(self._thread(number, memory) for number in range(len(model.threads)))
+        self.moments = Moments(model, self.threads)
+        self._locals = len(self.layout)
+        self._windows = self._locals + len(self.threads)
+        self._readers: list[list[Reader | None]] = [
+            [model.reader(call.name) for call in calls] for calls in model.threads
+        ]
+        self._judged = [[reader is not None and claims(reader) for reader in readers] for readers in self._readers]
+        self._watching = [thread for thread, judged in enumerate(self._judged) if any(judged)]
+        self.first: State = (
+            *self.layout.read(memory),
+            *(thread.first for thread in self.threads),
+            *(0 for _ in self.threads),
+        )
+
+    def _thread(self, number: int, memory: Memory) -> ThreadStates:
+        model = self.model
+        calls = model.threads[number]
+        program = lower([model.entry(call) for call in calls], memory, statistics=model.statistics)
+        kept = {i for i, call in enumerate(calls) if call.may_refuse or (model.keep_results and not call.is_operation)}
+        return ThreadStates(program, self.layout, kept)
+
+    def step(self, state: State, thread: int) -> Taken | None:
+        """Let a thread do its next access; None if it has to wait for a lock, or has done everything."""
+        states = self.threads[thread]
+        coming = states.next(state[self._locals + thread])
+        if coming is None:
+            return None
+        move = states.move(state[self._locals + thread], 0 if coming.cell == NO_CELL else state[coming.cell])
+        if move is None:
+            return None
+        after = list(state)
+        if coming.cell != NO_CELL:
+            after[coming.cell] = move.value
+        for cell, by in move.statistics:
+            after[cell] += by
+        after[self._locals + thread] = move.local
+        if coming.opens and self._judged[thread][coming.call]:
+            after[self._windows + thread] = self._attainable(thread, coming.call, state)
+        if coming.opens or self._comes_further(thread, state, move.local):
+            self._widen(state, after)
+        if move.closed is None:
+            return Taken(tuple(after), None)
+        closed = Closed(thread, coming.call, move.closed, after[self._windows + thread])
+        after[self._windows + thread] = 0
+        return Taken(tuple(after), closed)
+
+    def _comes_further(self, thread: int, before: State, local: int) -> bool:
+        progress = self.moments.progress
+        return progress(thread, before[self._locals + thread]) != progress(thread, local)
+
+    def _widen(self, before: State, after: list[int]) -> None:
+        """Add what may be true now to the windows that are open. It changes only where an operation begins or ends."""
+        for thread in self._watching:
+            if after[self._windows + thread]:
+                coming = self.threads[thread].next(before[self._locals + thread])
+                assert coming is not None
+                after[self._windows + thread] |= self._attainable(thread, coming.call, after)
+
+    def _attainable(self, thread: int, call: int, state: State | list[int]) -> int:
+        return self.moments.attainable(thread, call, state[self._locals : self._windows])
+
+    def reader(self, thread: int, call: int) -> Reader | None:
+        """Return the reader that a call asks; None for an operation."""
+        return self._readers[thread][call]
+
+    def is_over(self, state: State) -> bool:
+        """Return whether every thread has done everything."""
+        return all(
+            thread.next(local) is None
+            for thread, local in zip(self.threads, state[self._locals : self._windows], strict=True)
+        )
+
+    def cells(self, state: State) -> tuple[int, ...]:
+        """Return the words, as layout.py numbers them."""
+        return state[: self._locals]
+
+    def local(self, state: State, thread: int) -> int:
+        """Return the number of a thread's state."""
+        return state[self._locals + thread]
+
+    def window(self, state: State, thread: int) -> int:
+        """Return the window of the reader that a thread is inside, as bits; 0 if it is inside none."""
+        return state[self._windows + thread]
+
+    def results(self, state: State) -> tuple[tuple[int, ...], ...]:
+        """Return what each thread's calls returned, of those whose results are kept."""
+        return tuple(states.locals[self.local(state, thread)].returned for thread, states in enumerate(self.threads))
+
+    def words(self, state: State) -> dict[str, tuple[int, ...]]:
+        """Return the words by name: one value per page, or one."""
+        found: dict[str, list[int]] = {name: [] for name in self.layout.names}
+        for cell, value in zip(self.layout.cells, state, strict=False):
+            found[cell.word.name].append(value)
+        return {name: tuple(values) for name, values in found.items()}
