@@ -1,0 +1,65 @@
+"""What a kernel takes for the mapcount of each page, whether it calls it private, and what its statistics hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mapcount.errors import UsageError
+from mapcount.mapping.schema import Kind
+from mapcount.views.reading import PSS_SHIFT, Reading, axis_of, known_to_rmap
+from mapcount.views.steps import Steps
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mapcount.mapping.schema import I64
+    from mapcount.mapping.snapshot import Snapshot
+    from mapcount.replay.result import Replayed
+    from mapcount.views.quirks import Quirks
+
+
+def kernel_reading(snapshot: Snapshot, replayed: Replayed, quirks: Quirks) -> Reading:
+    """
+    Return what a kernel reads that counts by `replayed.scheme`, in an era with `quirks`.
+
+    The rows of `replayed.folios` must be those of `snapshot.folios`. Raises UsageError if the scheme does not answer what
+    fs/proc of that era asks. Migration entries, which smaps counts as shared once (6.11), are not in a snapshot. The
+    shortcut of smaps_account() for a reference count of 1 changes nothing: such a folio has one entry, mapcount 1.
+    """
+    base, known = axis_of(snapshot), known_to_rmap(snapshot)
+    if quirks.average:
+        average = np.where(known, _answer(replayed, "average_page_mapcount"), 0)
+        shared = known & (_answer(replayed, "mapped_shared") != 0)
+        mapcount = Steps(base, average)
+        private = bit = Steps(base, (~shared).astype(np.int64))
+    else:
+        mapcount = Steps.of_pages(base, _answer(replayed, "page_mapcount") * np.repeat(known, np.diff(base)))
+        private = mapcount.with_values((mapcount.values < 2).astype(np.int64))
+        bit = mapcount.with_values((mapcount.values == 1).astype(np.int64))
+    small = snapshot.small.mappings.astype(np.int64)
+    return Reading(
+        mapcount=mapcount,
+        pss=mapcount.with_values(_share(mapcount.values, snapshot.meta.page_size)),
+        private=private,
+        bit=bit,
+        stats=replayed.stats * known,
+        partially_mapped=replayed.partially_mapped & (snapshot.folios.kind == Kind.ANON),
+        small_pss=_share(small, snapshot.meta.page_size),
+        small_private=small < 2,
+        pmd_bit_of_first_page=quirks.pmd_bit_of_first_page,
+        pss_by_entry=quirks.pss_by_entry,
+    )
+
+
+def _answer(replayed: Replayed, reader: str) -> I64:
+    if reader not in replayed.answers:
+        why = replayed.scheme.scheme.cannot.get(reader, "it has no such reader")
+        raise UsageError(f"{replayed.scheme.id} does not answer {reader}, which fs/proc of this era asks: {why}")
+    return replayed.answers[reader]
+
+
+def _share(mapcount: npt.NDArray[Any], page_size: int) -> I64:
+    share: I64 = (page_size << PSS_SHIFT) // np.maximum(mapcount, 1)
+    return share
