@@ -12,7 +12,6 @@ from mapcount.survey.facts import is_kind
 from mapcount.views.reading import PSS_SHIFT, axis_of, holds_small, in_smaps, is_huge
 
 if TYPE_CHECKING:
-
     import numpy.typing as npt
 
     from mapcount.mapping.schema import I64, U8, Bools
