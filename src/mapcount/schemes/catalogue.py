@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapcount.errors import UsageError
-from mapcount.schemes import large_mapcount, mm_id
+from mapcount.schemes import large_mapcount, mm_id, no_page_mapcount, total_mapped_pages
 from mapcount.schemes.bind import BoundScheme, bind
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SCHEMES: tuple[Scheme, ...] = (
     large_mapcount.SCHEME,
     mm_id.SCHEME,
+    no_page_mapcount.SCHEME,
+    total_mapped_pages.SCHEME,
 )
 
 

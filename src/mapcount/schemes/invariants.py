@@ -27,6 +27,17 @@ def _counts_by_page(words: Words, truth: FolioTruth) -> str | None:
     stored = [value + 1 for value in words.pages("_mapcount")]
     if words.order and stored != truth.pte_counts():
         return f"_mapcount + 1 is {stored}, the PTEs are {truth.pte_counts()}"
+    return _entire(words, truth)
+
+
+def _no_counts_by_page(words: Words, truth: FolioTruth) -> str | None:
+    """A folio of one page keeps its own count, the pages of a large one have none."""
+    stored = [value + 1 for value in words.pages("_mapcount")]
+    expected = [0] * truth.nr_pages if words.order else truth.pte_counts()
+    return None if stored == expected else f"_mapcount + 1 is {stored}, not {expected}"
+
+
+def _entire(words: Words, truth: FolioTruth) -> str | None:
     if words.order and words["_entire_mapcount"] + 1 != truth.huge_entries():
         return f"_entire_mapcount + 1 is {words['_entire_mapcount'] + 1}, PMD entries are {truth.huge_entries()}"
     return None
@@ -74,6 +85,8 @@ PAGES_MAPPED = Invariant(
     "_nr_pages_mapped = pages with a PTE, plus ENTIRELY_MAPPED while a PMD maps; _mapcount and _entire_mapcount as counted",
     _pages_mapped,
 )
+NO_COUNTS_BY_PAGE = Invariant("no page of a large folio has a _mapcount", _no_counts_by_page)
+ENTIRE_IS_PMD = Invariant("_entire_mapcount + 1 = PMD (or PUD) entries", _entire)
 LARGE_IS_SUM = Invariant("_large_mapcount + 1 = all entries, a PMD entry as one", _large_is_sum)
 STATISTICS_BY_PAGE = Invariant("NR_*_MAPPED counts the pages that are mapped", _statistics_by_page)
 STATISTICS_BY_FOLIO = Invariant("NR_*_MAPPED counts the whole folio while any page is mapped", _statistics_by_folio)
