@@ -14,7 +14,7 @@ from mapcount.views.steps import Steps
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from mapcount.mapping.schema import I64
+    from mapcount.mapping.schema import I64, Bools
     from mapcount.mapping.snapshot import Snapshot
     from mapcount.replay.result import Replayed
     from mapcount.views.quirks import Quirks
@@ -30,12 +30,11 @@ def kernel_reading(snapshot: Snapshot, replayed: Replayed, quirks: Quirks) -> Re
     """
     base, known = axis_of(snapshot), known_to_rmap(snapshot)
     if quirks.average:
-        average = np.where(known, _answer(replayed, "average_page_mapcount"), 0)
-        shared = known & (_answer(replayed, "mapped_shared") != 0)
-        mapcount = Steps(base, average)
-        private = bit = Steps(base, (~shared).astype(np.int64))
+        mapcount = _answer(replayed, "folio_average_page_mapcount", base, known)
+        shared = _answer(replayed, "mapped_shared", base, known)
+        private = bit = shared.with_values((shared.values == 0).astype(np.int64))
     else:
-        mapcount = Steps.of_pages(base, _answer(replayed, "page_mapcount") * np.repeat(known, np.diff(base)))
+        mapcount = _answer(replayed, "page_mapcount", base, known)
         private = mapcount.with_values((mapcount.values < 2).astype(np.int64))
         bit = mapcount.with_values((mapcount.values == 1).astype(np.int64))
     small = snapshot.small.mappings.astype(np.int64)
@@ -53,11 +52,17 @@ def kernel_reading(snapshot: Snapshot, replayed: Replayed, quirks: Quirks) -> Re
     )
 
 
-def _answer(replayed: Replayed, reader: str) -> I64:
-    if reader not in replayed.answers:
-        why = replayed.scheme.scheme.cannot.get(reader, "it has no such reader")
-        raise UsageError(f"{replayed.scheme.id} does not answer {reader}, which fs/proc of this era asks: {why}")
-    return replayed.answers[reader]
+def _answer(replayed: Replayed, name: str, base: I64, known: Bools) -> Steps:
+    """Return what a reader says of each page; 0 of folios that rmap does not know."""
+    scheme = replayed.scheme.scheme
+    reader = next((reader for reader in scheme.readers if reader.name == name), None)
+    if reader is None:
+        why = scheme.cannot.get(name, "it has no such reader")
+        raise UsageError(f"{replayed.scheme.id} does not answer {name}, which fs/proc of this era asks: {why}")
+    answer = replayed.answers[name]
+    if reader.per_page:
+        return Steps.of_pages(base, answer * np.repeat(known, np.diff(base)))
+    return Steps(base, answer * known)
 
 
 def _share(mapcount: npt.NDArray[Any], page_size: int) -> I64:

@@ -37,13 +37,8 @@ class Steps:
     values: Values
 
     @staticmethod
-    def of_folios(base: I64, values: Values) -> Steps:
-        """Give all pages of a folio its value; `base` ends with the end of the axis."""
-        return Steps(base, values)
-
-    @staticmethod
     def of_pages(base: I64, values: Values) -> Steps:
-        """Take a value per page."""
+        """Take a value per page; `base` is where folios begin, and the end of the axis."""
         changes = np.zeros(len(values), np.bool_)
         changes[base[:-1]] = True
         changes[1:] |= values[1:] != values[:-1]
