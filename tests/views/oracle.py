@@ -24,6 +24,7 @@ class World:
         self.order = folios.order.tolist()
         self.kind = [Kind(kind) for kind in folios.kind.tolist()]
         self.runs = [tuple(int(getattr(runs, name)[i]) for name in runs.__dataclass_fields__) for i in range(len(runs))]
+        self.small = snapshot.small if 0 not in self.order else snapshot.small.take([])  # the same pages once more
         self.pages = defaultdict(list)  # (folio, page) -> mm of each mapping
         self.ptes = Counter()  # folio -> PTEs
         self.pmds = Counter()  # folio -> PMDs
@@ -161,7 +162,7 @@ def smaps(kernel):
         if kind is not Kind.ZERO:
             for page in range(first, first + nr if level == Level.PTE else first + 1):
                 row["mapmax"] = max(row["mapmax"], kernel.mapcount(folio, page))
-    small = world.snapshot.small
+    small = world.small
     for i in range(len(small)):
         row, kind = rows[small.vma_id[i]], Kind(small.kind[i])
         if kind in RSS:
@@ -216,7 +217,7 @@ def statistics(kernel):
             if world.pmds[folio]:
                 names = {Kind.SHMEM: "shmem_pmd", Kind.FILE: "file_pmd"}
                 row[names.get(kind, "anon_huge")] += size * PAGE
-    small = snapshot.small
+    small = world.small
     totals = Counter()
     for i in range(len(small)):
         key = tuple(int(getattr(small, name)[i]) for name in ("kind", "charge_cgroup", "mappings", "found", "mms"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
+from builders import SnapshotBuilder
 from mapcount.errors import UsageError
 from mapcount.views.quirks import AVERAGE, AVERAGE_BY_ENTRY, PER_PAGE, PER_PAGE_FIRST_OF_PMD
 from mapcount.views.view import kernel_view, true_view
@@ -23,6 +24,8 @@ KERNELS = {
     "no-page-mapcount": (AVERAGE, oracle.Average),
     "total-mapped-pages": (AVERAGE_BY_ENTRY, oracle.ByEntry),
 }
+
+EMPTY = SnapshotBuilder().build()
 
 
 def expand_bits(bits):
@@ -74,22 +77,16 @@ def test_truth(snapshot):
 
 
 def test_a_scheme_that_does_not_answer_what_is_asked():
-    snapshot = worlds().example() if False else _empty()
+    snapshot = EMPTY
     with pytest.raises(UsageError, match="no-page-mapcount does not answer page_mapcount"):
         kernel_view(snapshot, replay(snapshot, "no-page-mapcount"), PER_PAGE)
     with pytest.raises(UsageError, match="large-mapcount does not answer folio_average_page_mapcount"):
         kernel_view(snapshot, replay(snapshot, "large-mapcount"), AVERAGE)
 
 
-def _empty():
-    from builders import SnapshotBuilder
-
-    return SnapshotBuilder().build()
-
-
 @pytest.mark.parametrize("scheme", KERNELS)
 def test_nothing(scheme):
-    snapshot = _empty()
+    snapshot = EMPTY
     assert_equal(
         kernel_view(snapshot, replay(snapshot, scheme), KERNELS[scheme][0]), oracle.PerPage(oracle.World(snapshot))
     )
