@@ -83,7 +83,7 @@ class Words:
 
     def __init__(self, m: Memory, folio: int) -> None:
         self._m, self._folio = m, folio
-        self.order = m.orders[folio]
+        self.order, self.kind = m.orders[folio], m.kind[folio]
 
     def __getitem__(self, name: str) -> int:
         """Return a folio word as it is stored."""
