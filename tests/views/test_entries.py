@@ -6,7 +6,7 @@ import pytest
 
 from builders import SnapshotBuilder
 from mapcount.mapping.schema import Kind, Level
-from mapcount.views.quirks import AVERAGE, PER_PAGE, PER_PAGE_FIRST_OF_PMD
+from mapcount.views.quirks import quirks_for
 from mapcount.views.view import kernel_view, true_view
 from views.replays import replay
 
@@ -33,23 +33,26 @@ def test_bit_56_of_a_pmd_is_that_of_its_first_page():
     """
     snapshot = parent_and_child(16, 496)
     replayed = replay(snapshot, "mm-id")
-    assert runs(kernel_view(snapshot, replayed, PER_PAGE_FIRST_OF_PMD).bits) == [(0, 512, True), (1, 496, False)]
-    right = kernel_view(snapshot, replayed, PER_PAGE)
+    assert runs(kernel_view(snapshot, replayed, quirks_for("mm-id")).bits) == [(0, 512, True), (1, 496, False)]
+    right = kernel_view(snapshot, replayed, quirks_for("large-mapcount"))
     assert runs(right.bits) == [(0, 16, True), (0, 496, False), (1, 496, False)]
     assert runs(true_view(snapshot).bits) == runs(right.bits)
-    shared = kernel_view(snapshot, replay(snapshot, "no-page-mapcount"), AVERAGE)
+    shared = kernel_view(snapshot, replay(snapshot, "no-page-mapcount"), quirks_for("no-page-mapcount"))
     assert runs(shared.bits) == [(0, 512, False), (1, 496, False)]
 
 
 def test_bit_56_of_a_pmd_whose_first_page_is_shared():
     snapshot = parent_and_child(0, 1)
-    assert runs(kernel_view(snapshot, replay(snapshot, "mm-id"), PER_PAGE_FIRST_OF_PMD).bits) == [
+    assert runs(kernel_view(snapshot, replay(snapshot, "mm-id"), quirks_for("mm-id")).bits) == [
         (0, 512, False),
         (1, 1, False),
     ]
 
 
-@pytest.mark.parametrize(("scheme", "quirks", "bit"), [("mm-id", PER_PAGE, False), ("no-page-mapcount", AVERAGE, True)])
+@pytest.mark.parametrize(
+    ("scheme", "quirks", "bit"),
+    [("mm-id", quirks_for("large-mapcount"), False), ("no-page-mapcount", quirks_for("no-page-mapcount"), True)],
+)
 def test_the_huge_zero_folio(scheme, quirks, bit):
     """Nothing counts its mappings: not once, but by no two address spaces."""
     b = SnapshotBuilder()
@@ -73,7 +76,10 @@ def test_kpagecount_is_exact_or_an_average_of_at_least_one():
     b.add_folio(2)
     snapshot = b.build()
     told = []
-    for scheme, quirks in (("large-mapcount", PER_PAGE), ("no-page-mapcount", AVERAGE)):
+    for scheme, quirks in (
+        ("large-mapcount", quirks_for("large-mapcount")),
+        ("no-page-mapcount", quirks_for("no-page-mapcount")),
+    ):
         counts = kernel_view(snapshot, replay(snapshot, scheme), quirks).kpagecount
         told.append(list(zip(counts.folio_id.tolist(), counts.first_page.tolist(), counts.count.tolist(), strict=True)))
     assert told[0] == [(0, 0, 0), (0, 2, 3), (0, 5, 1), (0, 7, 0), (1, 0, 0)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from builders import SnapshotBuilder
 from mapcount.mapping.schema import Kind, Level, Op
 from mapcount.views.mthp import SizeStats, deferred_split_queue, partially_mapped
-from mapcount.views.quirks import AVERAGE, PER_PAGE
+from mapcount.views.quirks import quirks_for
 from mapcount.views.view import kernel_view, true_view
 from views.replays import replay
 
@@ -76,8 +76,8 @@ def test_sizes():
     snapshot = one_half_left()
     sizes = {
         "truth": true_view(snapshot),
-        "found": kernel_view(snapshot, replay(snapshot, "mm-id", alone()), PER_PAGE),
-        "missed": kernel_view(snapshot, replay(snapshot, "no-page-mapcount", forked()), AVERAGE),
+        "found": kernel_view(snapshot, replay(snapshot, "mm-id", alone()), quirks_for("large-mapcount")),
+        "missed": kernel_view(snapshot, replay(snapshot, "no-page-mapcount", forked()), quirks_for("no-page-mapcount")),
     }
     expected = {"truth": 1, "found": 1, "missed": 0}
     for name, view in sizes.items():

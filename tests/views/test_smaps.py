@@ -8,11 +8,15 @@ import pytest
 
 from builders import PAGE, SnapshotBuilder
 from mapcount.mapping.schema import Kind, Level, Op
-from mapcount.views.quirks import AVERAGE, AVERAGE_BY_ENTRY, PER_PAGE_FIRST_OF_PMD
+from mapcount.views.quirks import quirks_for
 from mapcount.views.view import kernel_view, true_view
 from views.replays import replay
 
-ERAS = {"mm-id": PER_PAGE_FIRST_OF_PMD, "no-page-mapcount": AVERAGE, "total-mapped-pages": AVERAGE_BY_ENTRY}
+ERAS = {
+    "mm-id": quirks_for("mm-id"),
+    "no-page-mapcount": quirks_for("no-page-mapcount"),
+    "total-mapped-pages": quirks_for("total-mapped-pages"),
+}
 
 
 def smaps_of(snapshot, era):
@@ -107,7 +111,7 @@ def test_uss_falls_where_the_third_of_three_is_left_alone():
     whole = (Level.PTE, folio, 0, 16)
     history = [*((Op.MAP, *whole, mm) for mm in (1, 2, 3)), *((Op.UNMAP, *whole, mm) for mm in (1, 2))]
     replayed = replay(snapshot, "no-page-mapcount", history)
-    view = kernel_view(snapshot, replayed, AVERAGE)
+    view = kernel_view(snapshot, replayed, quirks_for("no-page-mapcount"))
     truth = true_view(snapshot)
     assert replayed.answers["folio_mapcount"].tolist() == [16]
     assert (int(view.by_mm.private[2]), int(view.by_mm.shared[2])) == (0, 16 * PAGE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builders import PAGE, SnapshotBuilder
 from mapcount.mapping.schema import Kind, Level
-from mapcount.views.quirks import AVERAGE, AVERAGE_BY_ENTRY, PER_PAGE
+from mapcount.views.quirks import quirks_for
 from mapcount.views.view import kernel_view, true_view
 from views.replays import replay
 
@@ -56,9 +56,12 @@ BY_FOLIO = BY_PAGE | {
 def test_by_page_where_pages_are_counted_and_by_folio_where_not():
     snapshot = machine()
     for scheme in ("large-mapcount", "mm-id"):
-        assert pages(kernel_view(snapshot, replay(snapshot, scheme), PER_PAGE)) == BY_PAGE
+        assert pages(kernel_view(snapshot, replay(snapshot, scheme), quirks_for("large-mapcount"))) == BY_PAGE
     assert pages(true_view(snapshot)) == BY_PAGE
-    for scheme, quirks in (("no-page-mapcount", AVERAGE), ("total-mapped-pages", AVERAGE_BY_ENTRY)):
+    for scheme, quirks in (
+        ("no-page-mapcount", quirks_for("no-page-mapcount")),
+        ("total-mapped-pages", quirks_for("total-mapped-pages")),
+    ):
         view = kernel_view(snapshot, replay(snapshot, scheme), quirks)
         assert pages(view) == BY_FOLIO
         assert view.by_cgroup.machine() == {

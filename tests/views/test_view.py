@@ -7,7 +7,7 @@ from hypothesis import given
 
 from builders import SnapshotBuilder
 from mapcount.errors import UsageError
-from mapcount.views.quirks import AVERAGE, AVERAGE_BY_ENTRY, PER_PAGE, PER_PAGE_FIRST_OF_PMD
+from mapcount.views.quirks import quirks_for
 from mapcount.views.view import kernel_view, true_view
 from views import oracle
 from views.replays import replay
@@ -19,10 +19,10 @@ class PerPageRight(oracle.PerPage):
 
 
 KERNELS = {
-    "large-mapcount": (PER_PAGE, PerPageRight),
-    "mm-id": (PER_PAGE_FIRST_OF_PMD, oracle.PerPage),
-    "no-page-mapcount": (AVERAGE, oracle.Average),
-    "total-mapped-pages": (AVERAGE_BY_ENTRY, oracle.ByEntry),
+    "large-mapcount": (quirks_for("large-mapcount"), PerPageRight),
+    "mm-id": (quirks_for("mm-id"), oracle.PerPage),
+    "no-page-mapcount": (quirks_for("no-page-mapcount"), oracle.Average),
+    "total-mapped-pages": (quirks_for("total-mapped-pages"), oracle.ByEntry),
 }
 
 EMPTY = SnapshotBuilder().build()
@@ -79,9 +79,9 @@ def test_truth(snapshot):
 def test_a_scheme_that_does_not_answer_what_is_asked():
     snapshot = EMPTY
     with pytest.raises(UsageError, match="no-page-mapcount does not answer page_mapcount"):
-        kernel_view(snapshot, replay(snapshot, "no-page-mapcount"), PER_PAGE)
+        kernel_view(snapshot, replay(snapshot, "no-page-mapcount"), quirks_for("large-mapcount"))
     with pytest.raises(UsageError, match="large-mapcount does not answer folio_average_page_mapcount"):
-        kernel_view(snapshot, replay(snapshot, "large-mapcount"), AVERAGE)
+        kernel_view(snapshot, replay(snapshot, "large-mapcount"), quirks_for("no-page-mapcount"))
 
 
 @pytest.mark.parametrize("scheme", KERNELS)

@@ -8,6 +8,7 @@ import numpy as np
 
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
+from mapcount.schemes.eras import Bit56
 from mapcount.views.reading import PSS_SHIFT, Reading, axis_of, known_to_rmap
 from mapcount.views.steps import Steps
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mapcount.mapping.schema import I64, Bools
     from mapcount.mapping.snapshot import Snapshot
     from mapcount.replay.result import Replayed
-    from mapcount.views.quirks import Quirks
+    from mapcount.schemes.eras import Quirks
 
 
 def kernel_reading(snapshot: Snapshot, replayed: Replayed, quirks: Quirks) -> Reading:
@@ -29,14 +30,15 @@ def kernel_reading(snapshot: Snapshot, replayed: Replayed, quirks: Quirks) -> Re
     shortcut of smaps_account() for a reference count of 1 changes nothing: such a folio has one entry, mapcount 1.
     """
     base, known = axis_of(snapshot), known_to_rmap(snapshot)
-    if quirks.average:
-        mapcount = _answer(replayed, "folio_average_page_mapcount", base, known)
+    average = quirks.average_page_mapcount
+    mapcount = _answer(replayed, "folio_average_page_mapcount" if average else "page_mapcount", base, known)
+    private = mapcount.with_values((mapcount.values < 2).astype(np.int64))
+    bit = mapcount.with_values((mapcount.values == 1).astype(np.int64))
+    if quirks.private_by_folio or quirks.bit56 is Bit56.FOLIO:
         shared = _answer(replayed, "mapped_shared", base, known)
-        private = bit = shared.with_values((shared.values == 0).astype(np.int64))
-    else:
-        mapcount = _answer(replayed, "page_mapcount", base, known)
-        private = mapcount.with_values((mapcount.values < 2).astype(np.int64))
-        bit = mapcount.with_values((mapcount.values == 1).astype(np.int64))
+        exclusive = shared.with_values((shared.values == 0).astype(np.int64))
+        private = exclusive if quirks.private_by_folio else private
+        bit = exclusive if quirks.bit56 is Bit56.FOLIO else bit
     small = snapshot.small.mappings.astype(np.int64)
     return Reading(
         mapcount=mapcount,
@@ -47,7 +49,7 @@ def kernel_reading(snapshot: Snapshot, replayed: Replayed, quirks: Quirks) -> Re
         partially_mapped=replayed.partially_mapped & (snapshot.folios.kind == Kind.ANON),
         small_pss=_share(small, snapshot.meta.page_size),
         small_private=small < 2,
-        pmd_bit_of_first_page=quirks.pmd_bit_of_first_page,
+        pmd_bit_of_first_page=quirks.bit56 is Bit56.FIRST_PAGE,
         pss_by_entry=quirks.pss_by_entry,
     )
 

@@ -1,42 +1,41 @@
-"""How fs/proc answers in one era of kernels: what differs beside the scheme that it asks.
-
-All facts are of fs/proc/task_mmu.c and fs/proc/page.c. hugetlb folios are judged alike in all eras: shared from two entries
-on (smaps_hugetlb_range, pagemap_hugetlb_range).
-"""
+"""Which habits of fs/proc go with a way of counting: those of the last kernel that counts so, or of the proposal."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cache
+
+from mapcount.schemes.eras import FACTS, Bit56, Quirks, era_of
+
+RFC_2026 = Quirks(
+    bit56=Bit56.FOLIO,
+    average_page_mapcount=True,
+    private_by_folio=True,
+    whole_folio_mapped=True,
+    not_present_is_private=False,
+    pss_by_entry=True,
+)
+"""smaps_account() and pagemap of the RFC of April 2026 ("mm/rmap: support arbitrary folio mappings")."""
+PER_PAGE = Quirks(
+    bit56=Bit56.PAGE,
+    average_page_mapcount=False,
+    private_by_folio=False,
+    whole_folio_mapped=False,
+    not_present_is_private=False,
+    pss_by_entry=False,
+)
+"""What fs/proc would do best with counts per page: 6.11 to 6.14."""
 
 
-@dataclass(frozen=True)
-class Quirks:
-    """What fs/proc of an era does with the scheme's answers."""
-
-    average: bool = False
-    """
-    It asks for the folio's average mapcount and for folio_maybe_mapped_shared() where others ask for the page's mapcount:
-    Pss, Private/Shared, bit 56, kpagecount and mapmax. With CONFIG_NO_PAGE_MAPCOUNT, 6.15: ae4192b7691c ("fs/proc/page:
-    remove per-page mapcount dependency for /proc/kpagecount (CONFIG_NO_PAGE_MAPCOUNT)") and its neighbours.
-    """
-    pmd_bit_of_first_page: bool = False
-    """
-    Bit 56 of all pages that a PMD maps is that of the first. Up to 6.10 so, then put right by 2c1f057e5be6 ("fs/proc/task_mmu:
-    properly detect PM_MMAP_EXCLUSIVE per page of PMD-mapped THPs"), and again so from 6.15, where pagemap_pmd_range() passes
-    the first page on. Seen on 5.10, 6.1, 6.18 and 7.3; 6.12 is right.
-    """
-    pss_by_entry: bool = False
-    """
-    The size of an entry is divided by the mapcount at once, not that of each page: less is lost by rounding a PMD. RFC of
-    April 2026 ("mm/rmap: support arbitrary folio mappings"), smaps_account().
-    """
+def quirks_for(scheme_id: str) -> Quirks:
+    """Return the quirks of the last kernel that counts by a scheme; PER_PAGE for a proposal that keeps counts per page."""
+    return _of_kernels().get(scheme_id, RFC_2026 if scheme_id == "total-mapped-pages" else PER_PAGE)
 
 
-PER_PAGE = Quirks()
-"""6.11 to 6.14."""
-PER_PAGE_FIRST_OF_PMD = Quirks(pmd_bit_of_first_page=True)
-"""4.5 to 6.10, and 6.15 and later without CONFIG_NO_PAGE_MAPCOUNT."""
-AVERAGE = Quirks(average=True, pmd_bit_of_first_page=True)
-"""6.15 and later with CONFIG_NO_PAGE_MAPCOUNT."""
-AVERAGE_BY_ENTRY = Quirks(average=True, pmd_bit_of_first_page=True, pss_by_entry=True)
-"""The RFC of April 2026."""
+@cache
+def _of_kernels() -> dict[str, Quirks]:
+    found = {}
+    for since in sorted({fact.since for fact in FACTS}):
+        for page_mapcount in {fact.page_mapcount for fact in FACTS if fact.since <= since}:
+            era = era_of(f"{since[0]}.{since[1]}", page_mapcount=page_mapcount)
+            found[era.scheme] = era.quirks
+    return found

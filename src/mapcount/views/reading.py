@@ -41,9 +41,9 @@ class Reading:
     """Of one page, as `pss`."""
     small_private: Bools
     pmd_bit_of_first_page: bool = False
-    """quirks.py"""
+    """All pages that a PMD maps have the bit of the first (schemes.eras.Bit56)."""
     pss_by_entry: bool = False
-    """quirks.py"""
+    """What a PMD maps is divided at once (schemes.eras.Quirks)."""
 
 
 def axis_of(snapshot: Snapshot) -> I64:

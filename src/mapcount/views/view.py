@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mapcount.mapping.schema import ObservedBits, ObservedCounts
     from mapcount.mapping.snapshot import Snapshot
     from mapcount.replay.result import Replayed
-    from mapcount.views.quirks import Quirks
+    from mapcount.schemes.eras import Quirks
     from mapcount.views.reading import Reading
 
 
