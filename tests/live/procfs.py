@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +26,8 @@ def smaps_by_vma(pid: int) -> dict[int, dict[str, int]]:
 
 
 def mapmax_by_vma(pid: int) -> dict[int, int]:
-    """Return, by start address, mapmax of /proc/PID/numa_maps; where it is not printed nothing is mapped twice: 0 or 1."""
-    rows: dict[int, int] = defaultdict(int)
+    """Return, by start address, mapmax of /proc/PID/numa_maps; not there if it is not printed."""
+    rows = {}
     for line in Path(f"/proc/{pid}/numa_maps").read_text().splitlines():
         told = re.search(r" mapmax=(\d+)", line)
         if told:

@@ -1,13 +1,12 @@
 """Quiet processes under the running kernel's own way of counting: our view beside what it prints, entry by entry.
 
-Libraries are shared with processes that this test does not own. A measurement is disturbed, and repeated, if a reading of
-the kernel before it differs from the same one after it; whether the result is liked plays no part.
+Libraries are shared with processes that this test does not own. A measurement is disturbed, and repeated, if what the
+kernel says before it differs from the same said after it; whether the result is liked plays no part.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,14 +16,14 @@ from live.captured import mm_of
 from live.oracle import smaps_rollup
 from live.procfs import MAPPED_ONCE, PRESENT, mapmax_by_vma, smaps_by_vma, words_at
 from live.scenes import SCENES, file_on_disk
-from live.settings import HUGETLB
-from live.test_kernel_numbers import processes_started_and_alive
-from mapcount.capture import physical
+from live.settings import HUGETLB, KSM
+from mapcount.mapping.schema import Level
 from mapcount.schemes.eras import era_of
-from mapcount.views.view import kernel_view, true_view
+from mapcount.views.view import kernel_view
 from views.replays import replay
 
 TRIES = 23
+VSYSCALL = 0xFFFFFFFFFF600000
 SUMS = {
     "rss": ("Rss",),
     "private": ("Private_Clean", "Private_Dirty"),
@@ -39,29 +38,38 @@ SUMS = {
 PSS = {"pss": "Pss", "pss_anon": "Pss_Anon", "pss_file": "Pss_File", "pss_shmem": "Pss_Shmem"}
 
 
-@pytest.fixture
-def observed(monkeypatch):
-    """Return a function that captures a workload's processes with order-0 folios, between two equal readings of the kernel."""
-    # The kernel's count of forks has threads in it: the capture must start none for its own not to look like somebody's.
-    monkeypatch.setattr(physical, "THREAD_PFNS", 1 << 40)
+def observe(running):
+    """
+    Capture a workload's processes with order-0 folios; return the snapshot and what the kernel says of the same.
 
-    def observe(running):
-        pids = list(running.pids.values())
+    Quiet is what is read twice and is the same: smaps before and after, and kpagecount of every page of every folio while
+    capturing, before and after the last smaps.
+    """
+    pids = list(running.pids.values())
+    for _ in range(TRIES):
+        before = {pid: readings(pid) for pid in pids}
+        snapshot = mapcount.capture(pids=pids, keep_small=True, keep_pfns=True)
+        counts, words = read_entries(snapshot)
+        after = {pid: readings(pid) for pid in pids}
+        at, observed = observed_pages(snapshot)
+        if (
+            before == after
+            and np.array_equal(counts[at], observed)
+            and np.array_equal(counts, read_entries(snapshot)[0])
+        ):
+            return snapshot, after, counts, words
+    pytest.skip(f"smaps or kpagecount changed during each of {TRIES} captures")
 
-        def readings():
-            read = (smaps_rollup, smaps_by_vma, mapmax_by_vma)
-            return processes_started_and_alive(), {pid: [one(pid) for one in read] for pid in pids}
 
-        for _ in range(TRIES):
-            before = readings()
-            snapshot = mapcount.capture(pids=pids, keep_small=True, keep_pfns=True)
-            entries = read_entries(snapshot)
-            after = readings()
-            if before == after:
-                return snapshot, after[1], entries
-        pytest.skip(f"a process started or ended, or smaps changed, during each of {TRIES} captures")
+def readings(pid):
+    return smaps_rollup(pid), smaps_by_vma(pid), mapmax_by_vma(pid)
 
-    return observe
+
+def observed_pages(snapshot):
+    """Return the numbers, on the axis of all pages of all folios, of those that the capture read, and what it read."""
+    sizes, told = 1 << snapshot.folios.order.astype(np.int64), snapshot.observed_counts
+    first = (np.cumsum(sizes) - sizes)[told.folio_id] + told.first_page
+    return spread(first, told.nr_pages), np.repeat(told.count, told.nr_pages)
 
 
 def read_entries(snapshot):
@@ -79,26 +87,48 @@ def spread(starts, lengths):
     return np.concatenate([np.arange(s, s + n) for s, n in zip(starts.tolist(), lengths.tolist(), strict=True)])
 
 
-def assert_as_the_kernel(snapshot, kernel, entries):
-    """Hold smaps_rollup, smaps and numa_maps of each VMA, kpagecount of each page and bit 56 of each entry to the kernel."""
+def view_of(snapshot):
+    """Return the view of the running kernel's own scheme."""
     if snapshot.meta.counts_are != "exact":
-        pytest.skip("this kernel does not count per page: a replay knows what its folios went through, a snapshot does not")
+        pytest.skip("this kernel does not count per page: what its folios went through, a snapshot does not know")
     era = era_of(os.uname().release, page_mapcount=True)
-    view = kernel_view(snapshot, replay(snapshot, era.scheme), era.quirks)
-    for pid, (rollup, by_vma, mapmax) in kernel.items():
-        mm = mm_of(snapshot, pid)
-        assert in_kb(view.by_mm, mm, rollup) == told(rollup), pid
-        for vma in np.flatnonzero(snapshot.vmas.mm_id == mm).tolist():
-            start, path = int(snapshot.vmas.start[vma]), snapshot.vmas.path[vma]
-            if start in by_vma:  # of [vsyscall] smaps has no row
-                assert in_kb(view.by_vma, vma, by_vma[start]) == told(by_vma[start]), (pid, hex(start), path)
-                ours = int(view.by_vma.mapmax[vma])
-                assert (ours if ours > 1 else 0) == mapmax[start], (pid, hex(start), path)
-    counts, words = entries
+    return kernel_view(snapshot, replay(snapshot, era.scheme), era.quirks)
+
+
+def assert_as_the_kernel(snapshot, kernel, counts, words):
+    view = view_of(snapshot)
+    assert_smaps(view, kernel)
+    assert_mapmax(view, kernel)
     assert np.array_equal(np.repeat(view.kpagecount.count, view.kpagecount.nr_pages), counts)
-    bits = view.bits
+    assert_bits(view, words)
+
+
+def vmas_of(view, kernel):
+    """Give pid, row of `vmas`, and start of each VMA. Besides, smaps has a row of [vsyscall], which is no VMA of the mm."""
+    for pid, (_, by_vma, _) in kernel.items():
+        rows = np.flatnonzero(view.snapshot.vmas.mm_id == mm_of(view.snapshot, pid))
+        starts = view.snapshot.vmas.start[rows].tolist()
+        assert by_vma.keys() - {VSYSCALL} == set(starts)
+        yield from ((pid, vma, start) for vma, start in zip(rows.tolist(), starts, strict=True))
+
+
+def assert_smaps(view, kernel):
+    for pid, (rollup, _, _) in kernel.items():
+        assert in_kb(view.by_mm, mm_of(view.snapshot, pid), rollup) == told(rollup), pid
+    for pid, vma, start in vmas_of(view, kernel):
+        assert in_kb(view.by_vma, vma, kernel[pid][1][start]) == told(kernel[pid][1][start]), (pid, hex(start))
+
+
+def assert_mapmax(view, kernel):
+    """What is mapped once at most is not printed."""
+    ours = {(pid, start): int(view.by_vma.mapmax[vma]) for pid, vma, start in vmas_of(view, kernel)}
+    theirs = {(pid, start): value for pid, (_, _, mapmax) in kernel.items() for start, value in mapmax.items()}
+    assert {key: value for key, value in ours.items() if value > 1} == theirs
+
+
+def assert_bits(view, words):
     for mm, theirs in enumerate(words):
-        mine = bits.take(bits.mm_id == mm)
+        mine = view.bits.take(view.bits.mm_id == mm)
         assert np.all(theirs & np.uint64(PRESENT) != 0)
         assert np.array_equal(np.repeat(mine.mapped_once, mine.nr_pages), theirs & np.uint64(MAPPED_ONCE) != 0)
 
@@ -114,15 +144,46 @@ def told(kernel):
 
 
 @pytest.mark.parametrize("scene", [scene for scene in SCENES if not scene.sparse], ids=str)
-def test_scenes(scene, workload, thp, observed):
+def test_scenes(scene, workload, thp):
     thp(anon=scene.anon_kb, shmem=scene.shmem_kb)
-    assert_as_the_kernel(*observed(workload(scene.script, *scene.arguments)))
+    assert_as_the_kernel(*observe(workload(scene.script, *scene.arguments)))
 
 
-def test_zero_pages(workload, thp, observed):
+def test_zero_pages(workload, thp):
     thp(anon=(2048,))
-    assert_as_the_kernel(*observed(workload("zero.py")))
+    assert_as_the_kernel(*observe(workload("zero.py")))
 
 
-def test_file(workload, tmp_path, observed):
-    assert_as_the_kernel(*observed(workload("file.py", file_on_disk(tmp_path))))
+def test_file(workload, tmp_path):
+    assert_as_the_kernel(*observe(workload("file.py", file_on_disk(tmp_path))))
+
+
+def test_merged_pages(workload, settings):
+    settings.set(KSM / "run", "1")
+    settings.set(KSM / "sleep_millisecs", "1")
+    settings.set(KSM / "pages_to_scan", "3000")
+    assert_as_the_kernel(*observe(workload("ksm.py")))
+
+
+def test_hugetlb(workload, settings):
+    """But for kpagecount and mapmax of folios in a shared page table, one entry of two mms: a snapshot has two runs of it."""
+    settings.set(HUGETLB, str(int(HUGETLB.read_text()) + 13))
+    snapshot, kernel, _, words = observe(workload("hugetlb.py"))
+    view = view_of(snapshot)
+    assert_smaps(view, kernel)
+    assert_bits(view, words)
+
+
+def test_a_pmd_has_the_bit_of_its_first_page(workload, thp):
+    """On this kernel, if its era says so: a folio of which the child dropped the first pages, and one that lost others."""
+    thp(anon=(2048,))
+    snapshot, _, counts, words = observe(workload("pmd.py"))
+    view = view_of(snapshot)
+    at = np.concatenate(([0], np.cumsum(1 << snapshot.folios.order.astype(np.int64))))
+    pmd = snapshot.runs.take(snapshot.runs.level == Level.PMD)
+    uneven = [
+        f for f in pmd.folio_id.tolist() if len({count == 1 for count in counts[at[f] : at[f + 1]].tolist()}) == 2
+    ]
+    if not uneven:
+        pytest.skip("no PMD of the workload maps pages of which some are mapped once and some more often")
+    assert_bits(view, words)

@@ -150,11 +150,13 @@ def test_hugetlb_has_fields_of_its_own():
         assert mine["rss"] == mine["pss"] == mine["private"] == mine["shared"] == 0
 
 
-def test_the_vdso_is_counted_and_other_device_memory_is_not():
+@pytest.mark.parametrize("kind", [Kind.DEVICE, Kind.FILE])
+def test_the_vdso_is_counted_and_other_device_memory_is_not(kind):
+    """A capture that has kpagecount takes the vdso for a file page."""
     b = SnapshotBuilder()
     mm = b.add_mm()
     vdso, device = b.add_vma(mm, path="[vdso]"), b.add_vma(mm, path="/dev/mem")
-    b.add_small(vdso, 2, Kind.DEVICE, unseen=36)
+    b.add_small(vdso, 2, kind, unseen=36)
     b.add_small(device, 7, Kind.DEVICE)
     mine = smaps_of(b.build(), "mm-id")
     assert (mine["rss"], mine["shared"], mine["private"]) == (2 * PAGE, 2 * PAGE, 0)

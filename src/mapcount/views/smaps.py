@@ -148,6 +148,6 @@ def _add(sums: dict[str, npt.NDArray[Any]], snapshot: Snapshot, entries: _Entrie
         add(name, chosen & huge, size)
     add("private_hugetlb", hugetlb & (private > 0), size)
     add("shared_hugetlb", hugetlb & (private == 0), size)
-    # Reserved pages, the vdso among them, and the zero page are none of numa_maps' (can_gather_numa_stats).
-    told = (counted & (entries.kind != Kind.DEVICE)) | hugetlb
+    # Reserved pages are none of numa_maps' (can_gather_numa_stats): of those that smaps counts, the vdso's.
+    told = (counted & (snapshot.vmas.path[entries.vma] != "[vdso]")) | hugetlb
     np.maximum.at(sums["mapmax"], entries.vma[told], entries.mapmax[told])
