@@ -7,6 +7,8 @@ kernel says before it differs from the same said after it; whether the result is
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,12 +17,14 @@ import mapcount
 from live.captured import mm_of
 from live.oracle import smaps_rollup
 from live.procfs import MAPPED_ONCE, PRESENT, mapmax_by_vma, smaps_by_vma, words_at
-from live.scenes import SCENES, file_on_disk
+from live.scenes import SCENES, Scene, file_on_disk
 from live.settings import HUGETLB, KSM
+from mapcount.capture.cgroups import memory_mount
 from mapcount.mapping.schema import Level
 from mapcount.schemes.eras import era_of
 from mapcount.views.view import kernel_view
 from views.replays import replay
+from waiting import wait_for
 
 TRIES = 23
 VSYSCALL = 0xFFFFFFFFFF600000
@@ -187,3 +191,65 @@ def test_a_pmd_has_the_bit_of_its_first_page(workload, thp):
     if not uneven:
         pytest.skip("no PMD of the workload maps pages of which some are mapped once and some more often")
     assert_bits(view, words)
+
+
+@pytest.fixture
+def fresh_cgroup():
+    """Make a memory cgroup that nothing was charged to yet; return its directory and its path in a snapshot."""
+    mount = memory_mount()
+    if mount is None:
+        pytest.skip("no memory cgroup is mounted")
+    path = f"/mapcount-views-{os.getpid()}"
+    directory = Path(mount.directory(path))
+    try:
+        directory.mkdir()
+    except OSError as error:
+        pytest.skip(f"no cgroup can be made: {error.strerror}")
+    if not (directory / "memory.stat").exists():
+        directory.rmdir()
+        pytest.skip("the memory controller is not on for new cgroups")
+    yield directory, path  # to be asked for before `workload`, which then ends first
+    wait_for(lambda: not (directory / "cgroup.procs").read_text(), "for the processes of the cgroup to be gone")
+    directory.rmdir()
+
+
+def settled_memory_stat(directory):
+    """Return memory.stat, which lags behind by up to two seconds, once it has stayed the same for three."""
+    readings = []
+    while len(readings) < 4 or len({str(reading) for reading in readings[-4:]}) > 1:
+        assert len(readings) < 30, "memory.stat does not come to rest"
+        lines = (directory / "memory.stat").read_text().splitlines()
+        wanted = ("anon", "file_mapped", "anon_thp", "rss", "mapped_file", "rss_huge", "shmem")
+        readings.append({name: int(value) for name, value in map(str.split, lines) if name in wanted})
+        time.sleep(1)
+    v1 = {"rss": "anon", "mapped_file": "mapped", "rss_huge": "anon_huge", "shmem": "shmem"}
+    v2 = {"anon": "anon", "file_mapped": "mapped", "anon_thp": "anon_huge", "shmem": "shmem"}
+    names = v2 if "anon" in readings[-1] else v1
+    return {names[name]: value for name, value in readings[-1].items()}
+
+
+@pytest.mark.parametrize(
+    ("scene", "unmapped_bytes"),
+    [
+        (Scene("fork.py", anon_kb=(64,)), 0),
+        (Scene("pmd.py", anon_kb=(2048,)), 0),
+        (Scene("shmem.py", (4,), shmem_kb=(64,)), 0),
+        (Scene("shmem.py", (9,), shmem_kb=(2048,)), 2 << 20),
+    ],
+    ids=str,
+)
+def test_memory_stat_of_a_fresh_cgroup(scene, unmapped_bytes, fresh_cgroup, workload, thp):
+    """
+    Anon, file_mapped, anon_thp and shmem of what is charged to it, partially mapped folios among them.
+
+    `unmapped_bytes` are in shmem folios that nothing maps any more: they are in no page table.
+    """
+    directory, path = fresh_cgroup
+    thp(anon=scene.anon_kb, shmem=scene.shmem_kb)
+    running = workload(scene.script, *scene.arguments, cgroup=directory)
+    snapshot = observe(running)[0]
+    stat = settled_memory_stat(directory)
+    stat["shmem"] -= unmapped_bytes
+    view = view_of(snapshot)
+    row = snapshot.cgroups.index(path)
+    assert {name: int(getattr(view.by_cgroup, name)[row]) for name in stat} == stat
