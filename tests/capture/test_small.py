@@ -20,17 +20,22 @@ from mapcount.capture.walk import WalkPlan
 from mapcount.mapping.schema import Kind
 
 
-def small_rows(machine):
-    """Return (vma, kind, cgroup inode, mappings, found, mms) -> pages; fails on two rows that are one."""
+def tables_of(machine, **options):
+    """Return the tables of a fake machine and the names of its cgroups."""
     files = machine.files()
     try:
         physical = PhysicalPages(files)
         plan = WalkPlan(physical, False, False, True, 1, lambda: None)
         gathered, mappings, differs = gather(machine.spaces(), plan, everybody=True, progress=None)
         evidence = Evidence(physical, mappings, differs, True, str, parse_zones(""))
-        tables, names = assemble(gathered.mms, evidence, keep_pfns=False)
+        return assemble(gathered.mms, evidence, **{"keep_pfns": False} | options)
     finally:
         files.close()
+
+
+def small_rows(machine, **options):
+    """Return (vma, kind, cgroup inode, mappings, found, mms) -> pages; fails on two rows that are one."""
+    tables, names = tables_of(machine, **options)
     table, rows = tables["small"], Counter()
     for row in range(len(table)):
         key = (int(table.vma_id[row]), Kind(int(table.kind[row])).name.lower(), int(names[table.charge_cgroup[row]]))
@@ -89,3 +94,40 @@ def test_device_memory_by_vma(machine):
     machine.write()
     key = ("device", 0, 1, 1, 1)
     assert small_rows(machine) == {(0, *key): 3, (1, *key): 5, (2, *key): 3, (3, *key): 6}
+
+
+@given(layouts())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_kept_small_pages_are_rows_like_those_of_large_folios(layout):
+    """Every mapped page of every folio, of whatever order, page by page; the aggregates are what they are without."""
+    with tempfile.TemporaryDirectory() as directory:
+        machine = build(Path(directory), layout)
+        tables, _ = tables_of(machine, keep_pfns=True, keep_small=True)
+        assert small_rows(machine, keep_small=True) == small_rows(machine)
+    folios, runs, counts = tables["folios"], tables["runs"], tables["observed_counts"]
+    heads = {machine.folios[pfn].head for mm in machine.mms for pfn in mm.pages.values()}
+    mapped = [machine.folios[head] for head in heads]
+    rows = zip(folios.pfn.tolist(), folios.order.tolist(), folios.kind.tolist(), strict=True)
+    assert set(rows) == {(f.head, f.order, Kind[f.kind.upper()]) for f in mapped}
+    assert len(folios) == len(mapped) and folios.folio_id.tolist() == list(range(len(mapped)))
+
+    def page_by_page(table, *columns):
+        first_pfn = folios.pfn[table.folio_id].astype(int) + table.first_page.astype(int)
+        for pfn, nr, *values in zip(first_pfn.tolist(), table.nr_pages.tolist(), *columns, strict=True):
+            yield from ((pfn + i, i, *values) for i in range(nr))
+
+    seen = Counter(
+        (mm, at // 4096 + i, pfn) for pfn, i, mm, at in page_by_page(runs, runs.mm_id.tolist(), runs.address.tolist())
+    )
+    assert seen == Counter((number, *entry) for number, mm in enumerate(machine.mms) for entry in mm.pages.items())
+    said = {pfn: count for pfn, _, count in page_by_page(counts, counts.count.tolist())}
+    mappings = machine.mappings()
+    assert {pfn: n for pfn, n in said.items() if machine.folios[pfn].order == 0} == {
+        f.head: machine.count(f.head, mappings) for f in mapped if f.order == 0
+    }
+    unseen = Counter()
+    for pfn, _, more in page_by_page(tables["unseen"], tables["unseen"].mappings.tolist()):
+        unseen[pfn] += more
+    assert {pfn: n for pfn, n in unseen.items() if machine.folios[pfn].order == 0} == {
+        f.head: machine.unseen[f.head] for f in mapped if f.order == 0 and machine.unseen[f.head]
+    }

@@ -62,7 +62,20 @@ def test_the_default_name_tells_host_and_time(mapcount, asked, tmp_path):
 
 def test_options_reach_the_capture(mapcount, asked):
     mapcount(
-        "capture", "-p", 7, "--pid", 11, "--keep-pfns", "--redact", "--max-seconds", "2.5", "--max-cpu", 3, "-o", "a"
+        "capture",
+        "-p",
+        7,
+        "--pid",
+        11,
+        "--keep-pfns",
+        "--keep-small",
+        "--redact",
+        "--max-seconds",
+        "2.5",
+        "--max-cpu",
+        3,
+        "-o",
+        "a",
     )
 
     assert asked[0] == [
@@ -71,6 +84,7 @@ def test_options_reach_the_capture(mapcount, asked):
             "cgroup": None,
             "check_all": False,
             "keep_pfns": True,
+            "keep_small": True,
             "redact": True,
             "max_seconds": 2.5,
             "max_cpu_s": 3.0,

@@ -87,9 +87,15 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(script: str, *arguments: object) -> Iterator[Running]:
-    """Start a workload, wait for its truth, end it. Fails the test if it fails; skips if it names what is missing."""
+def running(script: str, *arguments: object, cgroup: Path | None = None) -> Iterator[Running]:
+    """
+    Start a workload, in a cgroup if one is given, wait for its truth, end it.
+
+    Fails the test if it fails; skips if it names what is missing.
+    """
     command = [sys.executable, "-I", "-S", "-B", str(WORKLOADS / script), *map(str, arguments)]
+    if cgroup:
+        command = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(cgroup / "cgroup.procs"), *command]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         # The truth comes in one write, once the workload is done: what is readable then is a whole line.
@@ -117,10 +123,10 @@ def running(script: str, *arguments: object) -> Iterator[Running]:
 
 
 @contextlib.contextmanager
-def undisturbed(settings: Settings, script: str, *arguments: object) -> Iterator[Running]:
+def undisturbed(settings: Settings, script: str, *arguments: object, cgroup: Path | None = None) -> Iterator[Running]:
     """Start a workload while nobody else changes the settings it was made for; a few tries, then skip by name."""
     for _ in range(TRIES):
-        with running(script, *arguments) as workload:
+        with running(script, *arguments, cgroup=cgroup) as workload:
             if not settings.disturbed():
                 yield workload
                 return
@@ -140,7 +146,9 @@ def held_settings() -> Iterator[Settings]:
 def workload(held_settings: Settings) -> Iterator[Callable[..., Running]]:
     """`workload("anon.py", 4)` starts a workload; it ends with the test."""
     with contextlib.ExitStack() as stack:
-        yield lambda script, *arguments: stack.enter_context(undisturbed(held_settings, script, *arguments))
+        yield lambda script, *arguments, cgroup=None: stack.enter_context(
+            undisturbed(held_settings, script, *arguments, cgroup=cgroup)
+        )
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import numpy as np
 
 from mapcount.capture.agree import BATCH_PAGES
 from mapcount.capture.gathered import Evidence, MmCapture, is_large, settled_runs, vma_of
-from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SWAPCACHE
+from mapcount.capture.kpage import KIND_MASK, READ, ROLE_MASK, SWAPCACHE, TAIL
 from mapcount.capture.pagemap import as_index, batches, spread
 from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawBits, RawRuns
-from mapcount.capture.small import small_table
+from mapcount.capture.small import single_pages, small_table
 from mapcount.mapping import schema as tables
 from mapcount.mapping.schema import Consistency, Kind, Level
 
@@ -31,27 +31,34 @@ _Stretches: TypeAlias = "tuple[U32, U32, U32, U32]"
 
 @dataclass(frozen=True)
 class _FolioIndex:
-    """Large folios in PFN order and the id of each."""
+    """The folios that become rows, in PFN order, and the id of each."""
 
     heads: U64
     orders: U8
     ids: U32
 
 
-def assemble(mms: list[MmCapture], evidence: Evidence, *, keep_pfns: bool) -> tuple[dict[str, tables.Table], list[str]]:
-    """Return the truth tables and observed_counts and observed_bits by name, and the names of the cgroup codes."""
+def assemble(
+    mms: list[MmCapture], evidence: Evidence, *, keep_pfns: bool, keep_small: bool = False
+) -> tuple[dict[str, tables.Table], list[str]]:
+    """
+    Return the truth tables and observed_counts and observed_bits by name, and the names of the cgroup codes.
+
+    With `keep_small` order-0 folios are rows of folios, runs, unseen and observed_counts too; `small` is as it is without.
+    """
     base = 0
     for mm in mms:
         mm.vma_base = base
         base += len(mm.vmas)
     joined = [settled_runs(mm, evidence.physical) for mm in mms]
-    index = _folio_index(evidence.physical, joined)
+    kept = [_kept(runs, evidence.physical, keep_small=keep_small) for runs in joined]
+    index = _folio_index(evidence.physical, kept)
     counts, unseen = _page_tables(index, evidence)
     result: dict[str, tables.Table] = {
         "mms": _mms_table(mms),
         "vmas": _vmas_table(mms),
         "folios": _folios_table(index, evidence, unseen, keep_pfns=keep_pfns),
-        "runs": _runs_table(mms, joined, index, evidence.physical),
+        "runs": _runs_table(mms, kept, index, evidence.physical),
         "swap": _swap_table(mms),
         "unseen": unseen,
         "observed_counts": counts,
@@ -62,11 +69,18 @@ def assemble(mms: list[MmCapture], evidence: Evidence, *, keep_pfns: bool) -> tu
     return result, names
 
 
-def _folio_index(physical: PhysicalPages, joined: list[RawRuns]) -> _FolioIndex:
-    parts = [physical.heads_of(runs.pfn[is_large(physical, runs)]) for runs in joined]
+def _kept(runs: RawRuns, physical: PhysicalPages, *, keep_small: bool) -> RawRuns:
+    """Return the runs that become rows, by address: those of large folios, and small pages one by one if wanted."""
+    large = is_large(physical, runs)
+    kept = RawRuns.join([runs.take(large), single_pages(runs.take(~large))]) if keep_small else runs.take(large)
+    return kept.take(np.argsort(kept.page, kind="stable"))
+
+
+def _folio_index(physical: PhysicalPages, kept: list[RawRuns]) -> _FolioIndex:
+    parts = [physical.heads_of(runs.pfn) for runs in kept]
     heads = np.sort(_joined(parts, np.uint64))
     heads = heads[np.diff(heads, prepend=np.uint64(1 << 63)) != 0]
-    heads = heads[physical.classes[heads] & ROLE_MASK == HEAD]
+    heads = heads[physical.classes[heads] & ROLE_MASK != TAIL]
     orders = physical.orders_of(heads)
     # The ranks of random numbers: a random order without numpy.random, whose import takes longer than a small capture.
     ids = np.argsort(np.frombuffer(os.urandom(8 * len(heads)), np.uint64)).astype(np.uint32)
@@ -143,27 +157,24 @@ def _folios_table(index: _FolioIndex, evidence: Evidence, unseen: tables.Unseen,
     return result
 
 
-def _runs_table(
-    mms: list[MmCapture], joined: list[RawRuns], index: _FolioIndex, physical: PhysicalPages
-) -> tables.Runs:
+def _runs_table(mms: list[MmCapture], kept: list[RawRuns], index: _FolioIndex, physical: PhysicalPages) -> tables.Runs:
     parts = []
-    for mm_id, (mm, runs) in enumerate(zip(mms, joined, strict=True)):
-        large = runs.take(is_large(physical, runs))
-        large = large.take(np.argsort(large.page, kind="stable"))
-        row, first_page, inside = _locate(index, large.pfn)
+    for mm_id, (mm, all_runs) in enumerate(zip(mms, kept, strict=True)):
+        row, first_page, inside = _locate(index, all_runs.pfn)
+        runs = all_runs
         if not inside.all():  # a tail that has no head: its folio was torn while it was read
-            large, row, first_page = large.take(inside), row[inside], first_page[inside]
+            runs, row, first_page = runs.take(inside), row[inside], first_page[inside]
         order, kind = index.orders[row], physical.classes[index.heads[row]] & KIND_MASK
-        level = large.level.copy()
+        level = runs.level.copy()
         level[(level == Level.PMD) & (kind == Kind.HUGETLB) & (order >= 2 * PMD_ORDER)] = Level.PUD
         parts.append(
             tables.Runs(
-                mm_id=np.full(len(large), mm_id, np.uint32),
-                vma_id=vma_of(mm, large.page),
-                address=large.page << np.uint64(PAGE_SHIFT),
+                mm_id=np.full(len(runs), mm_id, np.uint32),
+                vma_id=vma_of(mm, runs.page),
+                address=runs.page << np.uint64(PAGE_SHIFT),
                 folio_id=index.ids[row],
                 first_page=first_page,
-                nr_pages=large.nr_pages,
+                nr_pages=runs.nr_pages,
                 level=level,
             )
         )

@@ -47,6 +47,7 @@ class _Request:
     pids: tuple[int, ...]
     cgroup: str | None
     keep_pfns: bool
+    keep_small: bool
     use_scan: bool
     freeze: bool
     check_all: bool
@@ -63,6 +64,7 @@ def capture(
     pids: Sequence[int] = (),
     cgroup: str | None = None,
     keep_pfns: bool = False,
+    keep_small: bool = False,
     redact: bool = False,
     max_seconds: float | None = None,
     max_cpu_s: float | None = None,
@@ -78,8 +80,9 @@ def capture(
     on each process; without these the snapshot is of the tier without PFNs (`meta.tier`), of what this user may see.
     `max_seconds` (wall clock) and `max_cpu_s` (user and system) end it early, and so does Ctrl-C: `meta.partial` then says
     why and what was gathered is kept. `check_all` reads smaps_rollup of processes above 1 GiB too (it holds their mmap_lock,
-    about 10 ms a GiB). `freeze` stops the named processes meanwhile (see freeze.py for what they notice).
-    `use_scan=False` does without PAGEMAP_SCAN as before Linux 6.7. `progress` is called after each address space.
+    about 10 ms a GiB). `keep_small` makes a row of each order-0 folio too, and of who maps it. `freeze` stops the named
+    processes meanwhile (see freeze.py for what they notice). `use_scan=False` does without PAGEMAP_SCAN as before Linux 6.7.
+    `progress` is called after each address space.
 
     Raises UsageError, NoSuchProcessError and FreezeError for arguments that cannot be met; nothing for processes that
     exit or may not be read (`meta.exited`, `meta.unreadable`).
@@ -96,7 +99,7 @@ def capture(
     if freeze and not pids and cgroup is None:
         raise UsageError("--freeze needs processes (--pid) or a cgroup (--cgroup): it never stops the whole machine")
     budget = Budget.start(max_seconds, max_cpu_s)
-    request = _Request(tuple(pids), cgroup, keep_pfns, use_scan, freeze, check_all, progress, budget)
+    request = _Request(tuple(pids), cgroup, keep_pfns, keep_small, use_scan, freeze, check_all, progress, budget)
     processes, kernel_threads = _processes(request)
     started_at = time.time()
     with contextlib.ExitStack() as stack:
@@ -189,12 +192,13 @@ def _with_pfns(
     after = read_stats(cgroups=_stat_cgroups(before))
     names = read_cgroup_names(memory_mount())
     evidence = Evidence(physical, mappings, differs, exact, names.name, read_nodes())
-    parts, cgroups = assemble(gathered.mms, evidence, keep_pfns=request.keep_pfns)
+    parts, cgroups = assemble(gathered.mms, evidence, keep_pfns=request.keep_pfns, keep_small=request.keep_small)
     stats = observed_stats(before | gathered.before, after | gathered.after)
     _tell(gathered, plan, meta)
     meta["races"]["pages_over"] = len(differs.over)
     meta["races"]["pages_under"] = len(differs.under)
-    verdicts = parts["folios"].consistency  # type: ignore[attr-defined]
+    folios: Any = parts["folios"]
+    verdicts = folios.consistency[folios.order > 0]
     meta["verdicts"] = {word.name.lower(): int((verdicts == word).sum()) for word in Consistency}
     return {**parts, "observed_stats": stats}, tuple(cgroups)
 

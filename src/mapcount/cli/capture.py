@@ -33,6 +33,9 @@ def prepare(parser: argparse.ArgumentParser) -> None:
         parser, "name of the snapshot (default: mapcount-HOST-UTC.mapsnap); - for a tar of it on standard output"
     )
     parser.add_argument("--keep-pfns", action="store_true", help="store page frame numbers too")
+    parser.add_argument(
+        "--keep-small", action="store_true", help="store each order-0 folio too, not only how many there are"
+    )
     parser.add_argument("--redact", action="store_true", help="hide names of processes, files and cgroups")
     parser.add_argument(
         "--freeze", action="store_true", help="stop the named processes meanwhile (needs --pid or --cgroup)"
@@ -78,6 +81,7 @@ def take(args: argparse.Namespace) -> Snapshot:
             cgroup=args.cgroup,
             check_all=args.check_all,
             keep_pfns=getattr(args, "keep_pfns", False),
+            keep_small=getattr(args, "keep_small", False),
             redact=getattr(args, "redact", False),
             max_seconds=getattr(args, "max_seconds", None),
             max_cpu_s=getattr(args, "max_cpu", None),

@@ -155,7 +155,7 @@ class Vmas(Table):
 
 @dataclass(frozen=True, eq=False)
 class Folios(Table):
-    """One large folio a row (order 0 only as aggregates, in `small`). Ids are not in PFN order."""
+    """One large folio a row; with --keep-small order-0 ones too, which `small` has all the same. Ids are not in PFN order."""
 
     folio_id: U32 = column(np.uint32, "row number")
     order: U8 = column(np.uint8, "it has 2^order pages")
@@ -182,7 +182,7 @@ class Runs(Table):
 
 @dataclass(frozen=True, eq=False)
 class Small(Table):
-    """Order-0 folios as one VMA maps them, aggregated by what is alike about them."""
+    """Order-0 folios as one VMA maps them, aggregated by what is alike about them; with --keep-small too."""
 
     vma_id: U32 = column(np.uint32, "VMA")
     kind: U8 = column(np.uint8, "what they hold", words=Kind)
@@ -204,7 +204,7 @@ class Swap(Table):
 
 @dataclass(frozen=True, eq=False)
 class Unseen(Table):
-    """Mappings of large folios that must exist (kpagecount) but whose mm was not captured."""
+    """Mappings of folios that must exist (kpagecount) but whose mm was not captured."""
 
     folio_id: U32 = column(np.uint32, "folio")
     first_page: U32 = column(np.uint32, "first page within the folio")
@@ -214,7 +214,7 @@ class Unseen(Table):
 
 @dataclass(frozen=True, eq=False)
 class ObservedCounts(Table):
-    """What kpagecount said of large folios, run-length. `counts_are` in the metadata says whether exact or an average."""
+    """What kpagecount said of the folios, run-length. `counts_are` in the metadata says whether exact or an average."""
 
     folio_id: U32 = column(np.uint32, "folio")
     first_page: U32 = column(np.uint32, "first page within the folio")

@@ -64,7 +64,7 @@ class Metadata:
     unreadable: list[dict[str, Any]] = field(default_factory=list)
     """`pid`, `comm`, `error` of processes that may not be read."""
     verdicts: dict[str, int] = field(default_factory=dict)
-    """Large folios by consistency."""
+    """Large folios by consistency; order-0 ones are not among them."""
     races: dict[str, int] = field(default_factory=dict)
     """
     Pages by what happened to them: pages_disagreed (first reads), pages_read_again, pages_vanished (left out), pages_over and

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mapcount.mapping.schema import Kind
 from mapcount.survey.facts import Facts
+from mapcount.survey.large import large_only
 from mapcount.survey.owners import process_rows
 from mapcount.survey.sizes import size_rows
 
@@ -81,6 +82,7 @@ def diff(before: Snapshot, after: Snapshot) -> Difference:
     """
     redacted = before.meta.redacted or after.meta.redacted
     same_boot = not redacted and before.meta.boot_id == after.meta.boot_id
+    before, after = large_only(before), large_only(after)
     first, second = Facts(before), Facts(after)
     return Difference(
         same_boot,
