@@ -16,6 +16,7 @@ from typing import NamedTuple
 from mapcount.mapping.schema import Kind, Level, Op
 from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.eras import era_of
+from mapcount.schemes.words import Scope
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 KINDS = {"anon": Kind.ANON, "shmem": Kind.SHMEM, "file": Kind.FILE, "hugetlb": Kind.HUGETLB}
@@ -145,7 +146,7 @@ class Follower:
             values = [memory.words[f"{word}[{slot}]"][folio] for slot in (0, 1)]
             of = {number: mm for mm, number in self.mms.items()}
             return values if word == "_mm_id_mapcount" else [of.get(value) for value in values]
-        if word in {place.word.name for place in self.scheme.scheme.page_places}:
+        if word in {p.word.name for p in self.scheme.scheme.places if p.word.scope is Scope.PAGE}:
             base = memory.base[folio]
             return run_lengths(memory.words[word][base : base + (1 << self.orders[name])])
         return memory.words["FOLIO_MM_IDS_SHARED" if word == "shared" else word][folio]

@@ -32,14 +32,19 @@ def test_only_designs_without_a_count_per_page_leave_struct_page_one_word(scheme
     assert fit(scheme, 8).memmap_bytes_per_gib == 2 << 20
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.id)
-def test_no_two_words_lie_on_top_of_each_other(scheme):
-    taken = {}
-    for place in scheme.places:
-        if place.word.is_flag or place.small_only:
-            continue
-        for byte in range(place.offset, place.offset + place.word.width_bits // 8):
-            # Page words lie in every struct page, so also in those that hold folio words.
-            for page in range(8) if place.word.scope.value == "page" else (place.page,):
-                other = taken.setdefault((page, byte), place.word.name)
-                assert other == place.word.name, (page, byte)
+@pytest.mark.parametrize(
+    ("scheme", "order_2", "order_9"),
+    [
+        ("double-map", 4 * 4 + 4, 4 * 512 + 4),
+        ("nr-pages-mapped", 4 * 4 + 8, 4 * 512 + 8),
+        ("nr-pages-mapped:bit-lock", 4 * 4 + 8, 4 * 512 + 8),
+        ("total-mapcount", 4 * 4 + 12, 4 * 512 + 12),
+        ("large-mapcount", 4 * 4 + 12, 4 * 512 + 12),
+        ("mm-id", 4 * 4 + 28, 4 * 512 + 28),
+        ("no-page-mapcount", 24, 24),
+        ("total-mapped-pages", 28, 28),
+    ],
+)
+def test_bytes_that_counters_take(scheme, order_2, order_9):
+    counted = find_scheme(scheme).scheme
+    assert [footprint(counted, order).bytes_per_folio for order in (2, 9)] == [order_2, order_9]

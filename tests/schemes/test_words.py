@@ -41,24 +41,6 @@ def test_no_two_words_of_a_scheme_overlap(scheme_id):
         taken |= key
 
 
-@pytest.mark.parametrize(
-    ("scheme", "small", "order_2", "order_9"),
-    [
-        ("double-map", 4, 4 * 4 + 4, 4 * 512 + 4),
-        ("nr-pages-mapped", 4, 4 * 4 + 8, 4 * 512 + 8),
-        ("nr-pages-mapped:bit-lock", 4, 4 * 4 + 8, 4 * 512 + 8),
-        ("total-mapcount", 4, 4 * 4 + 12, 4 * 512 + 12),
-        ("large-mapcount", 4, 4 * 4 + 12, 4 * 512 + 12),
-        ("mm-id", 4, 4 * 4 + 28, 4 * 512 + 28),
-        ("no-page-mapcount", 4, 24, 24),
-        ("total-mapped-pages", 4, 28, 28),
-    ],
-)
-def test_bytes_that_counters_take(scheme, small, order_2, order_9):
-    counted = find_scheme(scheme).scheme
-    assert [counted.counter_bytes(order) for order in (0, 2, 9)] == [small, order_2, order_9]
-
-
 def test_every_reader_that_is_not_there_has_a_reason():
     for scheme in SCHEMES:
         readers = {reader.name for reader in scheme.readers}
