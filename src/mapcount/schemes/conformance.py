@@ -122,7 +122,7 @@ def _exclusive(memory: Memory, change: Change) -> list[int]:
 
 def _finds_partial(scheme: BoundScheme, world: World, memory: Memory, change: Change, before: int) -> str | None:
     """
-    A folio is marked partially mapped only when it is; and, by an unmapping, if no page is mapped twice.
+    A folio is marked partially mapped only if it is; and it is marked if a page lost its last mapping and none has two.
 
     Only schemes whose kernels have the flag are asked.
     """
@@ -132,8 +132,9 @@ def _finds_partial(scheme: BoundScheme, world: World, memory: Memory, change: Ch
     partial = truth_of(Quantity.PARTIAL, truth)
     if after > before and not partial:
         return "it was marked partially mapped, and is not"
-    marks = world.folios[change.folio].kind == Kind.ANON and truth.order > 1
-    if marks and partial and not after and max(truth.pte_counts()) == 1:
+    counts = truth.pte_counts()
+    marks = world.folios[change.folio].kind == Kind.ANON and truth.order > 1 and max(counts) <= 1
+    if marks and partial and not after and 0 in counts[change.first : change.first + change.nr]:
         return "it is partially mapped, no page more than once, and was not marked"
     return None
 
