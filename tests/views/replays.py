@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mapcount.mapping.schema import Kind, Level, Op
+from mapcount.mapping.schema import Level, Op
 from mapcount.replay.result import FolioSpecs, Replayed
 from mapcount.schemes.catalogue import find_scheme
 
@@ -31,9 +31,8 @@ def replay(snapshot, scheme_id, changes=None):
     memory = bound.memory(folios.order.tolist(), folios.kind.tolist())
     memory.swapcache = folios.swapcache.astype(int).tolist()
     for op, level, folio, first, nr, mm in changes_of(snapshot) if changes is None else changes:
-        if memory.kind[folio] not in (Kind.ZERO, Kind.DEVICE):
-            base = memory.base[folio]
-            bound.functions["apply"](memory, op, level, folio, memory.orders[folio], base + first, nr, mm)
+        base = memory.base[folio]
+        bound.functions["apply"](memory, op, level, folio, memory.orders[folio], base + first, nr, mm)
     answers = {}
     for reader in bound.scheme.readers:
         function = bound.functions[reader.name]

@@ -27,8 +27,8 @@ def axes(draw):
 
 @given(axes())
 def test_ranges(axis):
-    base, values, ranges = axis
-    steps = Steps.of_pages(base, np.array(values, np.int64))
+    _, values, ranges = axis
+    steps = Steps.of_pages(np.array(values, np.int64))
     begin, end = np.array([r[0] for r in ranges], np.int64), np.array([r[1] for r in ranges], np.int64)
     assert steps.sums(begin, end).tolist() == [sum(values[a:b]) for a, b in ranges]
     assert steps.largest(begin, end).tolist() == [max(values[a:b]) for a, b in ranges]

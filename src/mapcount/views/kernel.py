@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapcount.errors import UsageError
-from mapcount.mapping.schema import Kind
 from mapcount.schemes.eras import Bit56
 from mapcount.views.reading import PSS_SHIFT, Reading, axis_of, known_to_rmap
 from mapcount.views.steps import Steps
@@ -46,7 +45,7 @@ def kernel_reading(snapshot: Snapshot, replayed: Replayed, quirks: Quirks) -> Re
         private=private,
         bit=bit,
         stats=replayed.stats * known,
-        partially_mapped=replayed.partially_mapped & (snapshot.folios.kind == Kind.ANON),
+        partially_mapped=replayed.partially_mapped,
         small_pss=_share(small, snapshot.meta.page_size),
         small_private=small < 2,
         pmd_bit_of_first_page=quirks.bit56 is Bit56.FIRST_PAGE,
@@ -63,7 +62,7 @@ def _answer(replayed: Replayed, name: str, base: I64, known: Bools) -> Steps:
         raise UsageError(f"{replayed.scheme.id} does not answer {name}, which fs/proc of this era asks: {why}")
     answer = replayed.answers[name]
     if reader.per_page:
-        return Steps.of_pages(base, answer * np.repeat(known, np.diff(base)))
+        return Steps.of_pages(answer * np.repeat(known, np.diff(base)))
     return Steps(base, answer * known)
 
 

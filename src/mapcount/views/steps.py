@@ -1,4 +1,4 @@
-"""A number for each page of all folios, as stretches of equal value: what is constant over a folio takes one entry.
+"""A number for each page of all folios, as stretches of equal value: what is constant over many pages takes one entry.
 
 Folios lie one after the other on one axis of pages, folio `f` from `base[f]` to `base[f + 1]` (survey/coverage.py).
 """
@@ -31,19 +31,18 @@ class Pieces(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """Pages `[cuts[i], cuts[i + 1])` have `values[i]`, integers or floats; a stretch may lie within one folio only."""
+    """Pages `[cuts[i], cuts[i + 1])` have `values[i]`, integers or floats; the last cut is the end of the axis."""
 
     cuts: I64
     values: Values
 
     @staticmethod
-    def of_pages(base: I64, values: Values) -> Steps:
-        """Take a value per page; `base` is where folios begin, and the end of the axis."""
-        changes = np.zeros(len(values), np.bool_)
-        changes[base[:-1]] = True
-        changes[1:] |= values[1:] != values[:-1]
+    def of_pages(values: Values) -> Steps:
+        """Take a value per page."""
+        changes = np.ones(len(values), np.bool_)
+        np.not_equal(values[1:], values[:-1], out=changes[1:])
         at = np.flatnonzero(changes)
-        return Steps(np.append(at, base[-1]), values[at])
+        return Steps(np.append(at, len(values)), values[at])
 
     def with_values(self, values: Values) -> Steps:
         """Return the same stretches with other values."""
@@ -108,7 +107,7 @@ class Steps:
 
 
 def count_ranges(base: I64, begin: I64, end: I64) -> Steps:
-    """Count, for each page, the ranges `[begin, end)` that hold it; no range may cross the bounds of a folio."""
+    """Count, for each page, the ranges `[begin, end)` that hold it; `base` are the folios' begins and the end of the axis."""
     cuts, which = np.unique(np.concatenate((base, begin, end)), return_inverse=True)
     starts, stops = np.split(which[len(base) :], 2)
     change = np.bincount(starts, minlength=len(cuts)) - np.bincount(stops, minlength=len(cuts))
