@@ -71,13 +71,11 @@ class _Entries:
 
 def smaps(snapshot: Snapshot, reading: Reading) -> Smaps:
     """Return what smaps and numa_maps say of each VMA, row by row of `snapshot.vmas`."""
-    # Shares are fractions in the truth: what is left of them is rounded once, at the end.
+    # Shares are fractions in the truth (floats): what is left of them is rounded once, at the end.
+    share = reading.pss.values.dtype
     sums = {
-        f.name: np.zeros(len(snapshot.vmas), np.float64 if f.name.startswith("pss") else np.int64)
-        for f in fields(Smaps)
+        f.name: np.zeros(len(snapshot.vmas), share if f.name.startswith("pss") else np.int64) for f in fields(Smaps)
     }
-    if not np.issubdtype(reading.pss.values.dtype, np.floating):
-        sums |= {name: np.zeros(len(snapshot.vmas), np.int64) for name in sums}
     base = axis_of(snapshot)
     for rows in batches_of_runs(snapshot):
         _add(sums, snapshot, _of_runs(snapshot, reading, base, rows))
