@@ -45,6 +45,8 @@ class Reading:
     small_pss: npt.NDArray[Any]
     """Of one page, as `pss`."""
     small_private: Bools
+    in_shared_table: Bools
+    """By folio: hugetlb, in a page table that several mms use, of which its entry is counted once (hugetlb_pmd_shared)."""
     pmd_bit_of_first_page: bool = False
     """All pages that a PMD maps have the bit of the first (schemes.eras.Bit56)."""
     pss_by_entry: bool = False

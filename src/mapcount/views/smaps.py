@@ -101,7 +101,7 @@ def _of_runs(snapshot: Snapshot, reading: Reading, base: I64, rows: slice) -> _E
         runs.level,
         pages,
         pss,
-        reading.private.sums(begin, begin + pages),
+        reading.private.sums(begin, begin + pages) * ~reading.in_shared_table[runs.folio_id],
         reading.mapcount.largest(begin, begin + judged),
     )
 
