@@ -19,7 +19,7 @@ def bits(snapshot: Snapshot, reading: Reading) -> ObservedBits:
     """
     Return bit 56 of every page that a run maps, run-length, in the order of the runs; PMDs and hugetlb included.
 
-    An entry whose page vm_normal_page() does not return has none: the zero page, device memory. A PMD of the huge zero
+    An entry whose page vm_normal_page() does not return has none: the zero page, device memory; nor has what a shared hugetlb table maps. A PMD of the huge zero
     folio is looked at as any other (pmd_page, pagemap_pmd_range_thp): it has the bit where folios that nobody maps do.
     """
     base = axis_of(snapshot)
@@ -38,6 +38,7 @@ def _bits_of(snapshot: Snapshot, reading: Reading, base: I64, rows: slice) -> Ob
     pages = runs.nr_pages.astype(np.int64)
     by_first = huge & (kind != Kind.HUGETLB) if reading.pmd_bit_of_first_page else np.zeros(len(runs), np.bool_)
     normal = in_smaps(snapshot, kind, runs.vma_id) | (kind == Kind.HUGETLB) | (huge & (kind == Kind.ZERO))
+    normal &= ~reading.in_shared_table[runs.folio_id]
     of, first, nr, value = reading.bit.pieces(begin, begin + np.where(by_first, 1, pages))
     return ObservedBits(
         mm_id=runs.mm_id[of],

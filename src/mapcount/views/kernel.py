@@ -72,8 +72,8 @@ def _in_shared_table(snapshot: Snapshot, mapcount: I64) -> Bools:
     """Tell which hugetlb folios more mms were seen to map than the kernel counts entries of."""
     runs, kind = snapshot.runs, snapshot.folios.kind
     begins = runs.folio_id[(runs.first_page == 0) & (kind[runs.folio_id] == Kind.HUGETLB)]
-    shared: Bools = np.bincount(begins, minlength=len(kind)) > mapcount
-    return shared & (kind == Kind.HUGETLB)
+    shared: Bools = (np.bincount(begins, minlength=len(kind)) > mapcount) & (kind == Kind.HUGETLB)
+    return shared
 
 
 def _share(mapcount: npt.NDArray[Any], page_size: int) -> I64:
