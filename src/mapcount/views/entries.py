@@ -19,8 +19,9 @@ def bits(snapshot: Snapshot, reading: Reading) -> ObservedBits:
     """
     Return bit 56 of every page that a run maps, run-length, in the order of the runs; PMDs and hugetlb included.
 
-    An entry whose page vm_normal_page() does not return has none: the zero page, device memory; nor has what a shared hugetlb table maps. A PMD of the huge zero
-    folio is looked at as any other (pmd_page, pagemap_pmd_range_thp): it has the bit where folios that nobody maps do.
+    An entry whose page vm_normal_page() does not return has none: the zero page, device memory. Nor has what a shared
+    hugetlb table maps. A PMD of the huge zero folio is looked at as any other (pmd_page, pagemap_pmd_range_thp): it has the
+    bit where folios that nobody maps do.
     """
     base = axis_of(snapshot)
     parts = [_bits_of(snapshot, reading, base, rows) for rows in batches_of_runs(snapshot)]
