@@ -118,7 +118,7 @@ class ByEntry(Average):
     by_entry = True
 
     def hugetlb(self, entries, size):
-        return max(int(Fraction(entries, size) + Fraction(1, 2)), 1)
+        return max(int(Fraction(entries, size) + Fraction(1, 2)), 1) if entries else 0
 
 
 class Truth(PerPage):

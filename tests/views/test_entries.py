@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builders import SnapshotBuilder
-from mapcount.mapping.schema import Kind, Level
+from mapcount.mapping.schema import Kind, Level, Op
 from mapcount.views.quirks import quirks_for
 from mapcount.views.view import kernel_view, true_view
 from views.replays import replay
@@ -84,3 +84,26 @@ def test_kpagecount_is_exact_or_an_average_of_at_least_one():
         told.append(list(zip(counts.folio_id.tolist(), counts.first_page.tolist(), counts.count.tolist(), strict=True)))
     assert told[0] == [(0, 0, 0), (0, 2, 3), (0, 5, 1), (0, 7, 0), (1, 0, 0)]
     assert told[1] == [(0, 0, 1), (1, 0, 0)]
+
+
+def test_hugetlb_in_a_page_table_that_two_mms_use():
+    """One entry, counted once, and yet shared (hugetlb_pmd_shared, smaps_hugetlb_range and pagemap_hugetlb_range)."""
+    b = SnapshotBuilder()
+    mms = [b.add_mm() for _ in range(2)]
+    vmas = [b.add_vma(mm) for mm in mms]
+    folios = [b.add_folio(9, Kind.HUGETLB) for _ in range(3)]
+    b.map_pages(mms[0], vmas[0], folios[0], level=Level.PMD)
+    for mm, vma in zip(mms, vmas, strict=True):
+        b.map_pages(mm, vma, folios[1], level=Level.PMD)  # in the shared table
+    for mm, vma in zip(mms, vmas, strict=True):
+        b.map_pages(mm, vma, folios[2], level=Level.PMD)  # in a table of each
+    snapshot = b.build()
+    counted = [(Op.MAP, int(Level.PMD), folio, 0, 512, mm) for folio, mm in ((0, 1), (1, 1), (2, 1), (2, 2))]
+    for scheme in ("mm-id", "no-page-mapcount"):
+        view = kernel_view(snapshot, replay(snapshot, scheme, counted), quirks_for(scheme))
+        assert runs(view.bits) == [(0, 512, True), (0, 512, False), (1, 512, False), (0, 512, False), (1, 512, False)]
+        assert view.kpagecount.count.tolist() == [1, 1, 2]
+        assert (view.by_mm.private_hugetlb.tolist(), view.by_mm.shared_hugetlb.tolist()) == (
+            [2 << 20, 0],
+            [4 << 20, 4 << 20],
+        )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import SnapshotBuilder
 from mapcount.errors import UsageError
+from mapcount.views import reading
 from mapcount.views.quirks import quirks_for
 from mapcount.views.view import kernel_view, true_view
 from views import oracle
@@ -90,3 +92,13 @@ def test_nothing(scheme):
     assert_equal(
         kernel_view(snapshot, replay(snapshot, scheme), KERNELS[scheme][0]), oracle.PerPage(oracle.World(snapshot))
     )
+
+
+@given(snapshot=worlds(), batch=st.sampled_from([1, 2, 3]))
+def test_batches_of_any_size(snapshot, batch):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "BATCH_RUNS", batch)
+        assert_equal(
+            kernel_view(snapshot, replay(snapshot, "mm-id"), quirks_for("mm-id")),
+            oracle.PerPage(oracle.World(snapshot)),
+        )

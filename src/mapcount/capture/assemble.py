@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from mapcount.capture.agree import BATCH_PAGES
-from mapcount.capture.gathered import Evidence, MmCapture, is_large, settled_runs, vma_of
+from mapcount.capture.gathered import Evidence, MmCapture, runs_to_keep, settled_runs, vma_of
 from mapcount.capture.kpage import KIND_MASK, READ, ROLE_MASK, SWAPCACHE, TAIL
 from mapcount.capture.pagemap import as_index, batches, spread
 from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawBits, RawRuns
-from mapcount.capture.small import single_pages, small_table
+from mapcount.capture.small import small_table
 from mapcount.mapping import schema as tables
 from mapcount.mapping.schema import Consistency, Kind, Level
 
@@ -51,7 +51,7 @@ def assemble(
         mm.vma_base = base
         base += len(mm.vmas)
     joined = [settled_runs(mm, evidence.physical) for mm in mms]
-    kept = [_kept(runs, evidence.physical, keep_small=keep_small) for runs in joined]
+    kept = [runs_to_keep(runs, evidence.physical, keep_small=keep_small) for runs in joined]
     index = _folio_index(evidence.physical, kept)
     counts, unseen = _page_tables(index, evidence)
     result: dict[str, tables.Table] = {
@@ -67,13 +67,6 @@ def assemble(
     }
     names = [evidence.cgroup_name(inode) for inode in evidence.physical.cgroup_inodes]
     return result, names
-
-
-def _kept(runs: RawRuns, physical: PhysicalPages, *, keep_small: bool) -> RawRuns:
-    """Return the runs that become rows, by address: those of large folios, and small pages one by one if wanted."""
-    large = is_large(physical, runs)
-    kept = RawRuns.join([runs.take(large), single_pages(runs.take(~large))]) if keep_small else runs.take(large)
-    return kept.take(np.argsort(kept.page, kind="stable"))
 
 
 def _folio_index(physical: PhysicalPages, kept: list[RawRuns]) -> _FolioIndex:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mapcount.capture.kpage import HEAD, ROLE_MASK, TAIL
+from mapcount.capture.pagemap import spread
 from mapcount.capture.runs import PAGE_SHIFT, RawRuns
 
 if TYPE_CHECKING:
@@ -79,3 +80,16 @@ def is_large(physical: PhysicalPages, runs: RawRuns) -> Bools:
     role = physical.classes[runs.pfn] & ROLE_MASK
     large: Bools = (role == HEAD) | (role == TAIL)
     return large
+
+
+def runs_to_keep(runs: RawRuns, physical: PhysicalPages, *, keep_small: bool) -> RawRuns:
+    """Return the runs that become rows, by address: those of large folios; of small pages, if wanted, one for each."""
+    large = is_large(physical, runs)
+    kept = RawRuns.join([runs.take(large), _single_pages(runs.take(~large))]) if keep_small else runs.take(large)
+    return kept.take(np.argsort(kept.page, kind="stable"))
+
+
+def _single_pages(runs: RawRuns) -> RawRuns:
+    sizes = runs.nr_pages.astype(np.uint64)
+    page, pfn = spread(runs.page, sizes), spread(runs.pfn, sizes)
+    return RawRuns(page, pfn, np.ones(len(page), np.uint32), np.repeat(runs.level, runs.nr_pages))

@@ -197,8 +197,8 @@ def _with_pfns(
     _tell(gathered, plan, meta)
     meta["races"]["pages_over"] = len(differs.over)
     meta["races"]["pages_under"] = len(differs.under)
-    folios: Any = parts["folios"]
-    verdicts = folios.consistency[folios.order > 0]
+    verdicts = parts["folios"].consistency  # type: ignore[attr-defined]
+    verdicts = verdicts[parts["folios"].order > 0]  # type: ignore[attr-defined]
     meta["verdicts"] = {word.name.lower(): int((verdicts == word).sum()) for word in Consistency}
     return {**parts, "observed_stats": stats}, tuple(cgroups)
 

@@ -10,12 +10,12 @@ from mapcount.capture.frame_array import frame_array
 from mapcount.capture.gathered import is_large, vma_of
 from mapcount.capture.kpage import KIND_MASK, READ
 from mapcount.capture.pagemap import as_index, spread
-from mapcount.capture.runs import RawRuns
 from mapcount.mapping import schema as tables
 from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
     from mapcount.capture.gathered import Evidence, MmCapture
+    from mapcount.capture.runs import RawRuns
     from mapcount.mapping.schema import U32, U64
 
 _COLUMNS = 6
@@ -107,10 +107,3 @@ def _aggregate(columns: _Rows, pages: np.ndarray[tuple[int], np.dtype[np.int64]]
     columns, pages = columns[:, order], pages[order]
     first = np.concatenate(([0], np.flatnonzero((columns[:, 1:] != columns[:, :-1]).any(axis=0)) + 1))
     return np.concatenate([columns[:, first], np.add.reduceat(pages, first)[np.newaxis]])
-
-
-def single_pages(runs: RawRuns) -> RawRuns:
-    """Return runs of one page each in place of runs of small pages."""
-    sizes = runs.nr_pages.astype(np.uint64)
-    page, pfn = spread(runs.page, sizes), spread(runs.pfn, sizes)
-    return RawRuns(page, pfn, np.ones(len(page), np.uint32), np.repeat(runs.level, runs.nr_pages))

@@ -82,7 +82,7 @@ def table_parts(
     if snapshot.meta.tier == "no-pfn":
         return (*public.section(snapshot, view), *provenance.section(result, view))
     if args.by:
-        return terminal.one_table(result, args.by, view, extra, len(snapshot.folios))
+        return terminal.one_table(result, args.by, view, extra, int((snapshot.folios.order > 0).sum()))
     return terminal.report(result, view)
 
 

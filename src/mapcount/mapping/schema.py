@@ -98,8 +98,8 @@ class Table:
     def __len__(self) -> int:
         return len(getattr(self, fields(self)[0].name))  # type: ignore[arg-type]
 
-    def take(self, rows: npt.NDArray[Any]) -> Any:
-        """Return the table of the given rows (a mask or an index array)."""
+    def take(self, rows: npt.NDArray[Any] | slice) -> Any:
+        """Return the table of the given rows (a mask, an index array or a slice, which copies nothing)."""
         columns = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         return type(self)(**{name: None if values is None else values[rows] for name, values in columns.items()})
 

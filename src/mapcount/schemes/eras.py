@@ -91,7 +91,7 @@ class Quirks:
     """AnonPages, Mapped and the memory cgroup's anon and file_mapped count a folio whole while any page is mapped."""
     not_present_is_private: bool
     """smaps counts what a migration entry stands for as private; later kernels as shared."""
-    pss_by_entry: bool
+    pss_by_entry: bool = False
     """Pss divides what an entry maps by the mapcount at once; else page by page, so that of a PMD more is rounded off."""
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapcount.errors import UsageError
+from mapcount.mapping.schema import Kind
 from mapcount.schemes.eras import Bit56
 from mapcount.views.reading import PSS_SHIFT, Reading, axis_of, known_to_rmap
 from mapcount.views.steps import Steps
@@ -48,6 +49,7 @@ def kernel_reading(snapshot: Snapshot, replayed: Replayed, quirks: Quirks) -> Re
         partially_mapped=replayed.partially_mapped,
         small_pss=_share(small, snapshot.meta.page_size),
         small_private=small < 2,
+        in_shared_table=_in_shared_table(snapshot, mapcount.at(base[:-1])),
         pmd_bit_of_first_page=quirks.bit56 is Bit56.FIRST_PAGE,
         pss_by_entry=quirks.pss_by_entry,
     )
@@ -64,6 +66,14 @@ def _answer(replayed: Replayed, name: str, base: I64, known: Bools) -> Steps:
     if reader.per_page:
         return Steps.of_pages(answer * np.repeat(known, np.diff(base)))
     return Steps(base, answer * known)
+
+
+def _in_shared_table(snapshot: Snapshot, mapcount: I64) -> Bools:
+    """Tell which hugetlb folios more mms were seen to map than the kernel counts entries of."""
+    runs, kind = snapshot.runs, snapshot.folios.kind
+    begins = runs.folio_id[(runs.first_page == 0) & (kind[runs.folio_id] == Kind.HUGETLB)]
+    shared: Bools = (np.bincount(begins, minlength=len(kind)) > mapcount) & (kind == Kind.HUGETLB)
+    return shared
 
 
 def _share(mapcount: npt.NDArray[Any], page_size: int) -> I64:

@@ -11,6 +11,8 @@ from mapcount.mapping.schema import Kind, Level
 from mapcount.survey.facts import RSS_KINDS, is_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     from mapcount.mapping.schema import I64, U8, Bools
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 PSS_SHIFT = 12
 """Pss is summed in 1/4096 of a byte and shifted when it is printed (PSS_SHIFT, fs/proc/task_mmu.c)."""
+
+BATCH_RUNS = 1 << 18
+"""Runs that are looked at together: what they take in between stays below 100 MiB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +45,8 @@ class Reading:
     small_pss: npt.NDArray[Any]
     """Of one page, as `pss`."""
     small_private: Bools
+    in_shared_table: Bools
+    """By folio: hugetlb, in a page table that several mms use, of which its entry is counted once (hugetlb_pmd_shared)."""
     pmd_bit_of_first_page: bool = False
     """All pages that a PMD maps have the bit of the first (schemes.eras.Bit56)."""
     pss_by_entry: bool = False
@@ -49,6 +56,12 @@ class Reading:
 def axis_of(snapshot: Snapshot) -> I64:
     """Return where each folio begins on the page axis, and at last the end of the axis."""
     return np.concatenate(([0], np.cumsum(np.left_shift(1, snapshot.folios.order.astype(np.int64)))))
+
+
+def batches_of_runs(snapshot: Snapshot) -> Iterator[slice]:
+    """Give rows of `runs`, so many at a time."""
+    for at in range(0, len(snapshot.runs), BATCH_RUNS):
+        yield slice(at, at + BATCH_RUNS)
 
 
 def holds_small(snapshot: Snapshot) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mapcount.mapping.schema import Kind, Level
 from mapcount.survey.facts import is_kind
-from mapcount.views.reading import PSS_SHIFT, axis_of, holds_small, in_smaps, is_huge
+from mapcount.views.reading import PSS_SHIFT, axis_of, batches_of_runs, holds_small, in_smaps, is_huge
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from mapcount.mapping.schema import I64, U8, Bools
     from mapcount.mapping.snapshot import Snapshot
     from mapcount.views.reading import Reading
-
-BATCH_RUNS = 1 << 18
-"""Runs that are looked at together: what they take in between stays below 100 MiB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,23 +71,21 @@ class _Entries:
 
 def smaps(snapshot: Snapshot, reading: Reading) -> Smaps:
     """Return what smaps and numa_maps say of each VMA, row by row of `snapshot.vmas`."""
-    # Shares are fractions in the truth: what is left of them is rounded once, at the end.
+    # Shares are fractions in the truth (floats): what is left of them is rounded once, at the end.
+    share = reading.pss.values.dtype
     sums = {
-        f.name: np.zeros(len(snapshot.vmas), np.float64 if f.name.startswith("pss") else np.int64)
-        for f in fields(Smaps)
+        f.name: np.zeros(len(snapshot.vmas), share if f.name.startswith("pss") else np.int64) for f in fields(Smaps)
     }
-    if not np.issubdtype(reading.pss.values.dtype, np.floating):
-        sums |= {name: np.zeros(len(snapshot.vmas), np.int64) for name in sums}
     base = axis_of(snapshot)
-    for at in range(0, len(snapshot.runs), BATCH_RUNS):
-        _add(sums, snapshot, _of_runs(snapshot, reading, base, slice(at, at + BATCH_RUNS)))
+    for rows in batches_of_runs(snapshot):
+        _add(sums, snapshot, _of_runs(snapshot, reading, base, rows))
     if not holds_small(snapshot):
         _add(sums, snapshot, _of_small(snapshot, reading))
     return Smaps(**{name: np.rint(column).astype(np.int64) for name, column in sums.items()})
 
 
 def _of_runs(snapshot: Snapshot, reading: Reading, base: I64, rows: slice) -> _Entries:
-    runs = snapshot.runs.take(np.arange(len(snapshot.runs))[rows])
+    runs = snapshot.runs.take(rows)
     kind, huge = snapshot.folios.kind[runs.folio_id], is_huge(runs.level)
     begin = base[runs.folio_id] + runs.first_page
     pages = runs.nr_pages.astype(np.int64)
@@ -106,7 +101,7 @@ def _of_runs(snapshot: Snapshot, reading: Reading, base: I64, rows: slice) -> _E
         runs.level,
         pages,
         pss,
-        reading.private.sums(begin, begin + pages),
+        reading.private.sums(begin, begin + pages) * ~reading.in_shared_table[runs.folio_id],
         reading.mapcount.largest(begin, begin + judged),
     )
 

@@ -48,6 +48,7 @@ def true_reading(snapshot: Snapshot) -> Reading:
         stats=_stats(facts) * known,
         partially_mapped=facts.partial & facts.anon & (snapshot.folios.order > 1) & ~snapshot.folios.swapcache,
         small_pss=page / np.maximum(small.mappings, 1),
+        in_shared_table=np.zeros(len(known), np.bool_),
         small_private=(small.mms == 1) & (small.found >= small.mappings),
     )
 
