@@ -59,8 +59,6 @@ class Move(NamedTuple):
     """what the cell holds then"""
     closed: int | None
     """what the call returned, if it is over"""
-    comes_further: bool
-    """an operation begins, or is over: what may be true changes"""
     statistics: tuple[tuple[int, int], ...]
     """cells of statistics that change, and by how much"""
 
@@ -143,8 +141,7 @@ class ThreadStates:
             run.access_done(one, result)
         closed = run.to_rest()
         changes = tuple((self._layout.statistic(number), by) for number, by in run.statistics)
-        after = self._intern(run.state())
-        return Move(after, value, closed, self.progress(local) != self.progress(after), changes)
+        return Move(self._intern(run.state()), value, closed, changes)
 
 
 class _Run:
