@@ -152,6 +152,21 @@ def test_the_mark_is_seen_twice_or_beside_a_page_too_many(threads, start, value)
         assert broken_at_rest(found.steps, state) == []
 
 
+@pytest.mark.parametrize(("pages", "states", "steps"), [(2, 724, 1827), (4, 4644, 12262), (8, 42520, 114904)])
+def test_as_many_states_as_other_checkers_count(pages, states, steps):
+    """
+    A folio mapped and unmapped page by page, by a PMD, and counted: 6.2's design.
+
+    The last is what SPIN 6.5.2 and TLC 2.15 count for the same model, written for them; all three a checker that keeps the
+    least and the greatest truth instead of a set.
+    """
+    ptes = tuple(Call(name, i, 1, 1) for name in ("map_ptes", "unmap_ptes") for i in range(pages))
+    pmds = (Call("map_pmd", mm=2), Call("unmap_pmd", mm=2))
+    order = pages.bit_length() - 1
+    found = explore(Model(find_scheme("nr-pages-mapped"), order, (ptes, pmds, COUNT), kind=Kind.FILE))
+    assert (found.states, found.transitions) == (states, steps)
+
+
 def test_a_sequence_count_makes_the_sum_of_many_words_one():
     """2.3, 5: a split moves counts from the PMD's word to the pages'. With the seqlock of 2021 nobody sees that half done."""
     start = (Call("new_pmd", mm=1), Call("dup_pmd", mm=2))

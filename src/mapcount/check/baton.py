@@ -100,6 +100,8 @@ class Baton:
     def step(self, thread: int) -> Turn:
         """Let a thread do its access and go on to the next one. Raises what its function raises."""
         touch = self._pending[thread]
+        if self._failed:
+            raise self._failed
         if touch is None:
             raise UsageError(f"thread {thread} has done everything")
         self._pending[thread] = None

@@ -62,7 +62,7 @@ class Explored:
         """How much this says, in words."""
         if self.complete:
             return f"exhaustive: all {self.states:,} states, {self.transitions:,} steps"
-        return f"bound reached: {self.states:,} states looked at, there are more"
+        return f"bound reached: {self.states:,} states met, and not all that there are"
 
     @property
     def violations(self) -> tuple[Answer, ...]:
@@ -76,7 +76,7 @@ class Explored:
 
 def explore(model: Model, *, until: Mapping[str, Condition] | None = None, max_states: int = DEFAULT_BOUND) -> Explored:
     """
-    Look at every state that a model can be in, at most `max_states` of them.
+    Look at every state that a model can be in; stop, and say so, when more than `max_states` have been met.
 
     `until` are conditions on the words of a state (by name, one value per page or one), which `seen` tells the shortest
     way to. Raises SubsetError for a scheme that cannot be lowered.

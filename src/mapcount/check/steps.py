@@ -90,7 +90,7 @@ class Steps:
         after[self._locals + thread] = move.local
         if coming.opens and self._judged[thread][coming.call]:
             after[self._windows + thread] = self._attainable(thread, coming.call, state)
-        if coming.opens or self._comes_further(thread, state, move.local):
+        if coming.opens:
             self._widen(state, after)
         if move.closed is None:
             return Taken(tuple(after), None)
@@ -98,12 +98,8 @@ class Steps:
         after[self._windows + thread] = 0
         return Taken(tuple(after), closed)
 
-    def _comes_further(self, thread: int, before: State, local: int) -> bool:
-        progress = self.moments.progress
-        return progress(thread, before[self._locals + thread]) != progress(thread, local)
-
     def _widen(self, before: State, after: list[int]) -> None:
-        """Add what may be true now to the windows that are open. It changes only where an operation begins or ends."""
+        """Add what may be true now to the windows that are open: more as a call begins, never more as one ends."""
         for thread in self._watching:
             if after[self._windows + thread]:
                 coming = self.threads[thread].next(before[self._locals + thread])
