@@ -48,7 +48,6 @@ class Next(NamedTuple):
     access: Instruction | None
     """None: the call touches nothing"""
     cell: int
-    argument: int
 
 
 class Move(NamedTuple):
@@ -122,10 +121,9 @@ class ThreadStates:
         opens = self.program.instructions[state.pc].code is Code.BEGIN
         call = self._call_at[state.pc]
         if one.code is Code.END:
-            return Next(call, opens, None, NO_CELL, 0)
+            return Next(call, opens, None, NO_CELL)
         assert one.word is not None
-        cell = self._layout.number(one.word, run.value(one.a))
-        return Next(call, opens, one, cell, run.value(one.b))
+        return Next(call, opens, one, self._layout.number(one.word, run.value(one.a)))
 
     def _move(self, local: int, old: int) -> Move | None:
         run = _Run(self, self.locals[local])
