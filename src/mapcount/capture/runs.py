@@ -33,8 +33,8 @@ class RawRuns:
     def __len__(self) -> int:
         return len(self.page)
 
-    def take(self, rows: npt.NDArray[Any]) -> RawRuns:
-        """Return the runs that a mask or an index array selects."""
+    def take(self, rows: npt.NDArray[Any] | slice) -> RawRuns:
+        """Return the runs that a mask, an index array or a slice selects."""
         return RawRuns(self.page[rows], self.pfn[rows], self.nr_pages[rows], self.level[rows])
 
     @staticmethod

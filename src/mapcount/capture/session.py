@@ -193,7 +193,7 @@ def _with_pfns(
     stats = observed_stats(before | gathered.before, after | gathered.after)
     _tell(gathered, plan, meta)
     meta["races"]["pages_over"] = len(differs.over)
-    meta["races"]["pages_under"] = len(differs.under)
+    meta["races"]["pages_under"] = differs.nr_under
     verdicts = parts["folios"].consistency  # type: ignore[attr-defined]
     meta["verdicts"] = {word.name.lower(): int((verdicts == word).sum()) for word in Consistency}
     return {**parts, "observed_stats": stats}, tuple(cgroups)

@@ -244,7 +244,9 @@ def _within_memory(physical: PhysicalPages, vmas: VmaList, pages: MmPages, piece
     for vma in (np.searchsorted(vmas.start, page[beyond] << np.uint64(PAGE_SHIFT), side="right") - 1).tolist():
         pages.beyond[vma] = pages.beyond.get(vma, 0) + 1
     inside = ~beyond
-    return Pieces(page[inside], pfn[inside], np.ones(len(page), np.uint64)[inside], np.repeat(pieces.once, sizes)[inside])
+    return Pieces(
+        page[inside], pfn[inside], np.ones(len(page), np.uint64)[inside], np.repeat(pieces.once, sizes)[inside]
+    )
 
 
 def _count_absent(plan: WalkPlan, vmas: VmaList, pages: MmPages, numbers: U64, words: U64) -> None:
