@@ -48,10 +48,12 @@ class FrameWords:
         self.bytes_read += total * ENTRY_BYTES
         return words
 
-    def read_one(self, fd: int, pfn: int) -> int:
-        """Return the word of one frame; 0 of a file that is not there."""
+    def read_each(self, fd: int, pfns: list[int]) -> U64:
+        """Return the word of each frame; zeros of a file that is not there, or beyond its end."""
         if fd < 0:
-            return 0
-        self.reads += 1
-        self.bytes_read += ENTRY_BYTES
-        return int.from_bytes(os.pread(fd, ENTRY_BYTES, pfn * ENTRY_BYTES), "little")
+            return np.zeros(len(pfns), np.uint64)
+        pread, empty = os.pread, bytes(ENTRY_BYTES)
+        words = [pread(fd, ENTRY_BYTES, pfn * ENTRY_BYTES) or empty for pfn in pfns]
+        self.reads += len(pfns)
+        self.bytes_read += len(pfns) * ENTRY_BYTES
+        return np.frombuffer(b"".join(words), np.uint64)

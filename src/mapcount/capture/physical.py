@@ -28,8 +28,8 @@ JOIN_GAP_PFNS = 16
 """Frames between two mapped runs that are read along: each costs 0.1 us a file, another read call 1 us and more."""
 MAX_ORDER = 18
 """A 1 GiB hugetlb folio of 4 KiB pages."""
-CHUNK_PFNS = 1 << 14
-"""Frames whose words are held at a time: so many that arrays of them stay in the processor's second cache."""
+CHUNK_PFNS = 1 << 16
+"""Frames whose words are held at a time."""
 _ONE = np.uint64(1)
 _NO_CGROUP = 0
 
@@ -97,24 +97,38 @@ class PhysicalPages:
         `all_counts`: read kpagecount of the others too. Without it they are inferred, and nothing is said of who else
         maps a part of them. A range that starts in the middle of a folio (of more than `nr_pages` pages) is all tails.
         """
-        if self.classes[pfn] & READ:
+        self.learn_pmds({pfn: (nr_pages, all_counts)})
+
+    def learn_pmds(self, ranges: dict[int, tuple[int, bool]]) -> None:
+        """Do as `learn_pmd` does, of many ranges: pages and `all_counts` by PFN."""
+        ranges = {pfn: rest for pfn, rest in ranges.items() if not self.classes[pfn] & READ}
+        if not ranges:
             return
-        flags = self._words.read_one(self._files.flags_fd, pfn)
-        self.cgroups[pfn] = self._code(self._words.read_one(self._files.cgroup_fd, pfn))
-        head = int(classify(np.array([flags], np.uint64))[0])
-        self.classes[pfn] = head | READ
-        role, kind = head & ROLE_MASK, head & KIND_MASK
-        rest = self.classes[pfn + 1 : pfn + nr_pages]
-        if role in (HEAD, TAIL):
-            rest[rest == 0] = TAIL | (kind if kind in (Kind.ZERO, Kind.DEVICE) else 0)
-        if all_counts and self.has_counts:
-            counts = os.pread(self._files.count_fd, nr_pages * ENTRY_BYTES, pfn * ENTRY_BYTES)
-            self.counts[pfn : pfn + nr_pages] = np.frombuffer(counts, np.uint64)
-            rest |= np.uint8(READ)
-            self._words.reads += 1
-            self._words.bytes_read += len(counts)
-        else:
-            self.counts[pfn] = self._words.read_one(self._files.count_fd, pfn)
+        pfns = list(ranges)
+        at = np.array(pfns)
+        heads = classify(self._words.read_each(self._files.flags_fd, pfns))
+        self.cgroups[at] = self._cgroup_codes(self._words.read_each(self._files.cgroup_fd, pfns))
+        self.classes[at] = heads | np.uint8(READ)
+        for (pfn, (nr_pages, _)), head in zip(ranges.items(), heads.tolist(), strict=True):
+            role, kind = head & ROLE_MASK, head & KIND_MASK
+            if role in (HEAD, TAIL):
+                rest = self.classes[pfn + 1 : pfn + nr_pages]
+                rest[rest == 0] = TAIL | (kind if kind in (Kind.ZERO, Kind.DEVICE) else 0)
+        alone = [pfn for pfn, (_, all_counts) in ranges.items() if not (all_counts and self.has_counts)]
+        if alone:
+            self.counts[np.array(alone)] = self._words.read_each(self._files.count_fd, alone)
+        if len(alone) < len(pfns):
+            whole = [(pfn, nr_pages) for pfn, (nr_pages, all_counts) in ranges.items() if all_counts]
+            self._read_counts(*np.array(whole, np.uint64).T)
+
+    def _read_counts(self, starts: U64, lengths: U64) -> None:
+        """Read kpagecount alone, of frames whose classes follow from a PMD's first one."""
+        total = int(lengths.sum())
+        counts = self._words.read(self._files.count_fd, self._words.plan(starts, lengths), total).astype(np.uint32)
+        at = np.cumsum(lengths) - lengths
+        put_stretches(self.counts, starts, lengths, counts, at)
+        read = take_stretches(self.classes, starts, lengths) | np.uint8(READ)
+        put_stretches(self.classes, starts, lengths, read, at)
 
     def heads_of(self, pfns: U64) -> U64:
         """

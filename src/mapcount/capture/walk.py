@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 SCAN_PAGES = 1 << 13
 """Pages of one PAGEMAP_SCAN, which holds mmap_lock for reading meanwhile: about 0.3 ms."""
-WINDOW_PAGES = 1 << 15
-"""Entries held at a time, so many that they stay in the second cache. pagemap itself takes mmap_lock anew for each 2 MiB (PAGEMAP_WALK_SIZE, fs/proc/task_mmu.c)."""
+WINDOW_PAGES = 1 << 16
+"""Entries held at a time. pagemap itself takes the lock anew for each 2 MiB (PAGEMAP_WALK_SIZE, fs/proc/task_mmu.c)."""
 PMD_PAGES = 1 << PMD_ORDER
 
 
@@ -177,7 +177,8 @@ def _read_regions(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages
 def _read_pmds(plan: WalkPlan, pagemap_fd: int, pages: MmPages, regions: U64) -> None:
     """Read the first entry of each PMD; what lies behind it follows from the folio."""
     physical = plan.physical
-    found_page, found_pfn, found_size, found_level = [], [], [], []
+    found: list[tuple[int, int, int]] = []
+    unread: dict[int, tuple[int, bool]] = {}
     for start, end, categories in regions.tolist():
         first, last = start >> PAGE_SHIFT, end >> PAGE_SHIFT
         for page in range(first, last, PMD_PAGES):
@@ -189,20 +190,12 @@ def _read_pmds(plan: WalkPlan, pagemap_fd: int, pages: MmPages, regions: U64) ->
             pfn = entry & int(PFN_MASK)
             if not entry & int(PRESENT) or pfn == 0 or pfn + nr_pages > physical.max_pfn:
                 continue
-            physical.learn_pmd(pfn, nr_pages, all_counts=plan.whole_folios and not categories & PAGE_IS_PFNZERO)
-            found_page.append(page)
-            found_pfn.append(pfn)
-            found_size.append(nr_pages)
-            found_level.append(Level.PMD)
-    pages.pages_read += sum(found_size)
-    pages.runs.append(
-        RawRuns(
-            np.array(found_page, np.uint64),
-            np.array(found_pfn, np.uint64),
-            np.array(found_size, np.uint32),
-            np.array(found_level, np.uint8),
-        )
-    )
+            unread.setdefault(pfn, (nr_pages, plan.whole_folios and not categories & PAGE_IS_PFNZERO))
+            found.append((page, pfn, nr_pages))
+    physical.learn_pmds(unread)
+    page_numbers, pfns, sizes = np.array(found, np.uint64).reshape(-1, 3).T.copy()
+    pages.pages_read += int(sizes.sum())
+    pages.runs.append(RawRuns(page_numbers, pfns, sizes.astype(np.uint32), np.full(len(found), Level.PMD, np.uint8)))
 
 
 def _read_ptes(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, starts: U64, ends: U64) -> None:
