@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mapcount.capture.physical import PhysicalPages
     from mapcount.mapping.schema import I32, U64, Bools
 
-BATCH_PAGES = 1 << 15
+BATCH_PAGES = 1 << 16
 """Frames that are looked at together."""
 
 

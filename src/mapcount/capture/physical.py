@@ -139,12 +139,12 @@ class PhysicalPages:
         A folio lies at a multiple of its size, so the head is the first multiple of 2, 4, 8 ... below that is a head.
         """
         heads = pfns.copy()
-        open_rows = np.flatnonzero(self.classes[pfns] & ROLE_MASK == TAIL)
+        open_rows = np.flatnonzero(self.classes[as_index(pfns)] & ROLE_MASK == TAIL)
         for order in range(1, MAX_ORDER + 1):
             if not len(open_rows):
                 break
             candidates = pfns[open_rows] & ~np.uint64((1 << order) - 1)
-            found = self.classes[candidates] & ROLE_MASK == HEAD
+            found = self.classes[as_index(candidates)] & ROLE_MASK == HEAD
             # In a folio that was torn while it was read, a head further down may be that of another one.
             found[found] = candidates[found] + self._sizes(candidates[found]) > pfns[open_rows[found]]
             heads[open_rows[found]] = candidates[found]
@@ -161,9 +161,9 @@ class PhysicalPages:
     def orders_of(self, heads: U64) -> U8:
         """Return the order of the folio at each head: how often its size doubles before the page after it is no tail."""
         orders = np.zeros(len(heads), np.uint8)
-        growing = np.flatnonzero(self.classes[heads] & ROLE_MASK == HEAD)
+        growing = np.flatnonzero(self.classes[as_index(heads)] & ROLE_MASK == HEAD)
         for order in range(MAX_ORDER):
-            after = np.minimum(heads[growing] + np.uint64(1 << order), np.uint64(self.max_pfn))
+            after = np.minimum(as_index(heads[growing]) + (1 << order), self.max_pfn)
             growing = growing[self.classes[after] & ROLE_MASK == TAIL]
             if not len(growing):
                 break

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _COLUMNS = 6
 _Rows: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.int64]]
 """Columns of the table as rows of an array, the number of pages last."""
-BATCH_PAGES = 1 << 15
+BATCH_PAGES = 1 << 16
 
 
 def small_table(mms: list[MmCapture], joined: list[RawRuns], evidence: Evidence) -> tables.Small:
