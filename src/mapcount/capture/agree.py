@@ -16,7 +16,6 @@ import numpy as np
 from mapcount.capture.frame_array import frame_array
 from mapcount.capture.kpage import KIND_MASK, READ, ROLE_MASK, SMALL
 from mapcount.capture.pagemap import as_index, batches, merge_ranges, spread
-from mapcount.capture.runs import RawRuns
 from mapcount.capture.stretches import put_stretches, stretches_where, take_stretches
 from mapcount.mapping.schema import Kind
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mapcount.capture.physical import PhysicalPages
+    from mapcount.capture.runs import RawRuns
     from mapcount.mapping.schema import I32, U64, Bools
 
 BATCH_PAGES = 1 << 16

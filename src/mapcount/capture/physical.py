@@ -9,7 +9,6 @@ One thread reads: a second one halves the wait, but costs a tenth more CPU, and 
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +16,12 @@ import numpy as np
 from mapcount.capture.frame_array import frame_array
 from mapcount.capture.frame_words import FrameWords
 from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SMALL, TAIL, KpageFiles, classify
-from mapcount.capture.pagemap import ENTRY_BYTES, as_index, batches, merge_ranges, spread
+from mapcount.capture.pagemap import as_index, batches, merge_ranges
 from mapcount.capture.stretches import put_stretches, stretches_where, take_stretches
 from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
-    from mapcount.mapping.schema import U8, U16, U32, U64, Bools
+    from mapcount.mapping.schema import U8, U16, U32, U64
 
 JOIN_GAP_PFNS = 16
 """Frames between two mapped runs that are read along: each costs 0.1 us a file, another read call 1 us and more."""

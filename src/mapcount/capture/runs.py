@@ -180,7 +180,8 @@ def _table_starts(pages: I64, sizes: I64, at: I64) -> I64:
     to_next = -pages % (1 << PMD_ORDER)
     times = np.maximum((sizes - to_next + (1 << PMD_ORDER) - 1) >> PMD_ORDER, 0)
     which = np.arange(int(times.sum())) - np.repeat(np.cumsum(times) - times, times)
-    return np.repeat(at + to_next, times) + (which << PMD_ORDER)
+    starts: I64 = np.repeat(at + to_next, times) + (which << PMD_ORDER)
+    return starts
 
 
 def _cut(pieces: Pieces, at: I64, begins: Bools) -> tuple[I64, U64, U64, U32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from mapcount.mapping import schema as tables
 from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from mapcount.capture.gathered import Evidence, MmCapture
     from mapcount.capture.runs import RawRuns
     from mapcount.mapping.schema import U32
@@ -48,7 +50,7 @@ def _small_runs(runs: RawRuns, evidence: Evidence) -> RawRuns:
 
 
 def _count_mms(smalls: list[RawRuns], evidence: Evidence) -> U32 | None:
-    """Return, by PFN, how many mms map an order-0 page, 0 where it was found mapped at most once; None: nowhere more than one."""
+    """Return, by PFN, how many mms map an order-0 page; 0 where found at most once. None: nowhere more than one."""
     if len(smalls) < 2:
         return None
     mapping_mms = frame_array(evidence.physical.max_pfn + 1, np.uint32)
@@ -71,7 +73,7 @@ def _of_mm(mm: MmCapture, runs: RawRuns, evidence: Evidence, mapping_mms: U32 | 
 def _of_runs(mm: MmCapture, runs: RawRuns, evidence: Evidence, mapping_mms: U32 | None) -> _Rows:
     physical = evidence.physical
     frames = runs.pfn, runs.nr_pages.astype(np.uint64)
-    arrays = [physical.classes, physical.cgroups, physical.counts, evidence.mappings.found]
+    arrays: list[npt.NDArray[Any]] = [physical.classes, physical.cgroups, physical.counts, evidence.mappings.found]
     columns = [take_stretches(array, *frames) for array in arrays + ([] if mapping_mms is None else [mapping_mms])]
     # Neighbours mostly are alike: what is looked at closer is the first page of each stretch.
     begins = as_index(np.cumsum(frames[1]) - frames[1])

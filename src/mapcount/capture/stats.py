@@ -69,7 +69,9 @@ def parse_vmstat(text: str) -> dict[Stat, int]:
 def parse_memory_stat(text: str, cgroup: str) -> dict[Stat, int]:
     """Return the lines of a cgroup's memory.stat, v1 or v2, in bytes or events."""
     return {
-        Stat("memcg", cgroup, name, "events" if name.removeprefix("total_").startswith(_MEMCG_EVENTS) else "bytes"): value
+        Stat(
+            "memcg", cgroup, name, "events" if name.removeprefix("total_").startswith(_MEMCG_EVENTS) else "bytes"
+        ): value
         for name, value, _ in _lines(text, " ")
     }
 

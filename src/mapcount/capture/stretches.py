@@ -47,7 +47,7 @@ def _copy(target: npt.NDArray[_T], to: U64, source: npt.NDArray[_T], begin: U64,
 
 
 def stretches_where(chosen: Bools, starts: U64, lengths: U64) -> tuple[U64, U64]:
-    """Return starts and lengths of the maximal parts of stretches that are chosen, one element of `chosen` for each of theirs."""
+    """Return starts and lengths of the maximal chosen parts of stretches; `chosen` has an element for each of theirs."""
     if not len(starts) or chosen.all():
         return starts, lengths
     at = as_index(np.cumsum(lengths) - lengths)
