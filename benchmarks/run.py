@@ -144,7 +144,8 @@ The load: 60 % in 64 KiB folios (every 31st partially dropped), 25 % in 2 MiB fo
 PMD split, one without every 4th page, one half dropped), 15 % in 4 KiB pages, and three children: one shares all, one
 dropped half, one rewrote an eighth of the small pages. `ns a page` is per mapped page of what is captured.
 The second table of each scene counts what that capture read: a page costs 8 bytes in each of pagemap, kpageflags and
-kpagecount, a folio 8 bytes in kpagecgroup, and a PMD-mapped folio only its head in these; `floor ms` is the replay by file, slower for being timed call by call."""
+kpagecount, a folio 8 bytes in kpagecgroup, and a PMD-mapped folio only its head in these; `floor ms` is the replay by
+file, slower for being timed call by call."""
 
 VICTIM = """It maps, touches and unmaps 64 pages again and again, with 512 MiB resident, while captures follow one
 another without a pause: far more than anyone would take. Microseconds, two clock readings included. The busy process
