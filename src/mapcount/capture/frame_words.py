@@ -13,9 +13,6 @@ from mapcount.capture.stretches import put_stretches
 if TYPE_CHECKING:
     from mapcount.mapping.schema import U64
 
-SHORT = 128
-"""Mean words of a range below which bytes that are joined cost less than room that is cut to size for each call."""
-
 
 class FrameWords:
     """Reads words of frames. What `read` returns holds until the next call. Not thread-safe."""
@@ -42,11 +39,6 @@ class FrameWords:
             return words
         self.reads += len(plan)
         self.bytes_read += total * ENTRY_BYTES
-        if total < SHORT * len(plan):
-            pread = os.pread
-            data = b"".join([pread(fd, size, offset) for offset, size in plan])
-            if len(data) == total * ENTRY_BYTES:  # else the file ended: read it so that the rest is zeros
-                return np.frombuffer(data, np.uint64)
         view, preadv, at = words.view(np.uint8).data, os.preadv, 0
         for offset, size in plan:
             got = preadv(fd, (view[at : at + size],), offset)

@@ -1,7 +1,7 @@
 """Stretches of consecutive elements: taken out of an array into one piece, and put back.
 
-What processes map comes in stretches of consecutive frames. Copying a stretch costs a tenth of gathering its elements one
-by one; only where stretches are short is their number what costs, and then they are gathered.
+What processes map comes in stretches of consecutive frames. A long stretch is copied as a whole, which costs less than
+gathering its elements one by one; where stretches are short their number is what costs, and they are gathered.
 """
 
 from __future__ import annotations
