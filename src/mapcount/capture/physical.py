@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 JOIN_GAP_PFNS = 16
 """Frames between two mapped runs that are read along: each costs 0.1 us a file, another read call 1 us and more."""
-HEAD_GAP_PFNS = 7
-"""Heads this close are read as one range of kpagecgroup: an entry costs 70 ns, a read call about 0.5 us."""
+HEAD_GAP_PFNS = 16
+"""Heads this close are read as one range of kpagecgroup: an entry costs 70 ns, a read call about 1 us."""
 MAX_ORDER = 18
 """A 1 GiB hugetlb folio of 4 KiB pages."""
 CHUNK_PFNS = 1 << 16
@@ -210,7 +210,7 @@ class PhysicalPages:
         plan = words.plan(starts, lengths)
         classes = classify(words.read(self._files.flags_fd, plan, total))
         counts = words.read(self._files.count_fd, plan, total).astype(np.uint32)
-        codes = self._codes_of(classes, starts, lengths)
+        codes = self._codes_of(classes, starts, ends, lengths)
         read = classes | np.uint8(READ)
         if self.has_counts:
             # Free or unrelated frames that were read along: who maps them later must read them anew.
@@ -227,16 +227,18 @@ class PhysicalPages:
         put_stretches(self.cgroups, starts, kept, codes, at)
         return classes
 
-    def _codes_of(self, classes: U8, starts: U64, lengths: U64) -> U16:
+    def _codes_of(self, classes: U8, starts: U64, ends: U64, lengths: U64) -> U16:
         """
         Return the cgroup code of each frame of some ranges, read for one frame of each folio: a folio has one cgroup.
 
-        The first frame of a range is read too: the head of its folio may lie before.
+        The first frame of a range is read too: the head of its folio may lie before. What was read behind `ends` only shows
+        where a folio ends, so it gets a code that nobody looks at.
         """
         if self._files.cgroup_fd < 0:
             return np.zeros(len(classes), np.uint16)
         at = as_index(np.cumsum(lengths) - lengths)
         wanted = classes & np.uint8(ROLE_MASK) != TAIL
+        wanted[(at + as_index(lengths) - 1)[lengths > ends - starts]] = False
         wanted[at] = True
         first = np.flatnonzero(wanted)
         row = np.searchsorted(at, first, side="right") - 1
