@@ -1,4 +1,4 @@
-"""What is measured: captures and surveys as any program would, and says what each part cost this process.
+"""What is measured: captures and surveys as the commands do, and says what each part cost this process.
 
 Run as root, in one of three ways:
     python capture_survey.py [PID ...]               captures those processes (none: all), surveys, prints JSON
@@ -14,9 +14,13 @@ import resource
 import sys
 import time
 
-import mapcount
-import mapcount.capture.session
-import mapcount.survey.run
+from mapcount.blas import start_no_blas_threads
+
+start_no_blas_threads()  # before numpy is imported, as mapcount.cli does
+
+import mapcount  # noqa: E402
+import mapcount.capture.session  # noqa: E402
+import mapcount.survey.run  # noqa: E402
 
 
 def cpu_s() -> float:

@@ -3,7 +3,7 @@
     Run as root:
     python read_trace.py TRACE [PID ...]     captures those processes (none: all) and prints the counts as JSON
 
-Seen are os.pread, os.preadv, fcntl.ioctl(PAGEMAP_SCAN) and open() of files below /proc and /sys, on all threads.
+Seen are os.pread, os.preadv, fcntl.ioctl(PAGEMAP_SCAN), open() and os.open() of files below /proc and /sys, on all threads.
 Not seen: listing of directories, kcmp() and what else goes through ctypes. Reads of files that are gone when the trace is
 replayed (the recorded process's own) fail there; the floor counts them.
 """
@@ -37,16 +37,17 @@ class Recorder:
     def __init__(self) -> None:
         self.ops: list[tuple[str, int, int, int, bytes, int]] = []
         """Path, kind, offset, length, scan argument, bytes that came back."""
-        self._real = (os.pread, os.preadv, fcntl.ioctl, builtins.open)
+        self._real = (os.pread, os.preadv, fcntl.ioctl, builtins.open, os.open)
 
     def start(self) -> None:
         """Put the wrappers in place. Modules that bind these functions by name must be imported afterwards."""
         os.pread, os.preadv, fcntl.ioctl = self._pread, self._preadv, self._ioctl
         builtins.open = io.open = self._open_file
+        os.open = self._open
 
     def stop(self) -> None:
         """Put the functions back."""
-        os.pread, os.preadv, fcntl.ioctl, builtins.open = self._real
+        os.pread, os.preadv, fcntl.ioctl, builtins.open, os.open = self._real
         io.open = builtins.open
 
     def _note(self, fd: int, kind: int, offset: int, length: int, arg: bytes, got: int) -> None:
@@ -73,11 +74,19 @@ class Recorder:
 
     def _open_file(self, file: Any, *args: Any, **kwargs: Any) -> Any:
         opened = self._real[3](file, *args, **kwargs)
+        self._note_whole(file)
+        return opened
+
+    def _open(self, file: Any, *args: Any, **kwargs: Any) -> int:
+        opened = self._real[4](file, *args, **kwargs)
+        self._note_whole(file)
+        return opened
+
+    def _note_whole(self, file: Any) -> None:
         path = os.fspath(file) if isinstance(file, (str, os.PathLike)) else ""
         if path.startswith(("/proc/", "/sys/")) and os.path.basename(path) not in COUNTED:
             # What it returns is not known here; the floor's count says.
             self.ops.append((path, WHOLE, 0, 0, b"", 0))
-        return opened
 
     def write(self, path: str) -> None:
         """Write the trace."""

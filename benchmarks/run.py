@@ -139,11 +139,13 @@ def document(
 ABOUT = """CPU is user plus system seconds of the whole process, all threads. The floor is a C program that makes exactly
 the reads that one capture makes (recorded call by call) into one buffer and looks at nothing. `capture + survey` is what
 mapcount itself costs once it is imported; `start-up` is the interpreter and the imports; `all in` is the whole process.
+Like its commands, mapcount is run so that numpy's BLAS starts no threads: at its import these cost CPU, not time.
 The load: 60 % in 64 KiB folios (every 31st partially dropped), 25 % in 2 MiB folios (of 17, 14 PMD-mapped, one with its
 PMD split, one without every 4th page, one half dropped), 15 % in 4 KiB pages, and three children: one shares all, one
 dropped half, one rewrote an eighth of the small pages. `ns a page` is per mapped page of what is captured.
-The second table of each scene counts what that capture read: a page costs 8 bytes in each of pagemap and the three kpage
-files, a PMD-mapped folio only its head in these; `floor ms` is the replay by file, slower for being timed call by call."""
+The second table of each scene counts what that capture read: a page costs 8 bytes in each of pagemap, kpageflags and
+kpagecount, a folio 8 bytes in kpagecgroup, and a PMD-mapped folio only its head in these; `floor ms` is the replay by
+file, slower for being timed call by call."""
 
 VICTIM = """It maps, touches and unmaps 64 pages again and again, with 512 MiB resident, while captures follow one
 another without a pause: far more than anyone would take. Microseconds, two clock readings included. The busy process

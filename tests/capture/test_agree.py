@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from capture.frames import folio_lists, write_frames
 from mapcount.capture.agree import Mappings, count_mappings, disagreement, runs_with, whole_folios
 from mapcount.capture.kpage import HEAD, READ, SMALL, TAIL, KpageFiles
+from mapcount.capture.pagemap import spread
 from mapcount.capture.physical import PhysicalPages
 from mapcount.capture.runs import RawRuns
 from mapcount.mapping.schema import Kind
@@ -35,7 +36,7 @@ def nothing_known(nr_pfns):
 
 
 def looked_at_frames(mappings):
-    return [frame for batch in mappings.frames() for frame in batch.tolist()]
+    return [frame for span in mappings.spans() for frame in spread(*span).tolist()]
 
 
 NR_PFNS = 70 * BLOCK + 13

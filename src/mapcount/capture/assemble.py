@@ -11,9 +11,10 @@ import numpy as np
 from mapcount.capture.agree import BATCH_PAGES
 from mapcount.capture.gathered import Evidence, MmCapture, runs_to_keep, settled_runs, vma_of
 from mapcount.capture.kpage import KIND_MASK, READ, ROLE_MASK, SWAPCACHE, TAIL
-from mapcount.capture.pagemap import as_index, batches, spread
+from mapcount.capture.pagemap import as_index, batches, merge_ranges, spread
 from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawBits, RawRuns
 from mapcount.capture.small import small_table
+from mapcount.capture.stretches import take_stretches
 from mapcount.mapping import schema as tables
 from mapcount.mapping.schema import Consistency, Kind, Level
 
@@ -146,7 +147,9 @@ def _folios_table(index: _FolioIndex, evidence: Evidence, unseen: tables.Unseen,
         consistency=verdict,
         pfn=index.heads if keep_pfns else None,
     )
-    result: tables.Folios = folios.take(np.argsort(index.ids))
+    by_id = np.empty(len(index.ids), np.int64)
+    by_id[index.ids] = np.arange(len(by_id))
+    result: tables.Folios = folios.take(by_id)
     return result
 
 
@@ -205,16 +208,21 @@ def _page_tables(index: _FolioIndex, evidence: Evidence) -> tuple[tables.Observe
         sizes = _sizes(index.orders)
         for first, last in batches(sizes, BATCH_PAGES):
             _batch_tables(index, evidence, slice(first, last), sizes[first:last], counted, unseen)
-    columns = [_joined([row[i] for row in counted], np.uint32) for i in range(4)]
-    others = [_joined([row[i] for row in unseen], np.uint32) for i in range(4)]
-    return tables.ObservedCounts(*_sorted(columns)), tables.Unseen(*_sorted(others))
+    return tables.ObservedCounts(*_sorted(counted)), tables.Unseen(*_sorted(unseen))
 
 
-def _sorted(columns: list[U32]) -> list[U32]:
-    """Order rows by folio id, then page: PFN order must not show."""
-    key = columns[0].astype(np.uint64) << np.uint64(32) | columns[1]
-    rows = np.argsort(key)
-    return [column[rows] for column in columns]
+def _sorted(parts: list[_Stretches]) -> list[U32]:
+    """Order rows by folio id, then page: PFN order must not show. Those of a folio follow one another, by page, already."""
+    columns = [_joined([part[i] for part in parts], np.uint32) for i in range(4)]
+    ids = columns[0]
+    first = np.flatnonzero(np.diff(ids, prepend=ids[:1] + np.uint32(1)))
+    rows = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
+    rows[ids[first]] = np.diff(first, append=len(ids))
+    begin = np.zeros(len(rows), np.int64)
+    begin[ids[first]] = first
+    have = np.flatnonzero(rows)
+    order = as_index(spread(begin[have].view(np.uint64), rows[have].view(np.uint64)))
+    return [column[order] for column in columns]
 
 
 def _sizes(orders: U8) -> U64:
@@ -229,20 +237,21 @@ def _batch_tables(
     counted: list[_Stretches],
     unseen: list[_Stretches],
 ) -> None:
-    pfns = spread(index.heads[rows], sizes)
-    begins = (np.cumsum(sizes) - sizes).astype(np.int64)
-    at = as_index(pfns)
-    known = evidence.physical.classes[at] & READ != 0
-    counts = evidence.physical.counts[at]
+    physical, heads = evidence.physical, index.heads[rows]
+    starts, ends = merge_ranges(heads, heads + sizes, 0)
+    frames = starts, ends - starts
+    begins = as_index(np.cumsum(sizes) - sizes)
+    known = take_stretches(physical.classes, *frames) & np.uint8(READ) != 0
+    counts = take_stretches(physical.counts, *frames)
     counted.append(_stretches(index.ids[rows], begins, known, counts))
-    if evidence.counts_exact and len(evidence.differs.under):
-        found = evidence.mappings.found[at]
-        lacking = np.where(known & (found < counts), counts - found, 0)
-        uncounted = evidence.physical.classes[index.heads[rows]] & KIND_MASK >= Kind.ZERO
+    if evidence.counts_exact and evidence.differs.nr_under:
+        lacking = counts.view(np.int32) - take_stretches(evidence.mappings.found, *frames)
+        known &= lacking > 0
+        uncounted = physical.classes[as_index(heads)] & KIND_MASK >= Kind.ZERO
         if uncounted.any():
-            lacking[np.repeat(uncounted, sizes.astype(np.int64))] = 0
-        if lacking.any():
-            unseen.append(_stretches(index.ids[rows], begins, lacking > 0, lacking.astype(np.uint32)))
+            known &= ~np.repeat(uncounted, as_index(sizes))
+        if known.any():
+            unseen.append(_stretches(index.ids[rows], begins, known, lacking.view(np.uint32)))
 
 
 def _stretches(ids: U32, begins: npt.NDArray[np.int64], wanted: Bools, values: U32) -> _Stretches:

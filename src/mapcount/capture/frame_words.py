@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mapcount.capture.pagemap import ENTRY_BYTES
+from mapcount.capture.pagemap import ENTRY_BYTES, as_index, merge_ranges
+from mapcount.capture.stretches import put_stretches
 
 if TYPE_CHECKING:
     from mapcount.mapping.schema import U64
@@ -22,36 +23,51 @@ class FrameWords:
         """Read calls so far, and bytes."""
         self.bytes_read = 0
 
-    def plan(self, starts: U64, lengths: U64) -> list[tuple[memoryview, int, int]]:
-        """Return where in the buffer the words of each range go, at which offset of the file they are, and their bytes."""
+    def plan(self, starts: U64, lengths: U64) -> list[tuple[int, int]]:
+        """Return at which offset of the file the words of each range are, and their bytes; makes room for them."""
         total = int(lengths.sum())
         if len(self._buffer) < total:
             self._buffer = np.empty(total, np.uint64)
-        view = self._buffer.view(np.uint8).data
-        ends = (np.cumsum(lengths) * np.uint64(ENTRY_BYTES)).tolist()
-        offsets = (starts * np.uint64(ENTRY_BYTES)).tolist()
-        begins = [0, *ends[:-1]]
-        return [(view[at:end], offset, end - at) for at, end, offset in zip(begins, ends, offsets, strict=True)]
+        bytes_each = np.uint64(ENTRY_BYTES)
+        return list(zip((starts * bytes_each).tolist(), (lengths * bytes_each).tolist(), strict=True))
 
-    def read(self, fd: int, plan: list[tuple[memoryview, int, int]], total: int) -> U64:
+    def read(self, fd: int, plan: list[tuple[int, int]], total: int) -> U64:
         """Return the `total` words of the planned ranges; zeros of a file that is not there (-1), or beyond its end."""
         words = self._buffer[:total]
         if fd < 0:
             words[:] = 0
             return words
-        preadv = os.preadv
-        for view, offset, size in plan:
-            got = preadv(fd, (view,), offset)
-            if got != size:
-                view[got:] = bytes(size - got)
         self.reads += len(plan)
         self.bytes_read += total * ENTRY_BYTES
+        view, preadv, at = words.view(np.uint8).data, os.preadv, 0
+        for offset, size in plan:
+            got = preadv(fd, (view[at : at + size],), offset)
+            if got != size:
+                view[at + got : at + size] = bytes(size - got)
+            at += size
         return words
 
-    def read_one(self, fd: int, pfn: int) -> int:
-        """Return the word of one frame; 0 of a file that is not there."""
+    def read_each(self, fd: int, pfns: list[int]) -> U64:
+        """Return the word of each frame; zeros of a file that is not there, or beyond its end."""
         if fd < 0:
-            return 0
-        self.reads += 1
-        self.bytes_read += ENTRY_BYTES
-        return int.from_bytes(os.pread(fd, ENTRY_BYTES, pfn * ENTRY_BYTES), "little")
+            return np.zeros(len(pfns), np.uint64)
+        pread, empty = os.pread, bytes(ENTRY_BYTES)
+        words = [pread(fd, ENTRY_BYTES, pfn * ENTRY_BYTES) or empty for pfn in pfns]
+        self.reads += len(pfns)
+        self.bytes_read += len(pfns) * ENTRY_BYTES
+        return np.frombuffer(b"".join(words), np.uint64)
+
+    def read_apart(self, fd: int, pfns: U64, gap: int) -> U64:
+        """Return the word of each frame (ascending); those at most `gap` apart are read by one call."""
+        starts, ends = merge_ranges(pfns, pfns + np.uint64(1), gap)
+        lengths = ends - starts
+        at = np.cumsum(lengths) - lengths
+        single = lengths == 1
+        words = np.empty(int(lengths.sum()), np.uint64)
+        words[as_index(at[single])] = self.read_each(fd, starts[single].tolist())
+        starts_of, many = starts[~single], lengths[~single]
+        if len(many):
+            read = self.read(fd, self.plan(starts_of, many), int(many.sum()))
+            put_stretches(words, at[~single], many, read, np.cumsum(many) - many)
+        row = np.searchsorted(starts, pfns, side="right") - 1
+        return words[as_index(at[row] + (pfns - starts[row]))]

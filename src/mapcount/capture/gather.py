@@ -28,6 +28,7 @@ from mapcount.capture.runs import PAGE_SHIFT, RawBits, RawRuns
 from mapcount.capture.smaps import mark_pmds, pmd_kib_by_vma
 from mapcount.capture.stale import claimed_twice, settle_stale
 from mapcount.capture.stats import read_rollup
+from mapcount.capture.stretches import stretches_where, take_stretches
 from mapcount.capture.walk import MmPages, WalkPlan, walk, walk_again
 from mapcount.mapping.schema import Kind
 
@@ -194,8 +195,8 @@ def _compare(gathered: Gathered, plan: WalkPlan) -> tuple[Mappings, Disagreement
 
 def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Mappings, Disagreement]:
     mappings, differs = _compare(gathered, plan)
-    first_under = differs.under
-    _add(gathered, "pages_disagreed", len(differs.over) + (len(first_under) if everybody else 0))
+    first = differs
+    _add(gathered, "pages_disagreed", len(differs.over) + (differs.nr_under if everybody else 0))
     unstable: list[U64] = []
     for attempt in range(SECOND_READS):
         suspects = [differs.over]
@@ -213,7 +214,7 @@ def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Map
         looked_at = np.union1d(unstable[-1], _read_again(gathered, plan, unstable[-1]))
         parts = [mm.pages.runs[0] for mm in gathered.mms]
         anew = disagreement_at(plan.physical, parts, looked_at, counts_exact=plan.counts_exact)
-        differs = Disagreement(
+        differs = Disagreement.of(
             _renewed(differs.over, looked_at, anew.over), _renewed(differs.under, looked_at, anew.under)
         )
     _add(gathered, "bit_56_unlike_kpagecount", sum(len(pfns) for mm in gathered.mms for pfns in mm.pages.suspects))
@@ -232,9 +233,9 @@ def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Map
     _add(gathered, "pages_given_to_the_later_process", sum(len(pfns) for pfns in moved))
     _add(gathered, "hugetlb_pages_in_shared_tables", shared)
     if everybody:  # an unseen mapper was missing from the beginning; what is missing since then is in motion
-        moved.append(np.setdiff1d(differs.under, first_under))
-        differs = Disagreement(differs.over, np.intersect1d(differs.under, first_under))
-    return mappings, Disagreement(np.unique(np.concatenate([*moved, over])), differs.under)
+        moved.append(np.setdiff1d(differs.under, first.under))
+        differs = Disagreement.of(differs.over, np.intersect1d(differs.under, first.under))
+    return mappings, Disagreement.of(np.unique(np.concatenate([*moved, over])), differs.under)
 
 
 def _torn(gathered: Gathered, plan: WalkPlan, differs: Disagreement) -> U64:
@@ -245,7 +246,8 @@ def _torn(gathered: Gathered, plan: WalkPlan, differs: Disagreement) -> U64:
     """
     if len(gathered.mms) < 2:
         return np.empty(0, np.uint64)
-    lone = differs.under[plan.physical.counts[differs.under] == 1]
+    under = differs.under_starts, differs.under_lengths
+    lone = spread(*stretches_where(take_stretches(plan.physical.counts, *under) == 1, *under))
     return claimed_twice(gathered.mms, plan.physical, lone)
 
 

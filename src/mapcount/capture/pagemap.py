@@ -6,13 +6,12 @@ Source: Documentation/admin-guide/mm/pagemap.rst; fs/proc/task_mmu.c.
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from mapcount.mapping.schema import I64, U8, U64
+    from mapcount.mapping.schema import I64, U64
 
 PFN_MASK = np.uint64((1 << 55) - 1)
 """Bits 0-54: the PFN of a present page; zero without CAP_SYS_ADMIN in the initial user namespace."""
@@ -24,9 +23,6 @@ GUARD = np.uint64(1 << 58)
 """Since 6.15."""
 UFFD_WP = np.uint64(1 << 57)
 MAPPED_ONCE = np.uint64(1 << 56)
-
-# The same bits within an entry's highest byte: looking at one byte in eight is what makes large windows cheap.
-TOP_PRESENT, TOP_SWAPPED, TOP_GUARD, TOP_MAPPED_ONCE = 0x80, 0x40, 0x04, 0x01
 
 ENTRY_BYTES = 8
 JOIN_GAP_PAGES = 64
@@ -78,18 +74,18 @@ def batches(lengths: U64, limit: int) -> list[tuple[int, int]]:
     return list(zip([0, *cuts], [*cuts, len(lengths)], strict=True))
 
 
-def top_bytes(entries: U64) -> U8:
-    """Return bits 56 to 63 of each entry."""
-    little = entries if sys.byteorder == "little" else entries.byteswap()
-    return np.ascontiguousarray(little.view(np.uint8)[7::ENTRY_BYTES])
-
-
 def read_entries(pagemap_fd: int, starts: U64, ends: U64) -> tuple[U64, U64, int]:
     """
     Read the entries of page-number ranges `[start, end)`, sorted and disjoint.
 
     Returns page numbers, entries, and the number of read calls. A read that ends early (the mm is gone) ends the arrays.
     """
+    entries, counts, reads = read_ranges(pagemap_fd, starts, ends)
+    return spread(starts[: len(counts)], counts), entries, reads
+
+
+def read_ranges(pagemap_fd: int, starts: U64, ends: U64) -> tuple[U64, U64, int]:
+    """Read as `read_entries` does; returns the entries, how many there are of each range that was read, and the read calls."""
     counts = ends - starts
     entries = np.empty(int(counts.sum()), np.uint64)
     view = entries.view(np.uint8).data
@@ -100,6 +96,7 @@ def read_entries(pagemap_fd: int, starts: U64, ends: U64) -> tuple[U64, U64, int
         reads += 1
         at += got
         if got != count * ENTRY_BYTES:
+            counts = counts[:reads].copy()
+            counts[-1] = got // ENTRY_BYTES
             break
-    got_pages = at // ENTRY_BYTES
-    return spread(starts, counts)[:got_pages], entries[:got_pages], reads
+    return entries[: at // ENTRY_BYTES], counts, reads

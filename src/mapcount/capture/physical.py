@@ -3,12 +3,13 @@
 Seven bytes a frame (class, count, cgroup), in arrays over all PFNs of which only the touched parts take memory: 0.17 % of
 the memory that is mapped (0.3 % with the mappings found, agree.py). A frame's three words come from three read calls;
 nothing orders them with the page tables, so every folio is held against the mappings found (agree.py).
+
+One thread reads: a second one for kpagecount and kpagecgroup cost 7 % more CPU in interleaved runs at 4 GiB. Without it a
+capture takes longer.
 """
 
 from __future__ import annotations
 
-import os
-import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,20 +17,21 @@ import numpy as np
 from mapcount.capture.frame_array import frame_array
 from mapcount.capture.frame_words import FrameWords
 from mapcount.capture.kpage import HEAD, KIND_MASK, READ, ROLE_MASK, SMALL, TAIL, KpageFiles, classify
-from mapcount.capture.pagemap import ENTRY_BYTES, as_index, batches, merge_ranges, spread
+from mapcount.capture.pagemap import as_index, batches, merge_ranges
+from mapcount.capture.stretches import put_stretches, stretches_where, take_stretches
 from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
-    from mapcount.mapping.schema import U8, U16, U32, U64, Bools
+    from mapcount.mapping.schema import U8, U16, U32, U64
 
 JOIN_GAP_PFNS = 16
 """Frames between two mapped runs that are read along: each costs 0.1 us a file, another read call 1 us and more."""
+HEAD_GAP_PFNS = 16
+"""Heads this close are read as one range of kpagecgroup: an entry costs 70 ns, a read call about 1 us."""
 MAX_ORDER = 18
 """A 1 GiB hugetlb folio of 4 KiB pages."""
-CHUNK_PFNS = 1 << 17
+CHUNK_PFNS = 1 << 16
 """Frames whose words are held at a time."""
-THREAD_PFNS = 1 << 12
-"""From so many frames on, about 1 ms of reading, a second thread is worth its start."""
 _ONE = np.uint64(1)
 _NO_CGROUP = 0
 
@@ -47,17 +49,17 @@ class PhysicalPages:
         self.cgroup_inodes: list[int] = [0]
         """Inode of each cgroup code; code 0: none."""
         self._codes = {0: _NO_CGROUP}
-        self._words, self._other_words = FrameWords(), FrameWords()
+        self._words = FrameWords()
 
     @property
     def reads(self) -> int:
         """Read calls on the kpage files so far."""
-        return self._words.reads + self._other_words.reads
+        return self._words.reads
 
     @property
     def bytes_read(self) -> int:
         """Bytes read from the kpage files so far."""
-        return self._words.bytes_read + self._other_words.bytes_read
+        return self._words.bytes_read
 
     @property
     def has_counts(self) -> bool:
@@ -66,18 +68,29 @@ class PhysicalPages:
 
     def learn(self, pfns: U64) -> None:
         """Read what is not known of `pfns` (all below max_pfn, any order) and of the folios that they belong to, whole."""
-        unknown = pfns[self.classes[as_index(pfns)] & READ == 0]
-        if not len(unknown):
+        if not len(pfns):
             return
-        breaks = np.flatnonzero(unknown[1:] != unknown[:-1] + _ONE) + 1
-        starts = unknown[np.concatenate(([0], breaks))]
-        ends = unknown[np.concatenate((breaks - 1, [len(unknown) - 1]))] + _ONE
+        breaks = np.flatnonzero(pfns[1:] != pfns[:-1] + _ONE) + 1
+        starts = pfns[np.concatenate(([0], breaks))]
+        self.learn_stretches(starts, np.diff(breaks, prepend=0, append=len(pfns)).astype(np.uint64))
+
+    def learn_stretches(self, starts: U64, lengths: U64) -> None:
+        """Read as `learn` does, of stretches of frames (in any order, of no length 0)."""
+        starts, ends = self._not_known(starts, lengths)
+        if not len(starts):
+            return
         order = np.argsort(starts)
         starts, ends = merge_ranges(starts[order], ends[order], JOIN_GAP_PFNS)
         step = 16
         while len(starts):
             starts, ends = self._read_ranges(starts, ends, step)
             step *= 2
+
+    def _not_known(self, starts: U64, lengths: U64) -> tuple[U64, U64]:
+        """Return the starts and ends of what has not been read of some stretches."""
+        unknown = take_stretches(self.classes, starts, lengths) & np.uint8(READ) == 0
+        starts, lengths = stretches_where(unknown, starts, lengths)
+        return starts, starts + lengths
 
     def learn_pmd(self, pfn: int, nr_pages: int, *, all_counts: bool) -> None:
         """
@@ -86,24 +99,38 @@ class PhysicalPages:
         `all_counts`: read kpagecount of the others too. Without it they are inferred, and nothing is said of who else
         maps a part of them. A range that starts in the middle of a folio (of more than `nr_pages` pages) is all tails.
         """
-        if self.classes[pfn] & READ:
+        self.learn_pmds({pfn: (nr_pages, all_counts)})
+
+    def learn_pmds(self, ranges: dict[int, tuple[int, bool]]) -> None:
+        """Do as `learn_pmd` does, of many ranges: pages and `all_counts` by PFN."""
+        ranges = {pfn: rest for pfn, rest in ranges.items() if not self.classes[pfn] & READ}
+        if not ranges:
             return
-        flags = self._words.read_one(self._files.flags_fd, pfn)
-        self.cgroups[pfn] = self._code(self._words.read_one(self._files.cgroup_fd, pfn))
-        head = int(classify(np.array([flags], np.uint64))[0])
-        self.classes[pfn] = head | READ
-        role, kind = head & ROLE_MASK, head & KIND_MASK
-        rest = self.classes[pfn + 1 : pfn + nr_pages]
-        if role in (HEAD, TAIL):
-            rest[rest == 0] = TAIL | (kind if kind in (Kind.ZERO, Kind.DEVICE) else 0)
-        if all_counts and self.has_counts:
-            counts = os.pread(self._files.count_fd, nr_pages * ENTRY_BYTES, pfn * ENTRY_BYTES)
-            self.counts[pfn : pfn + nr_pages] = np.frombuffer(counts, np.uint64)
-            rest |= np.uint8(READ)
-            self._words.reads += 1
-            self._words.bytes_read += len(counts)
-        else:
-            self.counts[pfn] = self._words.read_one(self._files.count_fd, pfn)
+        pfns = list(ranges)
+        at = np.array(pfns)
+        heads = classify(self._words.read_each(self._files.flags_fd, pfns))
+        self.cgroups[at] = self._cgroup_codes(self._words.read_each(self._files.cgroup_fd, pfns))
+        self.classes[at] = heads | np.uint8(READ)
+        for (pfn, (nr_pages, _)), head in zip(ranges.items(), heads.tolist(), strict=True):
+            role, kind = head & ROLE_MASK, head & KIND_MASK
+            if role in (HEAD, TAIL):
+                rest = self.classes[pfn + 1 : pfn + nr_pages]
+                rest[rest == 0] = TAIL | (kind if kind in (Kind.ZERO, Kind.DEVICE) else 0)
+        alone = [pfn for pfn, (_, all_counts) in ranges.items() if not (all_counts and self.has_counts)]
+        if alone:
+            self.counts[np.array(alone)] = self._words.read_each(self._files.count_fd, alone)
+        if len(alone) < len(pfns):
+            whole = [(pfn, nr_pages) for pfn, (nr_pages, all_counts) in ranges.items() if all_counts]
+            self._read_counts(*np.array(whole, np.uint64).T)
+
+    def _read_counts(self, starts: U64, lengths: U64) -> None:
+        """Read kpagecount alone, of frames whose classes follow from a PMD's first one."""
+        total = int(lengths.sum())
+        counts = self._words.read(self._files.count_fd, self._words.plan(starts, lengths), total).astype(np.uint32)
+        at = np.cumsum(lengths) - lengths
+        put_stretches(self.counts, starts, lengths, counts, at)
+        read = take_stretches(self.classes, starts, lengths) | np.uint8(READ)
+        put_stretches(self.classes, starts, lengths, read, at)
 
     def heads_of(self, pfns: U64) -> U64:
         """
@@ -112,12 +139,12 @@ class PhysicalPages:
         A folio lies at a multiple of its size, so the head is the first multiple of 2, 4, 8 ... below that is a head.
         """
         heads = pfns.copy()
-        open_rows = np.flatnonzero(self.classes[pfns] & ROLE_MASK == TAIL)
+        open_rows = np.flatnonzero(self.classes[as_index(pfns)] & ROLE_MASK == TAIL)
         for order in range(1, MAX_ORDER + 1):
             if not len(open_rows):
                 break
             candidates = pfns[open_rows] & ~np.uint64((1 << order) - 1)
-            found = self.classes[candidates] & ROLE_MASK == HEAD
+            found = self.classes[as_index(candidates)] & ROLE_MASK == HEAD
             # In a folio that was torn while it was read, a head further down may be that of another one.
             found[found] = candidates[found] + self._sizes(candidates[found]) > pfns[open_rows[found]]
             heads[open_rows[found]] = candidates[found]
@@ -134,9 +161,9 @@ class PhysicalPages:
     def orders_of(self, heads: U64) -> U8:
         """Return the order of the folio at each head: how often its size doubles before the page after it is no tail."""
         orders = np.zeros(len(heads), np.uint8)
-        growing = np.flatnonzero(self.classes[heads] & ROLE_MASK == HEAD)
+        growing = np.flatnonzero(self.classes[as_index(heads)] & ROLE_MASK == HEAD)
         for order in range(MAX_ORDER):
-            after = np.minimum(heads[growing] + np.uint64(1 << order), np.uint64(self.max_pfn))
+            after = np.minimum(as_index(heads[growing]) + (1 << order), self.max_pfn)
             growing = growing[self.classes[after] & ROLE_MASK == TAIL]
             if not len(growing):
                 break
@@ -156,18 +183,14 @@ class PhysicalPages:
         for first, last in batches(read_ends - starts, CHUNK_PFNS):
             begin, end, read_end = starts[first:last], ends[first:last], read_ends[first:last]
             lengths = read_end - begin
-            classes, counts, codes = self._look_at(begin, lengths)
-            total = len(classes)
-            after = np.cumsum(lengths).astype(np.int64)
+            classes = self._read_batch(begin, end, lengths)
+            after = as_index(np.cumsum(lengths))
             # A range that extends a folio touches what was read of it already: there it need not be extended again.
-            starts_inside = classes[after - lengths.astype(np.int64)] & ROLE_MASK == TAIL
-            before = self.classes[begin - (begin > 0)]
+            starts_inside = classes[after - as_index(lengths)] & ROLE_MASK == TAIL
+            before = self.classes[as_index(begin - (begin > 0))]
             starts_inside &= (before & READ == 0) | (before & ROLE_MASK == SMALL)
             goes_on = (classes[after - 1] & ROLE_MASK == TAIL) & (read_end > end)
-            goes_on &= self.classes[end] & (READ | ROLE_MASK) != READ | TAIL
-            keep = np.ones(total, np.bool_)
-            keep[after[read_end > end] - 1] = False
-            self._commit(spread(begin, lengths), classes, counts, codes, keep)
+            goes_on &= self.classes[as_index(end)] & (READ | ROLE_MASK) != READ | TAIL
             align = np.uint64(step)
             below, above = begin[starts_inside & (begin > 0)], end[goes_on]
             more_starts += [(below - _ONE) // align * align, above]
@@ -176,54 +199,58 @@ class PhysicalPages:
         order = np.argsort(begin)
         return merge_ranges(begin[order], end[order], 0)
 
-    def _look_at(self, starts: U64, lengths: U64) -> tuple[U8, U32, U16 | int]:
-        """Return class, count and cgroup code of the frames of some ranges; a second thread reads the latter two."""
-        total = int(lengths.sum())
-        results: list[tuple[U32, U16 | int] | OSError] = []
+    def _read_batch(self, starts: U64, ends: U64, lengths: U64) -> U8:
+        """
+        Read the words of `[start, start + length)` and keep those of `[start, end)`, of which at most one is left out.
 
-        def look_at_counts() -> None:
-            try:
-                plan = self._other_words.plan(starts, lengths)
-                counts = self._other_words.read(self._files.count_fd, plan, total).astype(np.uint32)
-                inodes = self._other_words.read(self._files.cgroup_fd, plan, total)
-                results.append((counts, self._cgroup_codes(inodes)))
-            except OSError as error:
-                results.append(error)
-
-        # preadv releases the GIL: the two threads are in the kernel at the same time, and the window of races is shorter.
-        thread = threading.Thread(target=look_at_counts, name="mapcount-counts") if total >= THREAD_PFNS else None
-        if thread:
-            thread.start()
-        try:
-            classes = classify(self._words.read(self._files.flags_fd, self._words.plan(starts, lengths), total))
-        finally:
-            if thread:
-                thread.join()
-        if not thread:
-            look_at_counts()
-        if isinstance(results[0], OSError):
-            raise results[0]
-        return classes, *results[0]
-
-    def _commit(self, pfns: U64, classes: U8, counts: U32, codes: U16 | int, keep: Bools) -> None:
+        Returns the classes of all that was read. The three words of a frame are of three moments: in a batch of CHUNK_PFNS
+        frames these lie some 15 ms apart.
+        """
+        words, total = self._words, int(lengths.sum())
+        plan = words.plan(starts, lengths)
+        classes = classify(words.read(self._files.flags_fd, plan, total))
+        counts = words.read(self._files.count_fd, plan, total).astype(np.uint32)
+        codes = self._codes_of(classes, starts, ends, lengths)
         read = classes | np.uint8(READ)
         if self.has_counts:
             # Free or unrelated frames that were read along: who maps them later must read them anew.
-            stray = (counts == 0) & (classes & ROLE_MASK == SMALL) & (classes & KIND_MASK < Kind.ZERO)
-            read[stray] = 0
+            uncounted = counts == 0
+            if uncounted.any():
+                read[uncounted & (classes & ROLE_MASK == SMALL) & (classes & KIND_MASK < Kind.ZERO)] = 0
             # vdso pages are reserved, yet mapped and counted like any file page; what has no count is PFNMAP or the like.
-            read[(counts != 0) & (classes == SMALL | Kind.DEVICE)] = SMALL | Kind.FILE | READ
-        pfns = pfns[keep]
-        at = as_index(pfns)
-        self.classes[at] = read[keep]
-        self.counts[at] = counts[keep]
-        self.cgroups[at] = codes if isinstance(codes, int) else codes[keep]
+            device = classes == SMALL | Kind.DEVICE
+            if device.any():
+                read[device & ~uncounted] = SMALL | Kind.FILE | READ
+        kept, at = ends - starts, np.cumsum(lengths) - lengths
+        put_stretches(self.classes, starts, kept, read, at)
+        put_stretches(self.counts, starts, kept, counts, at)
+        put_stretches(self.cgroups, starts, kept, codes, at)
+        return classes
 
-    def _cgroup_codes(self, inodes: U64) -> U16 | int:
-        """Return the code of each inode, or the one code of all."""
+    def _codes_of(self, classes: U8, starts: U64, ends: U64, lengths: U64) -> U16:
+        """
+        Return the cgroup code of each frame of some ranges, read for one frame of each folio: a folio has one cgroup.
+
+        The first frame of a range is read too: the head of its folio may lie before. What was read behind `ends` only shows
+        where a folio ends, so it gets a code that nobody looks at.
+        """
+        if self._files.cgroup_fd < 0:
+            return np.zeros(len(classes), np.uint16)
+        at = as_index(np.cumsum(lengths) - lengths)
+        wanted = classes & np.uint8(ROLE_MASK) != TAIL
+        wanted[(at + as_index(lengths) - 1)[lengths > ends - starts]] = False
+        wanted[at] = True
+        first = np.flatnonzero(wanted)
+        row = np.searchsorted(at, first, side="right") - 1
+        pfns = starts[row] + (first - at[row]).view(np.uint64)
+        codes = self._cgroup_codes(self._words.read_apart(self._files.cgroup_fd, pfns, HEAD_GAP_PFNS))
+        return np.repeat(codes, np.diff(first, append=len(classes)))
+
+    def _cgroup_codes(self, inodes: U64) -> U16:
+        """Return the code of each inode."""
         changes = np.flatnonzero(inodes[1:] != inodes[:-1]) + 1
         if not len(changes):
-            return self._code(int(inodes[0]))
+            return np.full(len(inodes), self._code(int(inodes[0])), np.uint16)
         # Neighbours mostly are charged alike: one look-up for each stretch.
         begins = np.concatenate(([0], changes))
         distinct, which = np.unique(inodes[begins], return_inverse=True)

@@ -11,6 +11,7 @@ import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mapcount.capture.settings import read_text
 from mapcount.errors import NoSuchProcessError
 
 if TYPE_CHECKING:
@@ -97,10 +98,10 @@ def is_there(process: Process) -> bool:
 
 
 def _read_stat(directory: str) -> Process | None:
+    text = read_text(f"{directory}/stat", "surrogateescape")
     try:
-        with open(f"{directory}/stat", encoding="utf-8", errors="surrogateescape") as file:
-            return parse_stat(file.read(), directory)
-    except (OSError, ValueError):
+        return None if text is None else parse_stat(text, directory)
+    except ValueError:
         return None
 
 

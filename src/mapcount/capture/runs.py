@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapcount.capture.kpage import ROLE_MASK, SMALL, TAIL
-from mapcount.capture.pagemap import PFN_MASK, TOP_MAPPED_ONCE, TOP_PRESENT, spread
+from mapcount.capture.pagemap import MAPPED_ONCE, PFN_MASK, PRESENT, as_index, spread
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from mapcount.mapping.schema import U8, U32, U64, Bools
+    from mapcount.mapping.schema import I64, U8, U32, U64, Bools
 
 PAGE_SHIFT = 12
 PMD_ORDER = 9
@@ -33,8 +33,8 @@ class RawRuns:
     def __len__(self) -> int:
         return len(self.page)
 
-    def take(self, rows: npt.NDArray[Any]) -> RawRuns:
-        """Return the runs that a mask or an index array selects."""
+    def take(self, rows: npt.NDArray[Any] | slice) -> RawRuns:
+        """Return the runs that a mask, an index array or a slice selects."""
         return RawRuns(self.page[rows], self.pfn[rows], self.nr_pages[rows], self.level[rows])
 
     @staticmethod
@@ -85,48 +85,109 @@ class RawBits:
         )
 
 
-def present_pages(pages: U64, entries: U64, top: U8) -> tuple[U64, U64, Bools]:
-    """Return page number, PFN and bit 56 of the entries that are present; `top` are their highest bytes."""
-    here = top >= TOP_PRESENT
-    if not here.all():
-        pages, entries, top = pages[here], entries[here], top[here]
-    return pages, entries & PFN_MASK, top & TOP_MAPPED_ONCE != 0
+@dataclass(frozen=True)
+class Pieces:
+    """Present PTEs, sorted by page number: of a piece, page number and PFN go up by one and bit 56 stays. Not maximal."""
+
+    page: U64
+    pfn: U64
+    nr_pages: U64
+    once: Bools
+    """Bit 56."""
+
+    def take(self, rows: npt.NDArray[Any]) -> Pieces:
+        """Return the pieces that a mask or an index array selects."""
+        return Pieces(self.page[rows], self.pfn[rows], self.nr_pages[rows], self.once[rows])
+
+
+def pieces_of(entries: U64, starts: U64, counts: U64) -> tuple[Pieces, Bools, U64]:
+    """
+    Cut pagemap entries, of `counts` pages from each page number in `starts` on, into pieces that go on alike.
+
+    Whole entries are compared, so that one subtraction tells a piece's end: from here on work is by the piece, not by the
+    page. Returns all pieces, which of them are present, and the first entry of each; what is not present is a piece for each
+    page.
+    """
+    begins = np.empty(len(entries), np.bool_)
+    np.not_equal(entries[1:] - entries[:-1], _ONE, out=begins[1:])
+    at = np.cumsum(counts) - counts
+    begins[as_index(at[counts > 0])] = True
+    first = np.flatnonzero(begins)
+    words = entries[first]
+    if np.any((words < PRESENT) & (words > 0)):  # swap entries may look like a piece: type and offset are not a PFN
+        first = np.flatnonzero(begins | (entries < PRESENT))
+        words = entries[first]
+    row = np.searchsorted(as_index(at), first, side="right") - 1
+    pieces = Pieces(
+        page=starts[row] + (first.view(np.uint64) - at[row]),
+        pfn=words & PFN_MASK,
+        nr_pages=np.diff(first, append=len(entries)).view(np.uint64),
+        once=words & MAPPED_ONCE != 0,
+    )
+    return pieces, words >= PRESENT, words
 
 
 def runs_of(pages: U64, pfns: U64, once: Bools, classes: U8, vma_starts: U64) -> tuple[RawRuns, RawBits]:
-    """
-    Cut present PTEs, sorted by page number, into maximal runs.
+    """Cut present PTEs, sorted by page number, into maximal runs; `once` is bit 56 of each. See cut_runs."""
+    return cut_runs(Pieces(pages, pfns, np.ones(len(pages), np.uint64), once), classes, vma_starts)
 
-    `classes` are the class bytes of `pfns` (kpage.py). A run ends where address or PFN is not the next one, at a folio's
-    head, between small pages of unlike class, at a page table's end and at every page number in `vma_starts`.
+
+def cut_runs(pieces: Pieces, classes: U8, vma_starts: U64) -> tuple[RawRuns, RawBits]:
     """
-    if not len(pages):
+    Cut present PTEs into maximal runs.
+
+    `classes` are the class bytes of all their frames (kpage.py). A run ends where address or PFN is not the next one, at a
+    folio's head, between small pages of unlike class, at a page table's end and at every page number in `vma_starts`.
+    """
+    if not len(pieces.page):
         return RawRuns.join([]), RawBits.join([])
-    begins = np.empty(len(pages), np.bool_)
-    begins[0] = True
-    step = begins[1:]
-    # Where both grow by one, their difference stays: one comparison for two.
-    shift = pages - pfns
-    np.not_equal(shift[1:], shift[:-1], out=step)
-    step |= pages[1:] != pages[:-1] + _ONE
-    tails = classes[1:] & ROLE_MASK == TAIL
-    alike = (classes[1:] == classes[:-1]) & (classes[1:] & ROLE_MASK == SMALL)
-    step |= ~(tails | alike)
-    begins |= pages & np.uint64((1 << PMD_ORDER) - 1) == 0
-    at = np.searchsorted(pages, vma_starts)
-    begins[at[at < len(pages)]] = True
-    first = np.flatnonzero(begins)
-    nr_pages = np.diff(first, append=len(pages)).astype(np.uint32)
-    runs = RawRuns(pages[first], pfns[first], nr_pages, np.zeros(len(first), np.uint8))
-    return runs, _bits_of(pages, once, classes, begins)
+    sizes = as_index(pieces.nr_pages)
+    at = np.cumsum(sizes) - sizes
+    begins = _unlike(classes)
+    goes_on = pieces.page[1:] == pieces.page[:-1] + pieces.nr_pages[:-1]
+    goes_on &= pieces.pfn[1:] == pieces.pfn[:-1] + pieces.nr_pages[:-1]
+    begins[at[1:][~goes_on]] = True
+    begins[_table_starts(as_index(pieces.page), sizes, at)] = True
+    row = np.searchsorted(pieces.page, vma_starts, side="right") - 1
+    inside = as_index(vma_starts - pieces.page[row])
+    within = (row >= 0) & (inside < sizes[row])
+    begins[(at[row] + inside)[within]] = True
 
-
-def _bits_of(pages: U64, once: Bools, classes: U8, begins: Bools) -> RawBits:
-    changes = begins.copy()
-    changes[1:] |= once[1:] != once[:-1]
-    first = np.flatnonzero(changes)
-    nr_pages = np.diff(first, append=len(pages)).astype(np.uint32)
-    role = classes[first] & ROLE_MASK
+    row, page, pfn, nr_pages = _cut(pieces, at, begins)
+    runs = RawRuns(page, pfn, nr_pages, np.zeros(len(page), np.uint8))
+    changes = at[1:][pieces.once[1:] != pieces.once[:-1]]
+    if not begins[changes].all():
+        begins[changes] = True
+        row, page, pfn, nr_pages = _cut(pieces, at, begins)
+    role = classes[begins] & ROLE_MASK
     large = (role != SMALL) & (role != 0)
-    first, nr_pages = first[large], nr_pages[large]
-    return RawBits(pages[first], nr_pages, once[first])
+    return runs, RawBits(page[large], nr_pages[large], pieces.once[row[large]])
+
+
+def _unlike(classes: U8) -> Bools:
+    """Tell which page is another folio than the one before it, or a small page unlike it; the first one is."""
+    role = classes & np.uint8(ROLE_MASK)
+    begins = np.ones(len(classes), np.bool_)
+    np.not_equal(role[1:], TAIL, out=begins[1:])
+    small = role[1:] == SMALL
+    if small.any():
+        begins[1:] &= ~(small & (classes[1:] == classes[:-1]))
+    return begins
+
+
+def _table_starts(pages: I64, sizes: I64, at: I64) -> I64:
+    """Return where page tables begin within pieces; `at` is where each piece begins."""
+    to_next = -pages % (1 << PMD_ORDER)
+    times = np.maximum((sizes - to_next + (1 << PMD_ORDER) - 1) >> PMD_ORDER, 0)
+    which = np.arange(int(times.sum())) - np.repeat(np.cumsum(times) - times, times)
+    starts: I64 = np.repeat(at + to_next, times) + (which << PMD_ORDER)
+    return starts
+
+
+def _cut(pieces: Pieces, at: I64, begins: Bools) -> tuple[I64, U64, U64, U32]:
+    """Return the piece, page number, PFN and pages of each stretch that begins where `begins` says."""
+    first = np.flatnonzero(begins)
+    row = np.searchsorted(at, first, side="right") - 1
+    inside = (first - at[row]).view(np.uint64)
+    nr_pages = np.diff(first, append=len(begins)).astype(np.uint32)
+    return row, pieces.page[row] + inside, pieces.pfn[row] + inside, nr_pages

@@ -196,7 +196,7 @@ def _with_pfns(
     stats = observed_stats(before | gathered.before, after | gathered.after)
     _tell(gathered, plan, meta)
     meta["races"]["pages_over"] = len(differs.over)
-    meta["races"]["pages_under"] = len(differs.under)
+    meta["races"]["pages_under"] = differs.nr_under
     verdicts = parts["folios"].consistency  # type: ignore[attr-defined]
     verdicts = verdicts[parts["folios"].order > 0]  # type: ignore[attr-defined]
     meta["verdicts"] = {word.name.lower(): int((verdicts == word).sum()) for word in Consistency}

