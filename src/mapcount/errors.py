@@ -82,3 +82,13 @@ class PartialCaptureError(MapcountError):
 
 class ConformanceError(MapcountError):
     """A scheme broke a promise, or the truth. The message says which, and the shortest history found that shows it."""
+
+
+class SchemeSourceError(MapcountError):
+    """A scheme's function cannot be compiled: it leaves the subset of Python. The message has file, line and reason."""
+
+
+class BadLogError(MapcountError):
+    """A log of mappings is damaged, of a newer version, or says what cannot be. The message says which row, and why."""
+
+    exit_code = EXIT_BAD_INPUT
