@@ -1,38 +1,37 @@
 """From a scheme in one variant to the text of one flat, specialised Python module that numba compiles and caches.
 
-The module holds the scheme's functions as subset.py makes them, one small function per operation and word
-(operations.py), and drivers: `run_rows` counts rows of a log, `ask` puts every reader's question. It is made for one scheme,
-variant and cost mode, imports nothing of the scheme, and so can be cached by its text.
+The module has two functions: `run_rows` counts rows of a log, `ask` puts every reader's question. Both hold the scheme's
+functions flattened (flatten.py), with every operation as a few statements (operations.py). The text is made for one scheme,
+variant and cost mode and imports nothing of mapcount, and so can be cached under its hash.
 
-What rows do: FIRST_MAP, MAP, DUP, UNMAP and SPLIT_MAPPING go through the scheme's `apply` if their outcome is DONE. BIRTH and
-DEATH put everything of the folio back to what it is before the first mapping. COLLAPSE and FOLIO_SPLIT do nothing here: a log
-has the unmappings, deaths, births and mappings that they consist of as rows of their own.
+What rows do: FIRST_MAP, MAP, DUP, UNMAP and SPLIT_MAPPING go through the scheme's `apply`. BIRTH and DEATH put everything
+of the folio back to what it is before the first mapping. COLLAPSE and FOLIO_SPLIT do nothing here: a log has the
+unmappings, deaths, births and mappings that they consist of as rows of their own.
 """
 
 from __future__ import annotations
 
-from types import FunctionType
 from typing import TYPE_CHECKING
 
 from mapcount.errors import SchemeSourceError
-from mapcount.mapping.schema import Level, Op, Outcome
-from mapcount.replay.operations import array_name, operation_source, stand_in_name
-from mapcount.replay.subset import specialise
+from mapcount.mapping.schema import Level, Op
+from mapcount.replay.flatten import Flattener
+from mapcount.replay.operations import array_name, statements
 from mapcount.schemes.ops import NR_STATS
 from mapcount.schemes.words import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from mapcount.schemes.bind import BoundScheme
     from mapcount.schemes.words import Place, Word
 
 FLAGS = ("deferred", "partially_mapped", "pinned", "swapcache")
 """What surrounds a folio, apart from its statistics."""
-SURROUNDINGS = ("orders", "base", "kind", "stats", *FLAGS)
+SURROUNDINGS = ("orders", "base_of", "kind", "stats", *FLAGS)
 """Fields of an emitted module's Memory besides the words."""
-COLUMNS = ("op", "level", "folio", "first_page", "nr_pages", "mm", "outcome")
-"""What `run_rows` takes of a log, in this order."""
+COLUMNS = ("op", "level", "folio_id", "first_page", "nr_pages", "mm_id")
+"""What `run_rows` takes of a log, in this order; rows of outcome REFUSED are left out before."""
 COST_COLUMNS = ("operations", "pages", "locked", "stores", "loads", "lines")
 """Last axis of the costs that `run_rows` adds to, if the module counts costs; the others are op, level and order."""
 GAPPED = -2
@@ -40,67 +39,73 @@ GAPPED = -2
 
 _HEAD = '''"""{scheme}, {mode}: emitted by mapcount from the scheme's source; change that instead."""
 from collections import namedtuple
-from numba import int64 as _int64, njit as _njit
-from mapcount.replay.runtime import (
-    GAP, LOADS, LOCKED, STORES, bump, clear, lines, new_counters, pointer, touch_folio, touch_page,
-)
+from numba import int64 as _int64, njit as _njit, uintp as _uint
 
-_inline = _njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 Memory = namedtuple("Memory", "{fields}")
-Pointers = namedtuple("Pointers", "folios counters {fields}")
-
-
-@_inline
-def pointers(arrays, counters):
-    return Pointers(arrays.kind.size, counters, {pointers})
 '''
-_RESET = """
-@_inline
-def reset(m, f, base, end):
-{folio_words}
-    for stat in range({stats}):
-        m.stats[stat * m.folios + f] = 0
-    for page in range(base, end):
-{page_words}
+_COUNTED = """
+
+@_njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def touch(low, high, gap, page):
+    if high < 0:
+        return page, page, gap
+    if page > high:
+        return low, page, gap | (page > high + 1)
+    if page < low:
+        return page, high, gap | (page < low - 1)
+    return low, high, gap
+
+
+@_njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def count_lines(low, high, mask, base):
+    lines = 0 if high < 0 else high - low + 1
+    page = base
+    while mask:
+        if mask & 1 and (page < low or page > high):
+            lines += 1
+        mask >>= 1
+        page += 1
+    return lines
 """
 _RUN = """
+
 @_njit(cache=True)
-def run_rows(arrays, {costs}op, level, folio, first_page, nr_pages, mm, outcome):
-    counters = new_counters()
-    m = pointers(arrays, counters)
-    counters[GAP] = 0
-    refused = 0
+def run_rows(m, {costs}op, level, folio, first_page, nr_pages, mm):
+{arrays}
+    refused, gap = _int64(0), _int64(0)
     for row in range(op.size):
         f, what, at = _int64(folio[row]), _int64(op[row]), _int64(level[row])
-        if f >= m.folios or what > {last} or at > {pud}:
+        if f >= orders.size or what > {last} or at > {pud}:
             return row, refused
-        order, base = _int64(m.orders[f]), m.base[f]
+        order, base = _int64(orders[_uint(f)]), base_of[_uint(f)]
         if what == {birth} or what == {death}:
-            reset(m, f, base, base + (1 << order))
-        elif what <= {split_mapping} and outcome[row] == {done}:
-            first, nr = _int64(first_page[row]), _int64(nr_pages[row])
+{reset}
+        elif what <= {split_mapping}:
+            first, nr, who = _int64(first_page[row]), _int64(nr_pages[row]), _int64(mm[row]) + 1
             if nr < 1 or first + nr > 1 << order:
                 return row, refused
-            if at != {pte}:
-                first = 0{before}
-            refused += apply(m, what, at, f, order, base + first, nr, _int64(mm[row]) + 1){after}
-    return {gapped} if counters[GAP] else -1, refused
+            page = base + first if at == {pte} else base{before}
+{apply}
+            refused += {result}{after}
+    return {gapped} if gap else -1, refused
 """
 _BEFORE = """
-            clear(counters)"""
+            locked, stores, loads, mask = _int64(0), _int64(0), _int64(0), _int64(0)
+            low, high = _int64(0), _int64(-1)"""
 _AFTER = """
-            costs[what, at, order, 0] += 1
-            costs[what, at, order, 1] += nr
-            costs[what, at, order, 2] += counters[LOCKED]
-            costs[what, at, order, 3] += counters[STORES]
-            costs[what, at, order, 4] += counters[LOADS]
-            costs[what, at, order, 5] += lines(counters, base)"""
+            costs[_uint(what), _uint(at), _uint(order), 0] += 1
+            costs[_uint(what), _uint(at), _uint(order), 1] += nr
+            costs[_uint(what), _uint(at), _uint(order), 2] += locked
+            costs[_uint(what), _uint(at), _uint(order), 3] += stores
+            costs[_uint(what), _uint(at), _uint(order), 4] += loads
+            costs[_uint(what), _uint(at), _uint(order), 5] += count_lines(low, high, mask, base)"""
 _ASK = """
+
 @_njit(cache=True)
-def ask(arrays, by_folio, by_page):
-    m = pointers(arrays, new_counters())
-    for f in range(m.folios):
-        order, base = _int64(m.orders[f]), m.base[f]
+def ask(m, by_folio, by_page):
+{arrays}
+    for f in range(orders.size):
+        order, base = _int64(orders[_uint(f)]), base_of[_uint(f)]
 {folio_readers}
         for page in range(base, base + (1 << order)):
 {page_readers}
@@ -115,36 +120,23 @@ def emit(scheme: BoundScheme, *, cost: bool = False) -> str:
     """
     places = {place.word: place for place in scheme.scheme.places}
     _check_names(places)
-    operations: dict[str, str] = {}
 
-    def operation(name: str, word: Word | None) -> str:
+    def operation(name: str, word: Word | None, arguments: list[str]) -> tuple[list[str], str]:
         if word is not None and word not in places:
             raise ValueError(f"the word {word.name} is not among the places that {scheme.id} declares")
-        stand_in = stand_in_name(name, word)
-        operations[stand_in] = operation_source(name, places[word] if word else None, cost=cost)
-        return stand_in
+        return statements(name, places[word] if word else None, arguments, cost=cost)
 
-    readers = readers_of(scheme, per_page=False) + readers_of(scheme, per_page=True)
-    reachable = _reachable(scheme.helpers, ["apply", *([] if cost else readers)])
-    texts = [_with_decorator(specialise(function, reachable, operation)) for function in reachable.values()]
-    clash = set(operations) & set(reachable)
-    if clash:
-        raise SchemeSourceError(f"{scheme.id}: a function must not be called {clash.pop()}: that is an operation")
-    driver = [_reset(scheme.scheme.places), _run(cost=cost), *([] if cost else [_ask(scheme)])]
-    return "\n\n".join([_head(scheme, cost=cost), *operations.values(), *texts, *driver])
+    flattener = Flattener(scheme.helpers, operation)
+    head = _HEAD.format(
+        scheme=scheme.id, mode="with costs" if cost else "without costs", fields=" ".join(memory_fields(scheme))
+    )
+    text = head + (_COUNTED if cost else "") + _run(scheme, flattener, cost=cost)
+    return text if cost else text + _ask(scheme, flattener)
 
 
 def memory_fields(scheme: BoundScheme) -> list[str]:
     """Return the fields of the module's Memory: arrays of the words, then SURROUNDINGS."""
     return [array_name(place.word) for place in scheme.scheme.places] + list(SURROUNDINGS)
-
-
-def _check_names(places: Iterable[Word]) -> None:
-    names: dict[str, str] = {}
-    for word in places:
-        other = names.setdefault(array_name(word), word.name)
-        if other != word.name:
-            raise SchemeSourceError(f"the words {other} and {word.name} cannot be told apart in emitted text; rename one")
 
 
 def readers_of(scheme: BoundScheme, *, per_page: bool) -> list[str]:
@@ -156,85 +148,66 @@ def readers_of(scheme: BoundScheme, *, per_page: bool) -> list[str]:
     ]
 
 
-def _reachable(helpers: Mapping[str, FunctionType], wanted: Iterable[str]) -> dict[str, FunctionType]:
-    """Return the functions that `wanted` call, callees first. Raises SchemeSourceError if one calls itself."""
-    found: dict[str, FunctionType] = {}
-    under_way: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in found:
-            return
-        function = helpers[name]
-        if name in under_way:
-            code = function.__code__
-            raise SchemeSourceError(
-                f"{code.co_filename}, line {code.co_firstlineno}: {name} calls itself; recursion is not part of the subset"
-            )
-        under_way.append(name)
-        for called in function.__code__.co_names:
-            value = function.__globals__.get(called)
-            if isinstance(value, FunctionType) and value.__name__ in helpers:
-                visit(value.__name__)
-        under_way.pop()
-        found[name] = function
-
-    for name in wanted:
-        visit(name)
-    return found
+def _check_names(places: Iterable[Word]) -> None:
+    names: dict[str, str] = {}
+    for word in places:
+        other = names.setdefault(array_name(word), word.name)
+        if other != word.name:
+            raise SchemeSourceError(f"the words {other} and {word.name} cannot be told apart in emitted text; rename one")
 
 
-def _with_decorator(text: str) -> str:
-    return f"@_inline\n{text}"
-
-
-def _head(scheme: BoundScheme, *, cost: bool) -> str:
-    fields = memory_fields(scheme)
-    return _HEAD.format(
-        scheme=scheme.id,
-        mode="with costs" if cost else "without costs",
-        fields=" ".join(fields),
-        pointers=", ".join(f"pointer(arrays.{name})" for name in fields),
-    )
-
-
-def _reset(places: Iterable[Place]) -> str:
-    def stores(scope: Scope, index: str) -> list[str]:
-        return [
-            f"m.{array_name(place.word)}[{index}] = {place.word.bias}" for place in places if place.word.scope is scope
-        ]
-
-    folio_words = [*stores(Scope.FOLIO, "f"), *(f"m.{name}[f] = 0" for name in FLAGS)]
-    return _RESET.format(
-        folio_words=_indented(folio_words, 4), stats=NR_STATS, page_words=_indented(stores(Scope.PAGE, "page"), 8)
-    )
-
-
-def _run(*, cost: bool) -> str:
+def _run(scheme: BoundScheme, flattener: Flattener, *, cost: bool) -> str:
+    apply, result = flattener.call("apply", ["what", "at", "f", "order", "page", "nr", "who"])
     return _RUN.format(
         costs="costs, " if cost else "",
+        arrays=_arrays(scheme),
+        reset=_indented(_reset(scheme.scheme.places), 12),
         before=_BEFORE if cost else "",
+        apply=_indented(apply, 12),
+        result=result,
         after=_AFTER if cost else "",
         birth=int(Op.BIRTH),
         death=int(Op.DEATH),
         split_mapping=int(Op.SPLIT_MAPPING),
         last=int(max(Op)),
-        done=int(Outcome.DONE),
         pte=int(Level.PTE),
         pud=int(Level.PUD),
         gapped=GAPPED,
     )
 
 
-def _ask(scheme: BoundScheme) -> str:
+def _reset(places: Iterable[Place]) -> list[str]:
+    def stores(scope: Scope, index: str) -> list[str]:
+        words = [place.word for place in places if place.word.scope is scope]
+        return [f"{array_name(word)}[_uint({index})] = {word.bias}" for word in words]
+
+    lines = [*stores(Scope.FOLIO, "f"), *(f"{name}[_uint(f)] = 0" for name in FLAGS)]
+    lines += [f"stats[{stat}, _uint(f)] = 0" for stat in range(NR_STATS)]
+    of_pages = stores(Scope.PAGE, "page")
+    if of_pages:
+        lines += ["for page in range(base, base + (1 << order)):", *(f"    {line}" for line in of_pages)]
+    return lines
+
+
+def _ask(scheme: BoundScheme, flattener: Flattener) -> str:
     def questions(where: str, index: str, page: str, *, per_page: bool) -> list[str]:
-        names = enumerate(readers_of(scheme, per_page=per_page))
-        return [f"{where}[{number}, {index}] = {name}(m, f, order, {page})" for number, name in names]
+        lines = []
+        for number, name in enumerate(readers_of(scheme, per_page=per_page)):
+            asked, result = flattener.call(name, ["f", "order", page])
+            lines += [*asked, f"{where}[{number}, _uint({index})] = {result}"]
+        return lines
 
     return _ASK.format(
+        arrays=_arrays(scheme),
         folio_readers=_indented(questions("by_folio", "f", "base", per_page=False), 8),
         page_readers=_indented(questions("by_page", "page", "page", per_page=True), 12),
     )
 
 
-def _indented(statements: list[str], blanks: int) -> str:
-    return "\n".join(" " * blanks + statement for statement in statements or ["pass"])
+def _arrays(scheme: BoundScheme) -> str:
+    """Name the arrays once: numba would count references wherever it takes one from the tuple."""
+    return "\n".join(f"    {name} = m.{name}" for name in memory_fields(scheme))
+
+
+def _indented(lines: list[str], blanks: int) -> str:
+    return "\n".join(" " * blanks + line for line in lines or ["pass"])
