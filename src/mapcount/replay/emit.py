@@ -34,12 +34,15 @@ COLUMNS = ("op", "level", "folio_id", "first_page", "nr_pages", "mm_id")
 """What `run_rows` takes of a log, in this order; rows of outcome REFUSED are left out before."""
 COST_COLUMNS = ("operations", "pages", "locked", "stores", "loads", "lines")
 """Last axis of the costs that `run_rows` adds to, if the module counts costs; the others are op, level and order."""
+COST_SHAPE = (len(Op), len(Level), 32, len(COST_COLUMNS))
+_SLOT = f"((what * {COST_SHAPE[1]} + at) * {COST_SHAPE[2]} + order) * {COST_SHAPE[3]}"
 GAPPED = -2
 """What `run_rows` returns instead of a row if an operation touched the words of two separate ranges of pages."""
 
 _HEAD = '''"""{scheme}, {mode}: emitted by mapcount from the scheme's source; change that instead."""
 from collections import namedtuple
-from numba import int64 as _int64, njit as _njit, uintp as _uint
+from numba import int64 as _int64, njit as _njit
+from mapcount.replay.runtime import pointer
 
 Memory = namedtuple("Memory", "{fields}")
 '''
@@ -66,18 +69,28 @@ def count_lines(low, high, mask, base):
         mask >>= 1
         page += 1
     return lines
+
+
+@_njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def flush(costs, slot, operations, pages, locked, stores, loads, lines):
+    costs[slot] = costs[slot] + operations
+    costs[slot + 1] = costs[slot + 1] + pages
+    costs[slot + 2] = costs[slot + 2] + locked
+    costs[slot + 3] = costs[slot + 3] + stores
+    costs[slot + 4] = costs[slot + 4] + loads
+    costs[slot + 5] = costs[slot + 5] + lines
 """
 _RUN = """
 
 @_njit(cache=True)
 def run_rows(m, {costs}op, level, folio, first_page, nr_pages, mm):
-{arrays}
-    refused, gap = _int64(0), _int64(0)
+    folios, refused = m.orders.size, _int64(0)
+{arrays}{begin}
     for row in range(op.size):
         f, what, at = _int64(folio[row]), _int64(op[row]), _int64(level[row])
-        if f >= orders.size or what > {last} or at > {pud}:
+        if f >= folios or what > {last} or at > {pud}:
             return row, refused
-        order, base = _int64(orders[_uint(f)]), base_of[_uint(f)]
+        order, base = _int64(orders[f]), base_of[f]
         if what == {birth} or what == {death}:
 {reset}
         elif what <= {split_mapping}:
@@ -86,26 +99,35 @@ def run_rows(m, {costs}op, level, folio, first_page, nr_pages, mm):
                 return row, refused
             page = base + first if at == {pte} else base{before}
 {apply}
-            refused += {result}{after}
-    return {gapped} if gap else -1, refused
+            refused += {result}{after}{end}
+    return _int64(-1), refused
 """
+_BEGIN = """
+    costs = pointer(costs_of)
+    operations, pages, locked, stores, loads, lines = _int64(0), _int64(0), _int64(0), _int64(0), _int64(0), _int64(0)
+    slot, gap = _int64(0), _int64(0)"""
 _BEFORE = """
-            locked, stores, loads, mask = _int64(0), _int64(0), _int64(0), _int64(0)
-            low, high = _int64(0), _int64(-1)"""
+            if slot != {slot}:
+                flush(costs, slot, operations, pages, locked, stores, loads, lines)
+                operations, pages, locked, stores, loads, lines = 0, 0, 0, 0, 0, 0
+                slot = {slot}
+            low, high, mask = _int64(0), _int64(-1), _int64(0)"""
 _AFTER = """
-            costs[_uint(what), _uint(at), _uint(order), 0] += 1
-            costs[_uint(what), _uint(at), _uint(order), 1] += nr
-            costs[_uint(what), _uint(at), _uint(order), 2] += locked
-            costs[_uint(what), _uint(at), _uint(order), 3] += stores
-            costs[_uint(what), _uint(at), _uint(order), 4] += loads
-            costs[_uint(what), _uint(at), _uint(order), 5] += count_lines(low, high, mask, base)"""
+            operations += 1
+            pages += nr
+            lines += count_lines(low, high, mask, base)"""
+_END = """
+    flush(costs, slot, operations, pages, locked, stores, loads, lines)
+    if gap:
+        return _int64({gapped}), refused"""
 _ASK = """
 
 @_njit(cache=True)
 def ask(m, by_folio, by_page):
+    folios = m.orders.size
 {arrays}
-    for f in range(orders.size):
-        order, base = _int64(orders[_uint(f)]), base_of[_uint(f)]
+    for f in range(folios):
+        order, base = _int64(orders[f]), base_of[f]
 {folio_readers}
         for page in range(base, base + (1 << order)):
 {page_readers}
@@ -159,10 +181,11 @@ def _check_names(places: Iterable[Word]) -> None:
 def _run(scheme: BoundScheme, flattener: Flattener, *, cost: bool) -> str:
     apply, result = flattener.call("apply", ["what", "at", "f", "order", "page", "nr", "who"])
     return _RUN.format(
-        costs="costs, " if cost else "",
+        costs="costs_of, " if cost else "",
         arrays=_arrays(scheme),
+        begin=_BEGIN if cost else "",
         reset=_indented(_reset(scheme.scheme.places), 12),
-        before=_BEFORE if cost else "",
+        before=_BEFORE.format(slot=_SLOT) if cost else "",
         apply=_indented(apply, 12),
         result=result,
         after=_AFTER if cost else "",
@@ -172,17 +195,17 @@ def _run(scheme: BoundScheme, flattener: Flattener, *, cost: bool) -> str:
         last=int(max(Op)),
         pte=int(Level.PTE),
         pud=int(Level.PUD),
-        gapped=GAPPED,
+        end=_END.format(gapped=GAPPED) if cost else "",
     )
 
 
 def _reset(places: Iterable[Place]) -> list[str]:
     def stores(scope: Scope, index: str) -> list[str]:
         words = [place.word for place in places if place.word.scope is scope]
-        return [f"{array_name(word)}[_uint({index})] = {word.bias}" for word in words]
+        return [f"{array_name(word)}[{index}] = {word.bias}" for word in words]
 
-    lines = [*stores(Scope.FOLIO, "f"), *(f"{name}[_uint(f)] = 0" for name in FLAGS)]
-    lines += [f"stats[{stat}, _uint(f)] = 0" for stat in range(NR_STATS)]
+    lines = [*stores(Scope.FOLIO, "f"), *(f"{name}[f] = 0" for name in FLAGS)]
+    lines += [f"stats[{stat} * folios + f] = 0" for stat in range(NR_STATS)]
     of_pages = stores(Scope.PAGE, "page")
     if of_pages:
         lines += ["for page in range(base, base + (1 << order)):", *(f"    {line}" for line in of_pages)]
@@ -194,7 +217,7 @@ def _ask(scheme: BoundScheme, flattener: Flattener) -> str:
         lines = []
         for number, name in enumerate(readers_of(scheme, per_page=per_page)):
             asked, result = flattener.call(name, ["f", "order", page])
-            lines += [*asked, f"{where}[{number}, _uint({index})] = {result}"]
+            lines += [*asked, f"{where}[{number}, {index}] = {result}"]
         return lines
 
     return _ASK.format(
@@ -205,8 +228,8 @@ def _ask(scheme: BoundScheme, flattener: Flattener) -> str:
 
 
 def _arrays(scheme: BoundScheme) -> str:
-    """Name the arrays once: numba would count references wherever it takes one from the tuple."""
-    return "\n".join(f"    {name} = m.{name}" for name in memory_fields(scheme))
+    """Name the pointers."""
+    return "\n".join(f"    {name} = pointer(m.{name})" for name in memory_fields(scheme))
 
 
 def _indented(lines: list[str], blanks: int) -> str:

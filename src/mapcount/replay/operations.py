@@ -1,7 +1,7 @@
 """Statements for each operation of schemes/ops.py on one word: what PRIMITIVES says of it, on numpy arrays, and what it costs.
 
-A word is an array `w_NAME` of its declared width, so that it wraps as declared; locals are 64 bits wide. Indices are made
-unsigned, or numba would look for negative ones. A bit lock is free whenever it is taken: one thread runs.
+A word is a pointer `w_NAME` to elements of its declared width, so that it wraps as declared; locals are 64 bits wide. A bit
+lock is free whenever it is taken: one thread runs.
 
 Costs are counted in local variables: `locked`, `stores` and `loads`; `low` and `high`, the lowest and highest page whose
 words were touched; `mask`, the folio's struct pages whose words were touched. `gap` is set if the pages are not one range.
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 NATIVE_WIDTHS = (8, 16, 32, 64)
 _ASKED = {
-    "folio_test_anon": f"kind[_uint({{0}})] == {int(Kind.ANON)} or kind[_uint({{0}})] == {int(Kind.KSM)}",
-    "folio_test_shmem": f"kind[_uint({{0}})] == {int(Kind.SHMEM)}",
-    "folio_test_hugetlb": f"kind[_uint({{0}})] == {int(Kind.HUGETLB)}",
-    "folio_maybe_dma_pinned": "pinned[_uint({0})]",
-    "folio_test_partially_mapped": "partially_mapped[_uint({0})]",
+    "folio_test_anon": f"kind[{{0}}] == {int(Kind.ANON)} or kind[{{0}}] == {int(Kind.KSM)}",
+    "folio_test_shmem": f"kind[{{0}}] == {int(Kind.SHMEM)}",
+    "folio_test_hugetlb": f"kind[{{0}}] == {int(Kind.HUGETLB)}",
+    "folio_maybe_dma_pinned": "pinned[{0}]",
+    "folio_test_partially_mapped": "partially_mapped[{0}]",
 }
 _TOLD = {
-    "mod_stat": ["stats[_uint({1}), _uint({0})] += {2}"],
+    "mod_stat": ["stat = {1} * folios + {0}", "stats[stat] = stats[stat] + {2}"],
     "deferred_split_folio": [
-        "if {1} > 1 and not swapcache[_uint({0})]:",
-        "    deferred[_uint({0})] = 1",
-        "    partially_mapped[_uint({0})] = 1",
+        "if {1} > 1 and not swapcache[{0}]:",
+        "    deferred[{0}] = 1",
+        "    partially_mapped[{0}] = 1",
     ],
     "smp_mb": [],
     "smp_rmb": [],
@@ -66,9 +66,9 @@ def statements(operation: str, place: Place | None, arguments: list[str], *, cos
             return [line.format(*arguments) for line in _TOLD[operation]], ""
         raise ValueError(f"{operation} is not known to replay: describe it in replay/operations.py")
     primitive, (index, *values) = PRIMITIVES[operation], arguments
-    at = f"{array_name(place.word)}[_uint({index})]"
+    at = f"{array_name(place.word)}[{index}]"
     counted = [_count(primitive), *_touch(place, index)] if cost else []
-    after = _after(primitive, values).format(at=f"_int64({at})")
+    after = _after(primitive, values).format(at=at)
     change = [f"{at} = {_wrapped(after, place.word)}"] if after else []
     if primitive.result == "old" and change:
         return [*counted, f"old = _int64({at})", *change], "old"
