@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class BoundScheme:
     """
-    A scheme in one variant.
+    A scheme in one variant: the variant's words and invariants are the scheme's here.
 
     `functions` are its operations and readers by name, and `apply` (dispatch.py), which chooses among them; `helpers` are
     these and all functions they call. Constants of the variant are in place; `constants` lists those that differ from the
@@ -53,7 +53,13 @@ def bind(scheme: Scheme, variant: str = "", constants: Mapping[str, int] | None 
     if variant and variant not in scheme.variants:
         known = ", ".join(scheme.variants) or "none"
         raise UsageError(f"{scheme.id} has no variant {variant!r}; it has: {known}")
-    wanted = dict(scheme.variants[variant].constants) if variant else {}
+    wanted: dict[str, int] = {}
+    if variant:
+        chosen = scheme.variants[variant]
+        wanted |= chosen.constants
+        scheme = replace(
+            scheme, places=chosen.places or scheme.places, invariants=chosen.invariants or scheme.invariants
+        )
     wanted |= constants or {}
     entries = {name: scheme.function(name) for name in (*OPERATIONS, *(reader.name for reader in scheme.readers))}
     found = {name: function for name, function in entries.items() if isinstance(function, FunctionType)}

@@ -5,15 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapcount.errors import UsageError
-from mapcount.schemes import large_mapcount, mm_id
+from mapcount.schemes import (
+    double_map,
+    large_mapcount,
+    mm_id,
+    no_page_mapcount,
+    nr_pages_mapped,
+    total_mapcount,
+    total_mapped_pages,
+)
 from mapcount.schemes.bind import BoundScheme, bind
 
 if TYPE_CHECKING:
     from mapcount.schemes.scheme import Scheme
 
 SCHEMES: tuple[Scheme, ...] = (
+    double_map.SCHEME,
+    nr_pages_mapped.SCHEME,
+    total_mapcount.SCHEME,
     large_mapcount.SCHEME,
     mm_id.SCHEME,
+    no_page_mapcount.SCHEME,
+    total_mapped_pages.SCHEME,
 )
 
 

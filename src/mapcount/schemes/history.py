@@ -63,9 +63,10 @@ def random_wishes(rng: random.Random, folios: list[FolioSpec], steps: int, mms: 
 class World:
     """Some folios, who maps them, and which are pinned. `grant` turns a wish into changes and keeps the truth."""
 
-    def __init__(self, folios: list[FolioSpec], pmd_order: int) -> None:
+    def __init__(self, folios: list[FolioSpec], pmd_order: int, *, anon_mixed_by_split_only: bool = False) -> None:
         self.folios = folios
         self.pmd_order = pmd_order
+        self._anon_mixed_by_split_only = anon_mixed_by_split_only
         self.truths = [FolioTruth(spec.order, spec.kind == Kind.HUGETLB) for spec in folios]
         self.pinned = [0] * len(folios)
         self._born = [spec.kind != Kind.ANON for spec in folios]
@@ -81,6 +82,7 @@ class World:
         mine = truth.huge.get((wish.mm, wish.vma, 0), 0)
         pages = {i for (mm, vma, _, i) in truth.ptes if (mm, vma) == (wish.mm, wish.vma)}
         whole = range(truth.nr_pages)
+        unmixed = self._anon_mixed_by_split_only and spec.kind == Kind.ANON
         match wish.what:
             case "pin":
                 self.pinned[wish.folio] ^= 1
@@ -90,6 +92,8 @@ class World:
             case "new_pmd" if not self._born[wish.folio] and huge:
                 self._born[wish.folio] = True
                 yield self._huge(Op.FIRST_MAP, wish, 1)
+            case "map" | "map_pmd" if unmixed and (truth.huge if wish.what == "map" else truth.ptes):
+                return
             case "map" if self._born[wish.folio] and spec.kind != Kind.HUGETLB and not mine:
                 for first, nr in _stretches([i for i in whole if i not in pages], wish):
                     yield self._ptes(Op.MAP, wish, first, nr, 1)

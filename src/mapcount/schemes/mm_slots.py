@@ -40,6 +40,23 @@ def add_large_mapcount(m: Memory, folio: int, nr: int, mm: int) -> int:
     bit_spin_lock(m, FOLIO_MM_IDS_LOCK, folio)
     large = read(m, _large_mapcount, folio) + nr
     store(m, _large_mapcount, folio, large)
+    add_to_slot(m, folio, large, nr, mm)
+    bit_spin_unlock(m, FOLIO_MM_IDS_LOCK, folio)
+    return large + 1
+
+
+def sub_large_mapcount(m: Memory, folio: int, nr: int, mm: int) -> int:
+    """Take away `nr` mappings by `mm`; return the mappings that are left."""
+    bit_spin_lock(m, FOLIO_MM_IDS_LOCK, folio)
+    large = read(m, _large_mapcount, folio) - nr
+    store(m, _large_mapcount, folio, large)
+    sub_from_slot(m, folio, large, nr, mm)
+    bit_spin_unlock(m, FOLIO_MM_IDS_LOCK, folio)
+    return large + 1
+
+
+def add_to_slot(m: Memory, folio: int, large: int, nr: int, mm: int) -> None:
+    """Under the lock: book `nr` mappings on the slot of `mm`, or a free one; `large` is the new stored total."""
     if read(m, _mm_id_0, folio) == mm:
         store(m, _mm_id_mapcount_0, folio, read(m, _mm_id_mapcount_0, folio) + nr)
     elif read(m, _mm_id_1, folio) == mm:
@@ -53,15 +70,10 @@ def add_large_mapcount(m: Memory, folio: int, nr: int, mm: int) -> int:
         store(m, _mm_id_1, folio, mm)
         store(m, _mm_id_mapcount_1, folio, nr - 1)
         store_bit(m, FOLIO_MM_IDS_SHARED, folio, 1)
-    bit_spin_unlock(m, FOLIO_MM_IDS_LOCK, folio)
-    return large + 1
 
 
-def sub_large_mapcount(m: Memory, folio: int, nr: int, mm: int) -> int:
-    """Take away `nr` mappings by `mm`; return the mappings that are left."""
-    bit_spin_lock(m, FOLIO_MM_IDS_LOCK, folio)
-    large = read(m, _large_mapcount, folio) - nr
-    store(m, _large_mapcount, folio, large)
+def sub_from_slot(m: Memory, folio: int, large: int, nr: int, mm: int) -> None:
+    """Under the lock: take `nr` mappings from the slot of `mm`; clear SHARED if one slot now owns all that are left."""
     tracked = 0
     if read(m, _mm_id_0, folio) == mm:
         tracked = read(m, _mm_id_mapcount_0, folio) - nr >= 0
@@ -80,8 +92,6 @@ def sub_large_mapcount(m: Memory, folio: int, nr: int, mm: int) -> int:
     if not tracked:
         if read(m, _mm_id_mapcount_0, folio) == large or read(m, _mm_id_mapcount_1, folio) == large:
             store_bit(m, FOLIO_MM_IDS_SHARED, folio, 0)
-    bit_spin_unlock(m, FOLIO_MM_IDS_LOCK, folio)
-    return large + 1
 
 
 def maybe_mapped_shared(m: Memory, folio: int, mapcount: int) -> int:

@@ -46,6 +46,7 @@ class Ordering(enum.Enum):
     ACQUIRE = "acquire"
     RELEASE = "release"
     READ = "read"
+    WRITE = "write"
     FULL = "full"
 
 
@@ -90,6 +91,7 @@ def _table() -> dict[str, Primitive]:
         Primitive("bit_spin_unlock", store, "unlock", "none", Ordering.RELEASE),
         Primitive("smp_mb", none, "barrier", "none", full),
         Primitive("smp_rmb", none, "barrier", "none", Ordering.READ),
+        Primitive("smp_wmb", none, "barrier", "none", Ordering.WRITE),
         Primitive("folio_test_anon", none, "ask", "new"),
         Primitive("folio_test_shmem", none, "ask", "new"),
         Primitive("folio_test_hugetlb", none, "ask", "new"),
@@ -221,6 +223,10 @@ def smp_mb(m: Memory) -> None:
 
 def smp_rmb(m: Memory) -> None:
     """Order loads before with loads after."""
+
+
+def smp_wmb(m: Memory) -> None:
+    """Order stores before with stores after."""
 
 
 def folio_test_anon(m: Memory, folio: int) -> int:

@@ -83,7 +83,7 @@ class Words:
 
     def __init__(self, m: Memory, folio: int) -> None:
         self._m, self._folio = m, folio
-        self.order = m.orders[folio]
+        self.order, self.kind = m.orders[folio], m.kind[folio]
 
     def __getitem__(self, name: str) -> int:
         """Return a folio word as it is stored."""
@@ -105,6 +105,10 @@ class Variant:
 
     constants: Mapping[str, int]
     says: str
+    places: tuple[Place, ...] = ()
+    """Its words, where they are not the scheme's."""
+    invariants: tuple[Invariant, ...] = ()
+    """What holds of them, where that is not what holds of the scheme's."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,10 @@ class Scheme:
     """Constants that only have to be larger than any count: a checker may make them small."""
     refuses_pinned: bool = False
     """dup_* refuses a folio that may be pinned."""
+    unsupported_orders: tuple[int, ...] = ()
+    """Orders of folios that have no struct page where a word lies: no kernel of this scheme may map one."""
+    anon_mixed_by_split_only: bool = False
+    """It counts right only where no anon folio gets a PTE while a PMD maps it, or the reverse, but by split_pmd."""
 
     def function(self, name: str) -> Callable[..., Any] | None:
         """Return an operation or reader, or None if the scheme has none of that name."""
@@ -144,5 +152,5 @@ class Scheme:
         return sum(
             place.word.width_bits // 8 * (1 << order if place.word.scope is Scope.PAGE else int(order > 0))
             for place in self.places
-            if not place.word.is_flag
+            if not place.word.is_flag and not (order and place.small_only)
         )

@@ -1,0 +1,234 @@
+"""What a kernel release does: how it counts, what it decides about mappings, and where its /proc is not what one expects.
+
+    era = era_of("6.12.107+deb12-amd64", page_mapcount=None)
+    era.scheme          # large-mapcount
+    era.policies.reuse  # Reuse.NEVER
+
+Each fact begins with a release and has a source; a later one of the same name takes its place. Not looked at: stable
+releases that took a change over (but where a note says so), distributions' patches, and kernels without
+CONFIG_TRANSPARENT_HUGEPAGE, which have no large folios to speak of.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from mapcount.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FIRST = (4, 5)
+"""The first release whose way of counting is in the catalogue."""
+LAST_READ = (7, 3)
+"""The last release whose source was read."""
+
+
+class Reuse(enum.Enum):
+    """When a write to an anon page that was shared before may go on without a copy."""
+
+    MAPCOUNT = "nobody else maps any page of it (page_trans_huge_mapcount is 1)"
+    REFCOUNT = "the folio has one reference, which is the mapping at hand"
+    NEVER = "never, if the folio is large"
+    OWNER = "one address space has all mappings of the folio, more than one, and no reference is left over"
+
+
+class Bit56(enum.Enum):
+    """What bit 56 of a page's entry in /proc/PID/pagemap tells."""
+
+    PAGE = "the page has one mapping"
+    FIRST_PAGE = "the page has one mapping; mapped by a PMD: the folio's first page has one"
+    FOLIO = "the folio is certainly mapped by one address space"
+
+
+@dataclass(frozen=True)
+class Policies:
+    """Decisions of a kernel that change who maps what, or in which calls rmap is told of it."""
+
+    anon_exclusive: bool
+    """PageAnonExclusive allows writing without a copy."""
+    reuse: Reuse
+    """Of a page of a large folio that a PTE maps, if it is not exclusive."""
+    reuse_pmd: Reuse
+    """Of a folio that a PMD maps, if it is not exclusive."""
+    cow_splits_pmd: bool
+    """A write to a shared folio that a PMD maps splits the PMD and copies a page; before, it copied the whole folio."""
+    fork_refuses_pinned: bool
+    """fork copies an anon page that may be pinned (and, with anon_exclusive, is exclusive) at once."""
+    large_anon_below_pmd: bool
+    """Anon folios smaller than a PMD can be large."""
+    batches_file_map: bool
+    """A fault that maps several pages of a file folio is one call of rmap; else one a page."""
+    batches_split: bool
+    """Splitting a PMD maps all pages in one call."""
+    batches_fork: bool
+    """fork shares consecutive pages of a folio in one call."""
+    batches_unmap: bool
+    """munmap, exit and MADV_DONTNEED unmap consecutive pages of a folio, within a page table, in one call."""
+    queues_below_pmd: bool
+    """The deferred split queue takes folios smaller than a PMD."""
+    queues_fully_unmapped: bool
+    """It takes a folio whose last PTE went in a call that unmapped pages, though there is nothing to split for."""
+    partially_mapped_flag: bool
+    """PG_partially_mapped tells, in the queue, what was found partially mapped; it stays until split or freed."""
+    queues_at_fault: bool
+    """Every new anon folio of PMD size is queued at once, to be split if it is mostly zero."""
+
+
+@dataclass(frozen=True)
+class Quirks:
+    """What /proc tells of mappings, beside the plain numbers of the scheme."""
+
+    bit56: Bit56
+    average_page_mapcount: bool
+    """kpagecount, the mapmax of numa_maps, and Pss use the folio's mean for each page."""
+    private_by_folio: bool
+    """Private_ and Shared_ of smaps ask whether the folio may be shared, not how often the page is mapped."""
+    whole_folio_mapped: bool
+    """AnonPages, Mapped and the memory cgroup's anon and file_mapped count a folio whole while any page is mapped."""
+    not_present_is_private: bool
+    """smaps counts what a migration entry stands for as private; later kernels as shared."""
+
+
+@dataclass(frozen=True)
+class Era:
+    """A kernel release. `sources` has one for each field of `policies` and `quirks`, and for `scheme`."""
+
+    release: str
+    version: tuple[int, int]
+    scheme: str
+    policies: Policies
+    quirks: Quirks
+    sources: Mapping[str, str]
+    notes: tuple[str, ...]
+    """What was assumed, in sentences."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What holds from a release on, until another one of that name; `page_mapcount`: only with, or without counts per page."""
+
+    since: tuple[int, int]
+    name: str
+    value: Any
+    source: str
+    page_mapcount: bool | None = None
+
+
+_NO_PAGE = "749492229e3b: CONFIG_NO_PAGE_MAPCOUNT"
+FACTS = (
+    Fact(FIRST, "scheme", "double-map:before-5.18", "53f9263baba6, mm/rmap.c of 5.10"),
+    Fact((5, 18), "scheme", "double-map", "mm/rmap.c of 6.1"),
+    Fact((6, 2), "scheme", "nr-pages-mapped", "be5ef2d9b006, 6287b7dae809"),
+    Fact((6, 10), "scheme", "large-mapcount:unbatched", "05c5323b2a34"),
+    Fact((6, 12), "scheme", "large-mapcount", "43c9074e6f09, mm/rmap.c of 6.12"),
+    Fact((6, 15), "scheme", "mm-id", "6af8cb80d3a9", page_mapcount=True),
+    Fact((6, 15), "scheme", "no-page-mapcount", _NO_PAGE, page_mapcount=False),
+    Fact(FIRST, "anon_exclusive", False, "absent in 5.10"),
+    Fact((5, 18), "anon_exclusive", True, "6c287605fd56"),
+    Fact(FIRST, "reuse", Reuse.MAPCOUNT, "6d0a07edd17c: reuse_swap_page()"),
+    Fact((5, 9), "reuse", Reuse.REFCOUNT, "09854ba94c6a; mm/memory.c of 6.1 and 6.8, do_wp_page()"),
+    Fact((6, 9), "reuse", Reuse.NEVER, '"mm: prohibit the last subpage from reusing the entire large folio", 6.9'),
+    Fact((6, 15), "reuse", Reuse.OWNER, "1da190f4d0a6"),
+    Fact(FIRST, "reuse_pmd", Reuse.MAPCOUNT, "do_huge_pmd_wp_page(), mm/huge_memory.c of 5.10"),
+    Fact((5, 18), "reuse_pmd", Reuse.REFCOUNT, "do_huge_pmd_wp_page(), mm/huge_memory.c of 6.1"),
+    Fact(FIRST, "cow_splits_pmd", False, "before 3917c80280c9"),
+    Fact((5, 8), "cow_splits_pmd", True, '3917c80280c9 ("thp: change CoW semantics for anon-THP")'),
+    Fact(FIRST, "fork_refuses_pinned", False, "before 70e806e4e645"),
+    Fact(
+        (5, 9), "fork_refuses_pinned", True, '70e806e4e645 ("mm: Do early cow for pinned pages during fork() for ptes")'
+    ),
+    Fact(FIRST, "large_anon_below_pmd", False, "before 19eaf44954df"),
+    Fact(
+        (6, 8), "large_anon_below_pmd", True, '19eaf44954df ("mm: thp: support allocation of anonymous multi-size THP")'
+    ),
+    Fact(FIRST, "batches_file_map", False, "page_add_file_rmap(), mm/rmap.c of 6.5"),
+    Fact((6, 6), "batches_file_map", True, '86f35f69db8e ("rmap: add folio_add_file_rmap_range()")'),
+    Fact(FIRST, "batches_split", False, "__split_huge_pmd_locked(), mm/huge_memory.c of 6.1"),
+    Fact((6, 8), "batches_split", True, "[PATCH v2 00/40] mm/rmap: interface overhaul"),
+    Fact(FIRST, "batches_fork", False, "copy_present_pte(), mm/memory.c of 6.8"),
+    Fact((6, 9), "batches_fork", True, "[PATCH v3 00/15] mm/memory: optimize fork() with PTE-mapped THP"),
+    Fact(FIRST, "batches_unmap", False, "zap_pte_range(), mm/memory.c of 6.8"),
+    Fact((6, 9), "batches_unmap", True, "[PATCH v3 00/10] mm/memory: optimize unmap/zap with PTE-mapped THP"),
+    Fact(FIRST, "queues_below_pmd", False, "mm/rmap.c of 6.5: folio_test_pmd_mappable()"),
+    Fact((6, 8), "queues_below_pmd", True, "mm/rmap.c of 6.8: folio_test_large()"),
+    Fact(FIRST, "queues_fully_unmapped", True, "page_remove_rmap(), mm/rmap.c of 6.1 and 6.5"),
+    Fact(
+        (6, 10),
+        "queues_fully_unmapped",
+        False,
+        '"mm/rmap: do not add fully unmapped large folio to deferred split list"',
+    ),
+    Fact(FIRST, "partially_mapped_flag", False, "before 8422acdc97ed"),
+    Fact(
+        (6, 12), "partially_mapped_flag", True, '8422acdc97ed ("mm: introduce a pageflag for partially mapped folios")'
+    ),
+    Fact(FIRST, "queues_at_fault", False, "before dafff3f4c850"),
+    Fact((6, 12), "queues_at_fault", True, 'dafff3f4c850 ("mm: split underused THPs")'),
+    Fact(FIRST, "bit56", Bit56.FIRST_PAGE, "pagemap_pmd_range(), fs/proc/task_mmu.c of 6.1"),
+    Fact((6, 11), "bit56", Bit56.PAGE, "2c1f057e5be6"),
+    Fact((6, 15), "bit56", Bit56.FIRST_PAGE, "pagemap_pmd_range_thp(), fs/proc/task_mmu.c of 7.3", page_mapcount=True),
+    Fact((6, 15), "bit56", Bit56.FOLIO, "fs/proc/task_mmu.c of 7.3", page_mapcount=False),
+    Fact(FIRST, "average_page_mapcount", False, "page_mapcount()"),
+    Fact((6, 15), "average_page_mapcount", True, "ae4192b7691c; " + _NO_PAGE, page_mapcount=False),
+    Fact(FIRST, "private_by_folio", False, "smaps_account()"),
+    Fact((6, 15), "private_by_folio", True, "smaps_account(), fs/proc/task_mmu.c of 7.3", page_mapcount=False),
+    Fact(FIRST, "whole_folio_mapped", False, "mm/rmap.c"),
+    Fact((6, 15), "whole_folio_mapped", True, _NO_PAGE, page_mapcount=False),
+    Fact(FIRST, "not_present_is_private", True, "smaps_account(), fs/proc/task_mmu.c of 6.1"),
+    Fact(
+        (6, 11), "not_present_is_private", False, '"fs/proc/task_mmu: account non-present entries as "maybe shared ..."'
+    ),
+)
+
+
+def era_of(release: str, *, page_mapcount: bool | None) -> Era:
+    """
+    Return what is known of a kernel release, as `uname -r` says it.
+
+    `page_mapcount` tells whether it counts per page (CONFIG_PAGE_MAPCOUNT); None is "not known", and the default is
+    assumed and noted. Raises UsageError if the release cannot be read, if no scheme covers it (before 4.5), or if it has
+    no kernel without counts per page (before 6.15).
+    """
+    version = parse_release(release)
+    if version < FIRST:
+        raise UsageError(f"Linux {release}: ways of counting are known from {FIRST[0]}.{FIRST[1]} on, not before")
+    if page_mapcount is False and version < (6, 15):
+        raise UsageError(f"Linux {release} always counts per page: CONFIG_NO_PAGE_MAPCOUNT came with 6.15")
+    counts = page_mapcount is not False
+    facts = {
+        fact.name: fact
+        for fact in FACTS
+        if fact.since <= version and (fact.page_mapcount is None or fact.page_mapcount == counts)
+    }
+    return Era(
+        release,
+        version,
+        facts["scheme"].value,
+        Policies(**{field.name: facts[field.name].value for field in fields(Policies)}),
+        Quirks(**{field.name: facts[field.name].value for field in fields(Quirks)}),
+        {name: fact.source for name, fact in facts.items()},
+        _notes(release, version, page_mapcount=page_mapcount),
+    )
+
+
+def parse_release(release: str) -> tuple[int, int]:
+    """Return (6, 12) of "6.12.107+deb12-amd64". Raises UsageError if it does not begin with two numbers."""
+    match = re.match(r"(\d{1,4})\.(\d{1,4})(?!\d)", release)
+    if not match:
+        raise UsageError(f"{release!r} is no kernel release: it should begin like 6.12")
+    return int(match[1]), int(match[2])
+
+
+def _notes(release: str, version: tuple[int, int], *, page_mapcount: bool | None) -> tuple[str, ...]:
+    notes = []
+    if page_mapcount is None and version >= (6, 15):
+        notes.append("Whether this kernel counts per page is not known: the default is assumed, that it does.")
+    if version > LAST_READ:
+        notes.append(f"The source of {release} was not read: it is taken for {LAST_READ[0]}.{LAST_READ[1]}.")
+    if version in {(6, 6), (6, 10)}:
+        notes.append("Later stable releases of this one judge bit 56 page by page, as 6.11 does (6.6.44 and after).")
+    return tuple(notes)

@@ -1,0 +1,260 @@
+"""Traces recorded from real kernels (tests/golden), and a scheme that counts along: which word is not what the kernel has?
+
+A trace is a list of scenarios, each a list of steps (one system call, or some page faults). After each step it holds who maps
+what, read from the page tables, and the words of every folio, read from memory. From the former alone follow the changes of a
+step; the scheme counts them, and its words are compared with the latter, field by field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from mapcount.mapping.schema import Kind, Level, Op
+from mapcount.schemes.catalogue import find_scheme
+from mapcount.schemes.eras import era_of
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+KINDS = {"anon": Kind.ANON, "shmem": Kind.SHMEM, "file": Kind.FILE, "hugetlb": Kind.HUGETLB}
+ENVIRONMENT = {"_refcount"}
+"""What no scheme counts."""
+
+
+class Entry(NamedTuple):
+    """What one page-table entry maps."""
+
+    folio: str
+    first: int
+    level: int
+
+
+class Change(NamedTuple):
+    """One call of rmap."""
+
+    op: Op
+    level: int
+    folio: str
+    first: int
+    nr: int
+    mm: str
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A word that is not what the kernel had after a step."""
+
+    scenario: str
+    step: str
+    folio: str
+    word: str
+    kernel: object
+    ours: object
+
+
+def load(name: str) -> dict:
+    """Return a trace by the kernel's name."""
+    return json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+def names() -> list[str]:
+    """Return the kernels of which there is a trace."""
+    return sorted(path.stem for path in GOLDEN.glob("*.json"))
+
+
+def compare(trace: dict, scheme_id: str | None = None) -> tuple[list[Mismatch], Counter]:
+    """Count along with all scenarios of a trace; return what differs, and how many words of each name were compared."""
+    era = era_of(trace["kernel"], page_mapcount=trace["config"]["PAGE_MAPCOUNT"])
+    mismatches: list[Mismatch] = []
+    compared: Counter = Counter()
+    for scenario in trace["scenarios"]:
+        Follower(find_scheme(scheme_id or era.scheme), era, scenario).run(mismatches, compared)
+    return mismatches, compared
+
+
+class Follower:
+    """A scheme that counts along with one scenario."""
+
+    def __init__(self, scheme, era, scenario) -> None:
+        self.scheme, self.era, self.scenario = scheme, era, scenario
+        seen = {}
+        for step in scenario["steps"]:
+            for name, folio in step["folios"].items():
+                seen.setdefault(name, (folio["order"], KINDS[folio["kind"]]))
+                assert seen[name] == (folio["order"], KINDS[folio["kind"]]), f"{name} changed what it is"
+        self.index = {name: number for number, name in enumerate(seen)}
+        self.orders = {name: order for name, (order, _) in seen.items()}
+        self.kinds = {name: kind for name, (_, kind) in seen.items()}
+        self.memory = scheme.memory(list(self.orders.values()), list(self.kinds.values()))
+        self.mms: dict[str, int] = {}
+        self.mapped_once: set[str] = set()
+        self.queued_at_fault: set[str] = set()
+
+    def run(self, mismatches: list[Mismatch], compared: Counter) -> None:
+        """Go through the steps."""
+        before: dict[str, dict[int, Entry]] = {}
+        for step in self.scenario["steps"]:
+            after = page_tables(step["mappings"])
+            for change in changes(step, before, after, self.kinds, self.mapped_once):
+                self.apply(change)
+            self.set_exclusive(step, before, after)
+            for name, folio in step["folios"].items():
+                for word, kernel in folio["words"].items():
+                    if word in ENVIRONMENT:
+                        continue
+                    ours = self.ours(name, word)
+                    compared[word] += 1
+                    if ours != kernel:
+                        mismatches.append(Mismatch(self.scenario["name"], step["do"], name, word, kernel, ours))
+            before = after
+
+    def apply(self, change: Change) -> None:
+        """Let the scheme count a change."""
+        folio, order = self.index[change.folio], self.orders[change.folio]
+        mm = self.mms.setdefault(change.mm, len(self.mms) + 1)
+        page = self.memory.base[folio] + change.first
+        refused = self.scheme.functions["apply"](
+            self.memory, change.op, change.level, folio, order, page, change.nr, mm
+        )
+        assert not refused, f"{change} was refused, and nothing is pinned"
+        if change.op == Op.FIRST_MAP and self.era.policies.queues_at_fault and change.level == Level.PMD:
+            self.queued_at_fault.add(change.folio)
+
+    def set_exclusive(self, step: dict, before: dict, after: dict) -> None:
+        """A write that changed no mapping of an anon page went on without a copy: the page is exclusive from then on."""
+        args = step["args"]
+        succeeded = args.get("access") == "write" and step["result"] == args["pages"]
+        if not succeeded or "PG_anon_exclusive" not in self.memory.words:
+            return
+        for vpn in range(args["vpn"], args["vpn"] + args["pages"]):
+            entry, old = (at(tables.get(step["mm"], {}), vpn) for tables in (after, before))
+            if entry and entry == old and self.kinds[entry.folio] == Kind.ANON:
+                page = self.memory.base[self.index[entry.folio]] + entry.first
+                self.memory.words["PG_anon_exclusive"][page] = 1
+
+    def ours(self, name: str, word: str) -> object:
+        """Return a word as the trace has it."""
+        folio, memory = self.index[name], self.memory
+        if word == "deferred":
+            return int(memory.deferred[folio] or name in self.queued_at_fault)
+        if word == "PG_partially_mapped":
+            return memory.partially_mapped[folio]
+        if word in {"_mm_id", "_mm_id_mapcount"}:
+            values = [memory.words[f"{word}[{slot}]"][folio] for slot in (0, 1)]
+            of = {number: mm for mm, number in self.mms.items()}
+            return values if word == "_mm_id_mapcount" else [of.get(value) for value in values]
+        if word in {place.word.name for place in self.scheme.scheme.page_places}:
+            base = memory.base[folio]
+            return run_lengths(memory.words[word][base : base + (1 << self.orders[name])])
+        return memory.words["FOLIO_MM_IDS_SHARED" if word == "shared" else word][folio]
+
+
+def run_lengths(values: list[int]) -> list[list[int]]:
+    """Return [value, count] of the stretches of equal values."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and runs[-1][0] == value:
+            runs[-1][1] += 1
+        else:
+            runs.append([value, 1])
+    return runs
+
+
+def page_tables(mappings: list) -> dict[str, dict[int, Entry]]:
+    """Return each mm's entries by page number; a PMD is one entry, at its first page."""
+    tables: dict[str, dict[int, Entry]] = {}
+    for mm, vpn, folio, first, nr, level in mappings:
+        table = tables.setdefault(mm, {})
+        if level == "pmd":
+            table[vpn] = Entry(folio, 0, Level.PMD)
+        else:
+            for i in range(nr):
+                table[vpn + i] = Entry(folio, first + i, Level.PTE)
+    return tables
+
+
+def at(table: dict[int, Entry], vpn: int) -> Entry | None:
+    """Return the entry that maps a page: its own, or the PMD around it."""
+    pmd = table.get(vpn & ~511)
+    return pmd if pmd and pmd.level == Level.PMD else table.get(vpn)
+
+
+def changes(step: dict, before: dict, after: dict, kinds: dict[str, Kind], known: set[str]) -> list[Change]:
+    """
+    Return the changes of a step in the order of the kernel: forks; then, by mm, PMD splits, what is unmapped, what is mapped.
+
+    A page that an mm maps as often as before was moved at most (mremap), which rmap is not told. Adds to `known` the folios
+    that were mapped.
+    """
+    found = []
+    for mm in sorted(before.keys() | after.keys()):
+        old, new = dict(before.get(mm, {})), after.get(mm, {})
+        if step["verb"] == "fork" and mm == step["args"]["child"]:
+            found += runs(Op.DUP, mm, new.items())
+            continue
+        found += splits(mm, old, new, kinds)
+        lost, gained = difference(old, new)
+        one_by_one = step["verb"] in {"touch", "write", "read"}
+        found += runs(Op.UNMAP, mm, lost, longest=1 if one_by_one else 512)
+        for change in runs(Op.MAP, mm, gained):
+            first = change.folio not in known and kinds[change.folio] in {Kind.ANON, Kind.HUGETLB}
+            found.append(change._replace(op=Op.FIRST_MAP) if first else change)
+    known.update(change.folio for change in found)
+    return found
+
+
+def splits(mm: str, old: dict[int, Entry], new: dict[int, Entry], kinds: dict[str, Kind]) -> list[Change]:
+    """Return the PMD splits of anon folios, and put the PTEs that come of them into `old`."""
+    found = []
+    for vpn, entry in sorted(old.items()):
+        is_split = (
+            entry.level == Level.PMD
+            and kinds[entry.folio] == Kind.ANON
+            and entry not in new.values()
+            and any(other.folio == entry.folio for other in new.values())
+        )
+        if is_split:
+            found.append(Change(Op.SPLIT_MAPPING, Level.PMD, entry.folio, 0, 512, mm))
+            del old[vpn]
+            old.update({vpn + i: Entry(entry.folio, i, Level.PTE) for i in range(512)})
+    return found
+
+
+def difference(old: dict[int, Entry], new: dict[int, Entry]) -> tuple[list, list]:
+    """Return what an mm maps less often, and more often, with an address each: one that changed."""
+    less = Counter(old.values()) - Counter(new.values())
+    more = Counter(new.values()) - Counter(old.values())
+    return pick(old, new, less), pick(new, old, more)
+
+
+def pick(here: dict[int, Entry], there: dict[int, Entry], wanted: Counter) -> list[tuple[int, Entry]]:
+    """Return so many of the wanted entries, in the order of addresses."""
+    picked = []
+    for vpn, entry in sorted(here.items()):
+        if wanted[entry] and there.get(vpn) != entry:
+            wanted[entry] -= 1
+            picked.append((vpn, entry))
+    assert not +wanted
+    return picked
+
+
+def runs(op: Op, mm: str, entries, longest: int = 512) -> list[Change]:
+    """Return one change for each stretch of consecutive pages at consecutive addresses within a page table."""
+    found: list[Change] = []
+    end = None
+    for vpn, entry in sorted(entries):
+        last = found[-1] if found else None
+        if (
+            last
+            and entry.level == last.level == Level.PTE
+            and (entry.folio, entry.first, vpn) == (last.folio, last.first + last.nr, end)
+            and vpn % 512
+            and last.nr < longest
+        ):
+            found[-1] = last._replace(nr=last.nr + 1)
+        else:
+            found.append(Change(op, entry.level, entry.folio, entry.first, 512 if entry.level else 1, mm))
+        end = vpn + 1
+    return found
