@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mapcount.errors import SchemeSourceError
 from mapcount.mapping.schema import Level, Op
+from mapcount.replay.cost import COST_SHAPE
 from mapcount.replay.flatten import Flattener
 from mapcount.replay.operations import array_name, statements
 from mapcount.schemes.ops import NR_STATS
@@ -32,9 +33,6 @@ SURROUNDINGS = ("orders", "base_of", "kind", "stats", *FLAGS)
 """Fields of an emitted module's Memory besides the words."""
 COLUMNS = ("op", "level", "folio_id", "first_page", "nr_pages", "mm_id")
 """What `run_rows` takes of a log, in this order; rows of outcome REFUSED are left out before."""
-COST_COLUMNS = ("operations", "pages", "locked", "stores", "loads", "lines")
-"""Last axis of the costs that `run_rows` adds to, if the module counts costs; the others are op, level and order."""
-COST_SHAPE = (len(Op), len(Level), 32, len(COST_COLUMNS))
 _SLOT = f"((what * {COST_SHAPE[1]} + at) * {COST_SHAPE[2]} + order) * {COST_SHAPE[3]}"
 GAPPED = -2
 """What `run_rows` returns instead of a row if an operation touched the words of two separate ranges of pages."""

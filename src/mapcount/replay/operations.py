@@ -35,8 +35,6 @@ _TOLD = {
         "    deferred[{0}] = 1",
         "    partially_mapped[{0}] = 1",
     ],
-    "smp_mb": [],
-    "smp_rmb": [],
 }
 """Operations without a word: as in ops.py, and like there of no cost."""
 
@@ -64,6 +62,8 @@ def statements(operation: str, place: Place | None, arguments: list[str], *, cos
             return [], f"_int64({_ASKED[operation].format(*arguments)})"
         if operation in _TOLD:
             return [line.format(*arguments) for line in _TOLD[operation]], ""
+        if PRIMITIVES[operation].effect == "barrier":
+            return [], ""
         raise ValueError(f"{operation} is not known to replay: describe it in replay/operations.py")
     primitive, (index, *values) = PRIMITIVES[operation], arguments
     at = f"{array_name(place.word)}[{index}]"
