@@ -46,7 +46,7 @@ class Log:
     orders: U8
     kinds: U8
     swapcache: Bools
-    """in the swap cache when the log begins"""
+    """in the swap cache all along: no row is about that"""
     batches: Callable[[], Iterator[MappingLog]]
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> int:

@@ -104,8 +104,8 @@ def _in_files(batches: Iterable[MappingLog]) -> Iterator[MappingLog]:
             joined = _join(waiting)
             whole = len(joined) // ROWS_PER_FILE * ROWS_PER_FILE
             for first in range(0, whole, ROWS_PER_FILE):
-                yield joined.take(np.s_[first : first + ROWS_PER_FILE])
-            waiting = [joined.take(np.s_[whole:])]
+                yield joined.take(slice(first, first + ROWS_PER_FILE))
+            waiting = [joined.take(slice(whole, None))]
     rest = _join(waiting) if waiting else MappingLog.empty()
     if len(rest):
         yield rest
@@ -113,5 +113,8 @@ def _in_files(batches: Iterable[MappingLog]) -> Iterator[MappingLog]:
 
 def _join(tables: list[MappingLog]) -> MappingLog:
     return MappingLog(
-        **{column.name: np.concatenate([getattr(table, column.name) for table in tables]) for column in fields(MappingLog)}
+        **{
+            column.name: np.concatenate([getattr(table, column.name) for table in tables])
+            for column in fields(MappingLog)
+        }
     )

@@ -98,8 +98,8 @@ class Table:
     def __len__(self) -> int:
         return len(getattr(self, fields(self)[0].name))  # type: ignore[arg-type]
 
-    def take(self, rows: npt.NDArray[Any]) -> Any:
-        """Return the table of the given rows (a mask or an index array)."""
+    def take(self, rows: npt.NDArray[Any] | slice) -> Any:
+        """Return the table of the given rows (a mask, an index array or a slice)."""
         columns = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         return type(self)(**{name: None if values is None else values[rows] for name, values in columns.items()})
 
@@ -281,7 +281,7 @@ class LogFolios(Table):
     folio_id: U32 = column(np.uint32, "row number")
     order: U8 = column(np.uint8, "it has 2^order pages")
     kind: U8 = column(np.uint8, "what it holds", words=Kind)
-    swapcache: Bools = column(np.bool_, "in the swap cache when the log begins")
+    swapcache: Bools = column(np.bool_, "in the swap cache all along: no row of a log is about that")
 
 
 SNAPSHOT_TABLES: dict[str, type[Table]] = {

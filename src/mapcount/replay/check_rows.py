@@ -41,5 +41,7 @@ def bad_row(log: MappingLog, row: int, folios: FolioSpecs) -> BadLogError:
     elif level > max(Level):
         why = f"there is no level {level}"
     else:
-        why = f"pages [{first}, {first + nr}) are not pages of folio {folio}, which has {1 << int(folios.orders[folio])}"
+        why = (
+            f"pages [{first}, {first + nr}) are not pages of folio {folio}, which has {1 << int(folios.orders[folio])}"
+        )
     return BadLogError(f"the log cannot be replayed: in row {int(log.seq[row])}, {why}")

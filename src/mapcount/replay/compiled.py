@@ -56,7 +56,7 @@ class CompiledReplay:
         """Count rows of outcome DONE. Raises BadLogError for one that cannot be."""
         # numba would compile once more for arrays that are read-only, as those from a file are.
         columns: list[npt.NDArray[np.generic]] = [
-            np.require(getattr(log, name), MappingLog.__dataclass_fields__[name].metadata["dtype"], "CW")
+            np.require(getattr(log, name), MappingLog.__dataclass_fields__[name].metadata["dtype"], ["C", "W"])
             for name in COLUMNS
         ]
         costs = [] if self._costs is None else [self._costs.table]

@@ -2,11 +2,12 @@
 
 The module has two functions: `run_rows` counts rows of a log, `ask` puts every reader's question. Both hold the scheme's
 functions flattened (flatten.py), with every operation as a few statements (operations.py). The text is made for one scheme,
-variant and cost mode and imports nothing of mapcount, and so can be cached under its hash.
+variant and cost mode and imports nothing of the scheme, and so can be cached under its hash (module_cache.py).
 
-What rows do: FIRST_MAP, MAP, DUP, UNMAP and SPLIT_MAPPING go through the scheme's `apply`. BIRTH and DEATH put everything
-of the folio back to what it is before the first mapping. COLLAPSE and FOLIO_SPLIT do nothing here: a log has the
-unmappings, deaths, births and mappings that they consist of as rows of their own.
+What rows do: FIRST_MAP, MAP, DUP, UNMAP and SPLIT_MAPPING go through the scheme's `apply`. BIRTH and DEATH put words,
+statistics and flags of the folio back to what they are before the first mapping; `swapcache` and `pinned` stay, for no
+row is about them. COLLAPSE and FOLIO_SPLIT do nothing here: a log has the unmappings, deaths, births and mappings that they
+consist of as rows of their own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from mapcount.schemes.bind import BoundScheme
     from mapcount.schemes.words import Place, Word
 
-FLAGS = ("deferred", "partially_mapped", "pinned", "swapcache")
+TOLD = ("deferred", "partially_mapped")
+"""Flags of a folio that the scheme sets."""
+FLAGS = (*TOLD, "pinned", "swapcache")
 """What surrounds a folio, apart from its statistics."""
 SURROUNDINGS = ("orders", "base_of", "kind", "stats", *FLAGS)
 """Fields of an emitted module's Memory besides the words."""
@@ -80,7 +83,7 @@ def flush(costs, slot, operations, pages, locked, stores, loads, lines):
 """
 _RUN = """
 
-@_njit(cache=True)
+@_njit(cache=True, no_cfunc_wrapper=True, no_rewrites=True)
 def run_rows(m, {costs}op, level, folio, first_page, nr_pages, mm):
     folios, refused = m.orders.size, _int64(0)
 {arrays}{begin}
@@ -120,7 +123,7 @@ _END = """
         return _int64({gapped}), refused"""
 _ASK = """
 
-@_njit(cache=True)
+@_njit(cache=True, no_cfunc_wrapper=True, no_rewrites=True)
 def ask(m, by_folio, by_page):
     folios = m.orders.size
 {arrays}
@@ -173,7 +176,9 @@ def _check_names(places: Iterable[Word]) -> None:
     for word in places:
         other = names.setdefault(array_name(word), word.name)
         if other != word.name:
-            raise SchemeSourceError(f"the words {other} and {word.name} cannot be told apart in emitted text; rename one")
+            raise SchemeSourceError(
+                f"the words {other} and {word.name} cannot be told apart in emitted text; rename one"
+            )
 
 
 def _run(scheme: BoundScheme, flattener: Flattener, *, cost: bool) -> str:
@@ -202,7 +207,7 @@ def _reset(places: Iterable[Place]) -> list[str]:
         words = [place.word for place in places if place.word.scope is scope]
         return [f"{array_name(word)}[{index}] = {word.bias}" for word in words]
 
-    lines = [*stores(Scope.FOLIO, "f"), *(f"{name}[f] = 0" for name in FLAGS)]
+    lines = [*stores(Scope.FOLIO, "f"), *(f"{name}[f] = 0" for name in TOLD)]
     lines += [f"stats[{stat} * folios + f] = 0" for stat in range(NR_STATS)]
     of_pages = stores(Scope.PAGE, "page")
     if of_pages:

@@ -25,8 +25,10 @@ MOST_MAPPINGS = 1 << 22
 @dataclass(frozen=True, eq=False)
 class Entries:
     """
-    Mappings of pages: runs, and one row for each unseen mapping. Sorted by folio, then by address space in the order of the
-    history; of one address space larger levels first, then by page.
+    Mappings of pages: runs, and one row for each unseen mapping.
+
+    Sorted by folio, then by address space in the order of the history; of one address space larger levels first, then by
+    page.
     """
 
     folio: I64

@@ -97,10 +97,10 @@ class Flattener:
             if isinstance(node, (ast.Return, ast.Break, ast.Continue)):
                 self._leave(node, scope, out)
                 return out
-            if _returns(node) and isinstance(node, ast.If) and not scope.flag:
+            if node in scope.source.returning and isinstance(node, ast.If) and not scope.flag:
                 self._if(node, statements[place + 1 :], scope, out)
                 return out
-            if _returns(node) and isinstance(node, (ast.For, ast.While)):
+            if node in scope.source.returning and isinstance(node, (ast.For, ast.While)):
                 self._loop_that_returns(node, statements[place + 1 :], scope, out)
                 return out
             self._statement(node, scope, out)
@@ -174,7 +174,9 @@ class Flattener:
             out.append(ast.While(ast.Constant(1), tests + leave + self._block(node.body, scope), []))
             return
         match node:
-            case ast.For(target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), keywords=[]) as over, orelse=[]):
+            case ast.For(
+                target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), keywords=[]) as over, orelse=[]
+            ):
                 bounds = [self._expression(argument, scope, out) for argument in over.args]
                 called = ast.Call(_name("range"), bounds, [])
                 body = self._block(node.body, scope) or [ast.Pass()]
@@ -184,7 +186,7 @@ class Flattener:
 
     # Expressions: what is returned has no effect and may be evaluated later, until a local of this function changes.
 
-    def _expression(self, node: ast.expr, scope: _Scope, out: list[ast.stmt]) -> ast.expr:
+    def _expression(self, node: ast.expr, scope: _Scope, out: list[ast.stmt]) -> ast.expr:  # noqa: PLR0911, RET503 (one a form; _outside raises)
         match node:
             case ast.Constant(value=int() as value):
                 return ast.Constant(scope.source.fits(node, value))
@@ -216,7 +218,9 @@ class Flattener:
         scope.source.outside(node)
 
     def _folded(self, node: ast.expr, made: ast.expr, scope: _Scope) -> ast.expr:
-        if not all(isinstance(child, ast.Constant) for child in ast.iter_child_nodes(made) if isinstance(child, ast.expr)):
+        if not all(
+            isinstance(child, ast.Constant) for child in ast.iter_child_nodes(made) if isinstance(child, ast.expr)
+        ):
             return made
         expression = ast.fix_missing_locations(ast.Expression(made))
         try:
@@ -244,9 +248,7 @@ class Flattener:
         out.append(ast.If(test, [*work, _assign(chosen.id, rest)], []))
         return chosen
 
-    def _choice(
-        self, test: ast.expr, body: ast.expr, orelse: ast.expr, scope: _Scope, out: list[ast.stmt]
-    ) -> ast.expr:
+    def _choice(self, test: ast.expr, body: ast.expr, orelse: ast.expr, scope: _Scope, out: list[ast.stmt]) -> ast.expr:
         if isinstance(test, ast.Constant):
             return self._expression(body if test.value else orelse, scope, out)
         chosen = self._fresh()
@@ -309,7 +311,3 @@ def _assign(name: str, value: ast.expr) -> ast.stmt:
     )
     kept = ast.Call(_name(INT), [value], []) if truth else value
     return ast.Assign([ast.Name(name, ast.Store())], kept)
-
-
-def _returns(node: ast.stmt) -> bool:
-    return any(isinstance(inner, ast.Return) for inner in ast.walk(node))

@@ -87,7 +87,9 @@ def log_of(snapshot: Snapshot, name: str = DEFAULT_HISTORY) -> Log:
     if name not in HISTORIES:
         raise UsageError(f"there is no history {name!r}; there are: {', '.join(HISTORIES)}")
     if snapshot.meta.tier == "no-pfn":
-        raise UsageError("the snapshot was taken without PFNs: no folios are known that could be counted; capture as root")
+        raise UsageError(
+            "the snapshot was taken without PFNs: no folios are known that could be counted; capture as root"
+        )
     history, meta = HISTORIES[name], snapshot.meta
     entries = entries_of(snapshot, reverse=history.reverse, unseen_first=history.unseen_first)
     about = LogMetadata(

@@ -170,9 +170,7 @@ class Block:
         return self._unmaps(of[gap], before[gap], (first - before)[gap])
 
     def trims_of_leaders(self, mappers: I64, *, unused: bool) -> Rows:
-        """
-        These mappers, one a folio, unmap what no primary entry of the folio maps (`unused`), or the rest that is not theirs.
-        """
+        """Let these mappers, one a folio, unmap what no primary entry maps (`unused`), or the rest that is not theirs."""
         folio = self.folio[mappers]
         base = np.cumsum(self.pages(folio)) - self.pages(folio)
         place = np.full(len(self._orders), -1, np.int64)
@@ -241,7 +239,9 @@ class Block:
         parts["nr_pages"][divided] = (end - begin)[divided].astype(np.uint32)
         return parts
 
-    def _of_mappers(self, op: Op | npt.NDArray[Any], mappers: I64, *, first: Any, nr: I64, level: Any, key: I64) -> Rows:
+    def _of_mappers(
+        self, op: Op | npt.NDArray[Any], mappers: I64, *, first: Any, nr: I64, level: Any, key: I64
+    ) -> Rows:
         address = self.begin[mappers] + np.asarray(first, np.uint64) * np.uint64(self._page_size)
         head = self.head[mappers]
         return self._rows(

@@ -1,7 +1,7 @@
 """Emitted modules in the user's cache, where numba keeps its machine code beside them: the next process compiles nothing.
 
-`XDG_CACHE_HOME`, else `~/.cache`; then mapcount/replay/HASH/, with the hash over the text and the versions of numba and
-Python. A cache that cannot be written is no failure: the module goes to a temporary directory.
+`XDG_CACHE_HOME`, else `~/.cache`; then mapcount/replay/HASH/, with the hash over the text, what it imports of mapcount, and
+the versions of numba and Python. A cache that cannot be written is no failure: the module goes to a temporary directory.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mapcount.schemes.bind import BoundScheme
 
 _NAME = "emitted.py"
+_RUNTIME = Path(__file__).with_name("runtime.py")
+"""What the text imports of mapcount: numba does not notice that another file has changed."""
 
 
 def load_module(scheme: BoundScheme, *, cost: bool = False) -> ModuleType:
@@ -61,7 +63,7 @@ def cache_directory() -> Path:
 
 def _key(text: str) -> str:
     versions = f"numba {importlib.metadata.version('numba')}, Python {sys.version}"
-    return hashlib.sha256(f"{versions}\n{text}".encode()).hexdigest()[:32]
+    return hashlib.sha256("\n".join([versions, _RUNTIME.read_text(), text]).encode()).hexdigest()[:32]
 
 
 def _stored(text: str, key: str) -> Path:

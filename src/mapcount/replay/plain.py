@@ -90,7 +90,7 @@ class PlainReplay:
                 values[base:end] = [place.word.bias] * (end - base)
             else:
                 values[folio] = place.word.bias
-        for flags in (m.deferred, m.partially_mapped, m.pinned, m.swapcache, *m.stats):
+        for flags in (m.deferred, m.partially_mapped, *m.stats):
             flags[folio] = 0
 
     def _ask(self, reader: Reader) -> I64:

@@ -10,7 +10,6 @@ import numpy as np
 
 from mapcount.replay.engine import replay
 from mapcount.replay.histories import HISTORIES
-from mapcount.replay.result import FolioSpecs, Replayed
 from mapcount.schemes.scheme import Quantity
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from mapcount.mapping.schema import U8, Bools
     from mapcount.mapping.snapshot import Snapshot
+    from mapcount.replay.result import FolioSpecs, Replayed
     from mapcount.schemes.bind import BoundScheme
 
 YES_OR_NO = {Quantity.MAPPED, Quantity.SHARED, Quantity.PARTIAL}
@@ -50,7 +50,8 @@ class Range:
 
     def certainty(self) -> U8:
         """Return the codes of Certainty, of a yes-or-no question."""
-        return (self.low != 0).astype(np.uint8) + (self.high != 0).astype(np.uint8)
+        codes: U8 = (self.low != 0).astype(np.uint8) + (self.high != 0).astype(np.uint8)
+        return codes
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,12 @@ else is refused with file, line and reason.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import textwrap
-from dataclasses import dataclass
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import dataclass, replace
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from mapcount.errors import SchemeSourceError
 from mapcount.schemes import ops
@@ -40,6 +41,8 @@ class Source:
     memory: str
     body: list[ast.stmt]
     assigned: frozenset[str]
+    returning: frozenset[ast.stmt]
+    """The statements that are or contain a `return`."""
     names: Mapping[str, Any]
     """Its globals: constants of the variant, words, functions."""
 
@@ -105,28 +108,32 @@ class Source:
 
 def read_source(function: FunctionType) -> Source:
     """Read a function from its file. Raises SchemeSourceError if it has none, or is no plain function of parameters."""
-    code = function.__code__
+    return replace(_read(function.__code__), names=function.__globals__)
+
+
+@functools.cache
+def _read(code: CodeType) -> Source:
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError) as error:
         raise SchemeSourceError(
-            f"{code.co_filename}, line {code.co_firstlineno}: the source of {function.__name__} cannot be read ({error}); "
+            f"{code.co_filename}, line {code.co_firstlineno}: the source of {code.co_name} cannot be read ({error}); "
             "write it in a file"
         ) from error
     ast.increment_lineno(tree, code.co_firstlineno - 1)
     definition = tree.body[0]
     if not isinstance(definition, ast.FunctionDef):
-        raise SchemeSourceError(f"{code.co_filename}, line {code.co_firstlineno}: {function.__name__} is no plain function")
+        raise SchemeSourceError(f"{code.co_filename}, line {code.co_firstlineno}: {code.co_name} is no plain function")
     parameters = [argument.arg for argument in definition.args.args]
-    stored = (node.id for node in ast.walk(definition) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
     source = Source(
         definition.name,
         code.co_filename,
         tuple(parameters[1:]),
         parameters[0] if parameters else "",
         definition.body,
-        frozenset(stored),
-        function.__globals__,
+        frozenset(node.id for node in ast.walk(definition) if _is_stored(node)),
+        frozenset(node for node in ast.walk(definition) if isinstance(node, ast.stmt) and _returns(node)),
+        {},
     )
     other = definition.args
     if other.vararg or other.kwarg or other.kwonlyargs or other.defaults or other.posonlyargs or not parameters:
@@ -134,3 +141,11 @@ def read_source(function: FunctionType) -> Source:
     if definition.decorator_list:
         source.refuse(definition, "decorators are not allowed")
     return source
+
+
+def _is_stored(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+
+
+def _returns(node: ast.stmt) -> bool:
+    return any(isinstance(inner, ast.Return) for inner in ast.walk(node))
