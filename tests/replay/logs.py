@@ -28,7 +28,11 @@ FOLIOS = [
 def rows_of(rows: list[tuple]) -> MappingLog:
     """Make a table of (op, level, folio, first, nr, mm, outcome)."""
     given = dict(
-        zip(("op", "level", "folio_id", "first_page", "nr_pages", "mm_id", "outcome"), zip(*rows), strict=True)
+        zip(
+            ("op", "level", "folio_id", "first_page", "nr_pages", "mm_id", "outcome"),
+            zip(*rows, strict=True),
+            strict=True,
+        )
     )
     return MappingLog(
         **{
@@ -77,8 +81,10 @@ def random_log(seed: int, steps: int = 97, folios: list[FolioSpec] = FOLIOS) -> 
             op, outcome = rng.choice([(Op.MAP, 1), (Op.DUP, 1), (Op.FOLIO_SPLIT, 0), (Op.COLLAPSE, 0)])
             rows.append((op, Level.PTE, wish.folio, 0, 1, 0, outcome))
             continue
-        for change in world.grant(wish):
-            rows.append((change.op, change.level, change.folio, change.first, change.nr, change.mm - 1, Outcome.DONE))
+        rows += [
+            (change.op, change.level, change.folio, change.first, change.nr, change.mm - 1, Outcome.DONE)
+            for change in world.grant(wish)
+        ]
         if rng.random() < 0.03 and folios[wish.folio].kind == Kind.ANON and not world.truths[wish.folio].entries():
             rows.append((Op.DEATH, 0, wish.folio, 0, 1 << folios[wish.folio].order, 0, 0))
             world._born[wish.folio] = False

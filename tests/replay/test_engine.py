@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay.logs import FOLIOS, log_of_rows, random_log
 
 from mapcount.errors import BadLogError, UsageError
 from mapcount.mapping.schema import Kind, Level, Op
@@ -20,6 +19,7 @@ from mapcount.schemes.history import FolioSpec
 from mapcount.schemes.scheme import Promise
 from mapcount.schemes.truth import truth_of
 from mapcount.schemes.words import Scope
+from replay.logs import FOLIOS, log_of_rows, random_log
 
 SEEDS = st.integers(0, 1 << 30)
 
@@ -152,10 +152,10 @@ def test_costs_of_mapping_ptes_as_the_reference_has_them(scheme_id, first, nr, l
 
 
 def test_an_operation_that_touches_two_ranges_is_not_miscounted():
-    from replay import gappy  # noqa: PLC0415
+    from replay import gappy
 
     rows = [(Op.MAP, Level.PTE, 0, 0, 1, 0, 0)]
-    from mapcount.errors import SchemeSourceError  # noqa: PLC0415
+    from mapcount.errors import SchemeSourceError
 
     with pytest.raises(SchemeSourceError, match="not consecutive"):
         replay(log_of_rows(rows, [FolioSpec(2, Kind.FILE)]), [gappy.SCHEME], cost=True, engine="numba")
@@ -189,9 +189,9 @@ def test_a_log_without_folios(engine):
 
 def test_words_wrap_as_declared():
     """A 32-bit count after 2^31 mappings is negative in the kernel, and here."""
-    from mapcount.replay.compiled import CompiledReplay  # noqa: PLC0415
-    from mapcount.replay.plain import PlainReplay  # noqa: PLC0415
-    from mapcount.replay.result import FolioSpecs  # noqa: PLC0415
+    from mapcount.replay.compiled import CompiledReplay
+    from mapcount.replay.plain import PlainReplay
+    from mapcount.replay.result import FolioSpecs
 
     folios = FolioSpecs.of(np.array([2]), np.array([Kind.FILE]))
     log = log_of_rows([(Op.MAP, 0, 0, 0, 3, 0, 0)], [FolioSpec(2, Kind.FILE)])

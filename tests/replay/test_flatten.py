@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replay import odd_functions
 
 from mapcount.mapping.schema import Kind
 from mapcount.replay.flatten import Flattener
 from mapcount.schemes import ops
 from mapcount.schemes.memory import Memory
+from replay import odd_functions
 
 
 def memory():

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay.snapshots import PAGE, PMD_ORDER, make, random_snapshot, table
 
 from mapcount.errors import BadSnapshotError, UsageError
 from mapcount.mapping.schema import Kind, Level, Op
@@ -18,6 +17,7 @@ from mapcount.replay.engine import replay
 from mapcount.replay.entries import NO_VMA
 from mapcount.replay.histories import DEFAULT_HISTORY, HISTORIES, log_of
 from mapcount.schemes.catalogue import find_scheme
+from replay.snapshots import PAGE, PMD_ORDER, make, random_snapshot, table
 
 SEEDS = st.integers(0, 1 << 30)
 UNCOUNTED = {Kind.ZERO, Kind.DEVICE}

@@ -8,12 +8,12 @@ import sys
 import warnings
 
 import pytest
-from replay.logs import random_log
 
 from mapcount.replay import module_cache
 from mapcount.replay.emit import emit
 from mapcount.replay.engine import replay
 from mapcount.schemes.catalogue import find_scheme
+from replay.logs import random_log
 
 SCHEME = "no-page-mapcount"
 PROGRAM = f"""

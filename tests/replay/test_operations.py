@@ -13,7 +13,7 @@ from mapcount.replay.operations import array_name, array_type, statements
 from mapcount.schemes import ops
 from mapcount.schemes.memory import Memory
 from mapcount.schemes.ops import PRIMITIVES
-from mapcount.schemes.words import Word, Scope, folio_flag, folio_word, page_flag, page_word
+from mapcount.schemes.words import Scope, Word, folio_flag, folio_word, page_flag, page_word
 
 WORDS = [folio_word("_a[0]", bias=-1), page_word("_b", width_bits=8), folio_word("_c", width_bits=20)]
 FLAGS = [page_flag("PG_x"), folio_flag("LOCKED", "flags")]

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay.snapshots import PAGE, PMD_ORDER, make, random_snapshot
 
 from mapcount.mapping.schema import Kind, Level
 from mapcount.replay.engine import replay
 from mapcount.replay.histories import HISTORIES
 from mapcount.replay.ranges import Certainty, range_over
 from mapcount.schemes.catalogue import find_scheme
+from replay.snapshots import PAGE, PMD_ORDER, make, random_snapshot
 
 BEGIN = 1 << 30
 

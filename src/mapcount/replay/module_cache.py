@@ -63,7 +63,7 @@ def cache_directory() -> Path:
 
 def _key(text: str) -> str:
     versions = f"numba {importlib.metadata.version('numba')}, Python {sys.version}"
-    return hashlib.sha256("\n".join([versions, _RUNTIME.read_text(), text]).encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{versions}\n{_RUNTIME.read_text()}\n{text}".encode()).hexdigest()[:32]
 
 
 def _stored(text: str, key: str) -> Path:
