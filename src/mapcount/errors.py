@@ -84,7 +84,13 @@ class ConformanceError(MapcountError):
     """A scheme broke a promise, or the truth. The message says which, and the shortest history found that shows it."""
 
 
-class SubsetError(MapcountError):
-    """A scheme's source uses what the checker cannot lower. The message names file, line, column and the reason."""
+class SchemeSourceError(MapcountError):
+    """A scheme's source leaves the subset of Python that is compiled and lowered. The message has file, line and reason."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class BadLogError(MapcountError):
+    """A log of mappings is damaged, of a newer version, or says what cannot be. The message says which row, and why."""
 
     exit_code = EXIT_BAD_INPUT

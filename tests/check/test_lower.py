@@ -13,7 +13,7 @@ from mapcount.check.bytecode import Code
 from mapcount.check.lower import lower
 from mapcount.check.model import Call, Model
 from mapcount.check.trace import trace
-from mapcount.errors import SubsetError
+from mapcount.errors import SchemeSourceError
 from mapcount.mapping.schema import Kind
 from mapcount.schemes import ops
 from mapcount.schemes.catalogue import find_scheme, scheme_ids
@@ -78,7 +78,7 @@ def test_everything_that_ships_can_be_lowered(scheme_id, kind):
 def test_what_the_subset_does_not_allow_is_refused_with_its_place(tmp_path, body, line, reason):
     scheme = tiny_scheme(tmp_path, "def asked(m, folio, order, page):\n" + body, ["asked"])
     function = scheme.functions["asked"]
-    with pytest.raises(SubsetError) as told:
+    with pytest.raises(SchemeSourceError) as told:
         trace(Model(scheme, 2, ((Call("asked"),),)), ())
     file, at, column, text = str(told.value).split(":", 3)
     assert file == function.__code__.co_filename
@@ -90,14 +90,14 @@ def test_what_the_subset_does_not_allow_is_refused_with_its_place(tmp_path, body
 
 def test_a_column_is_that_of_the_construct(tmp_path):
     scheme = tiny_scheme(tmp_path, "def asked(m, folio, order, page):\n    v = 1 + len('x')\n    return v", ["asked"])
-    with pytest.raises(SubsetError, match=r":\d+:13: len is neither"):
+    with pytest.raises(SchemeSourceError, match=r":\d+:13: len is neither"):
         trace(Model(scheme, 2, ((Call("asked"),),)), ())
 
 
 def test_a_variable_that_may_be_unset_is_refused(tmp_path):
     body = "def asked(m, folio, order, page):\n    if atomic_read(m, X, folio):\n        v = 1\n    return v"
     scheme = tiny_scheme(tmp_path, body, ["asked"])
-    with pytest.raises(SubsetError, match="v may be read before it is assigned"):
+    with pytest.raises(SchemeSourceError, match="v may be read before it is assigned"):
         trace(Model(scheme, 2, ((Call("asked"),),)), ())
 
 
@@ -112,14 +112,14 @@ def test_an_operation_needs_a_row_and_nothing_else(tmp_path, monkeypatch):
     atomic_dec_return.__module__ = ops.__name__
     monkeypatch.setattr(ops, "atomic_dec_return", atomic_dec_return, raising=False)
     model = Model(tiny_scheme(tmp_path, source, ["asked"]), 2, ((Call("asked"),),))
-    with pytest.raises(SubsetError, match="atomic_dec_return has no row in ops"):
+    with pytest.raises(SchemeSourceError, match="atomic_dec_return has no row in ops"):
         trace(model, (0,))
     row = dataclasses.replace(ops.PRIMITIVES["atomic_dec"], name="atomic_dec_return", result="new")
     monkeypatch.setitem(ops.PRIMITIVES, "atomic_dec_return", row)
     (step,) = trace(model, (0,)).steps
     assert (step.before, step.after, step.returned) == (0, -1, -1)
     monkeypatch.setitem(ops.PRIMITIVES, "atomic_dec_return", dataclasses.replace(row, effect="halve"))
-    with pytest.raises(SubsetError, match="knows no effect 'halve'"):
+    with pytest.raises(SchemeSourceError, match="knows no effect 'halve'"):
         trace(model, (0,))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mapcount.check.bytecode import Code, Instruction, Operand, Position, Program, Register
 from mapcount.check.liveness import live_registers
 from mapcount.check.simplify import simplify
-from mapcount.errors import SubsetError
+from mapcount.errors import SchemeSourceError
 
 if TYPE_CHECKING:
     from mapcount.schemes.ops import Primitive
@@ -61,7 +61,7 @@ class Assembler:
         """
         Return the program, without what has no effect.
 
-        Raises SubsetError if a variable may be read before it is assigned.
+        Raises SchemeSourceError if a variable may be read before it is assigned.
         """
         self.position = ()
         self.emit(Code.HALT)
@@ -70,5 +70,5 @@ class Assembler:
         if live[0]:
             variable = self._registers[live[0][0]]
             where = variable.position[-1]
-            raise SubsetError(f"{where.file}:{where.line}: {variable.name} may be read before it is assigned")
+            raise SchemeSourceError(f"{where.file}:{where.line}: {variable.name} may be read before it is assigned")
         return Program(tuple(instructions), live, len(self._registers))

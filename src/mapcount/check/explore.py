@@ -79,7 +79,7 @@ def explore(model: Model, *, until: Mapping[str, Condition] | None = None, max_s
     Look at every state that a model can be in; stop, and say so, when more than `max_states` have been met.
 
     `until` are conditions on the words of a state (by name, one value per page or one), which `seen` tells the shortest
-    way to. Raises SubsetError for a scheme that cannot be lowered.
+    way to. Raises SchemeSourceError for a scheme that cannot be lowered.
     """
     return _Search(Steps(model), until or {}, max_states).run()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mapcount.check.assembler import Assembler
-    from mapcount.errors import SubsetError
+    from mapcount.errors import SchemeSourceError
     from mapcount.schemes.memory import Memory
 
 
@@ -83,7 +83,7 @@ class Expressions:
         self.outer = outer
         self.names: dict[str, Value] = {}
 
-    def refuse(self, node: ast.AST, reason: str) -> SubsetError:
+    def refuse(self, node: ast.AST, reason: str) -> SchemeSourceError:
         """Return the error for a piece of this function."""
         return refused(self.file, node, f"{reason} (in {self.function.__name__})")
 

@@ -41,7 +41,7 @@ def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False)
     Return the program of a thread that makes these calls one after the other.
 
     `memory` tells what does not change (kind, pins, orders); it is not kept. Statistics are left out unless wanted.
-    Raises SubsetError for what is not in the subset.
+    Raises SchemeSourceError for what is not in the subset.
     """
     assembler = Assembler()
     for number, entry in enumerate(entries):

@@ -7,18 +7,18 @@ import functools
 import linecache
 from typing import TYPE_CHECKING
 
-from mapcount.errors import SubsetError
+from mapcount.errors import SchemeSourceError
 
 if TYPE_CHECKING:
     from types import FunctionType
 
 
 def definition(function: FunctionType) -> ast.FunctionDef:
-    """Return the syntax tree of a function, with the lines and columns of its file. Raises SubsetError without a source."""
+    """Return the syntax tree of a function, with the lines and columns of its file. SchemeSourceError if there is none."""
     file, line = function.__code__.co_filename, function.__code__.co_firstlineno
     found = _definitions(file, "".join(linecache.getlines(file, function.__globals__))).get(line)
     if found is None:
-        raise SubsetError(f"{file}:{line}: {function.__name__} has no source that could be lowered")
+        raise SchemeSourceError(f"{file}:{line}: {function.__name__} has no source that could be lowered")
     return found
 
 
@@ -32,7 +32,7 @@ def _definitions(file: str, text: str) -> dict[int, ast.FunctionDef]:
     }
 
 
-def refused(file: str, node: ast.AST, reason: str) -> SubsetError:
+def refused(file: str, node: ast.AST, reason: str) -> SchemeSourceError:
     """Return the error for a piece of source that the checker cannot lower."""
     line, column = getattr(node, "lineno", 0), getattr(node, "col_offset", 0) + 1
-    return SubsetError(f"{file}:{line}:{column}: {reason}")
+    return SchemeSourceError(f"{file}:{line}:{column}: {reason}")

@@ -44,7 +44,7 @@ class Steps:
     """
     What can happen in a model, one access at a time. A state means something to the object that it comes from, no other.
 
-    Raises SubsetError if a function that the model calls cannot be lowered.
+    Raises SchemeSourceError if a function that the model calls cannot be lowered.
     """
 
     def __init__(self, model: Model) -> None:

@@ -274,6 +274,16 @@ class MappingLog(Table):
     outcome: U8 = column(np.uint8, "whether it took effect", words=Outcome)
 
 
+@dataclass(frozen=True, eq=False)
+class LogFolios(Table):
+    """The folios of a mapping log, one a row: all that ever were, of order 0 too."""
+
+    folio_id: U32 = column(np.uint32, "row number")
+    order: U8 = column(np.uint8, "it has 2^order pages")
+    kind: U8 = column(np.uint8, "what it holds", words=Kind)
+    swapcache: Bools = column(np.bool_, "in the swap cache all along: no row of a log is about that")
+
+
 SNAPSHOT_TABLES: dict[str, type[Table]] = {
     "mms": Mms,
     "vmas": Vmas,

@@ -21,7 +21,7 @@ from mapcount.errors import OutputError, OutputExistsError
 from mapcount.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 META_NAME = "meta.json"
 TABLE_SUFFIX = ".parquet"
@@ -55,12 +55,30 @@ def write_directory(path: str | os.PathLike[str], files: Mapping[str, bytes], *,
     Under sudo all of it belongs to the user who called sudo. Raises OutputExistsError if something is there and not
     `force`, OutputError if it cannot be written; then, as after an interrupt, what was there before is untouched.
     """
-    size_bytes = sum(map(len, files.values()))
-    with _errors_named(path, needs_bytes=size_bytes), _opened_parent(path) as (parent_fd, name):
+    return write_files(path, files.items(), force=force, needs_bytes=sum(map(len, files.values())))
+
+
+def write_files(
+    path: str | os.PathLike[str],
+    files: Iterable[tuple[str, bytes]],
+    *,
+    force: bool = False,
+    needs_bytes: int | None = None,
+) -> int:
+    """Do what write_directory does with files that are made one after the other, as each is asked for."""
+    size_bytes = 0
+
+    def counted() -> Iterator[tuple[str, bytes]]:
+        nonlocal size_bytes
+        for name, content in files:
+            size_bytes += len(content)
+            yield name, content
+
+    with _errors_named(path, needs_bytes=needs_bytes), _opened_parent(path) as (parent_fd, name):
         _check_name_free(parent_fd, name, path, force=force)
         temporary = f".mapsnap-{os.getpid()}-{secrets.token_hex(8)}"
         try:
-            _fill(parent_fd, temporary, files)
+            _fill(parent_fd, temporary, counted())
             if force:
                 _replace(parent_fd, temporary, name, path)
             else:
@@ -177,11 +195,11 @@ def _read_meta(fd: int) -> bytes:
         return file.read(_MOST_META_BYTES)
 
 
-def _fill(parent_fd: int, temporary: str, files: Mapping[str, bytes]) -> None:
+def _fill(parent_fd: int, temporary: str, files: Iterable[tuple[str, bytes]]) -> None:
     os.mkdir(temporary, 0o700, dir_fd=parent_fd)
     fd = os.open(temporary, _OPEN_DIRECTORY, dir_fd=parent_fd)
     try:
-        for name, content in files.items():
+        for name, content in files:
             with open(os.open(name, _CREATE_FILE, 0o600, dir_fd=fd), "wb", buffering=0) as file:
                 _write_all(file.fileno(), content)
                 _finish(file.fileno(), 0o600)

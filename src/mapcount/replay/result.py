@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mapcount.mapping.schema import I64, U8, Bools
+    from mapcount.replay.cost import Costs
     from mapcount.schemes.bind import BoundScheme
 
 
@@ -65,3 +66,5 @@ class Replayed:
     answers: Mapping[str, I64] = field(default_factory=dict)
     refused: int = 0
     """DUP rows that the scheme refused although the log has them as done"""
+    costs: Costs | None = None
+    """What it took to count, if that was asked for"""

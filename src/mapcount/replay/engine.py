@@ -1,0 +1,94 @@
+"""Replay: a log, or a snapshot with a named history, through any schemes, one after the other."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from mapcount.errors import BadLogError, UsageError
+from mapcount.mapping.schema import Outcome
+from mapcount.mapping.snapshot import Snapshot
+from mapcount.replay.compiled import CompiledReplay
+from mapcount.replay.cost import MAX_ORDER
+from mapcount.replay.histories import DEFAULT_HISTORY, log_of
+from mapcount.replay.plain import PlainReplay
+from mapcount.replay.result import FolioSpecs, Replayed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mapcount.mapping.log import Log
+    from mapcount.mapping.schema import Bools, MappingLog
+    from mapcount.schemes.bind import BoundScheme
+
+ENGINES = ("auto", "numba", "plain")
+
+
+class _Engine(Protocol):
+    def __init__(self, scheme: BoundScheme, folios: FolioSpecs, swapcache: Bools | None, *, cost: bool) -> None: ...
+
+    def count(self, log: MappingLog) -> None: ...
+
+    def result(self) -> Replayed: ...
+
+
+def replay(
+    source: Log | Snapshot,
+    schemes: Iterable[BoundScheme],
+    *,
+    history: str | None = None,
+    cost: bool = False,
+    engine: str = "auto",
+) -> list[Replayed]:
+    """
+    Return what each scheme has counted after the last row of a log, in the order of `schemes`.
+
+    A snapshot has no past: `history` names the one to assume (histories.HISTORIES; `whole-then-trimmed` unless told
+    otherwise). `cost` counts what counting took. `engine` is `numba`, `plain`, or `auto`: numba where it is installed; the
+    result is the same. Each scheme reads the log anew, in batches: memory is needed for folios, not for rows. The list
+    holds the words of all schemes; who needs one at a time takes replay_each.
+
+    Raises UsageError, BadLogError for a row that cannot be, SchemeSourceError for a scheme that cannot be compiled.
+    """
+    return list(replay_each(source, schemes, history=history, cost=cost, engine=engine))
+
+
+def replay_each(
+    source: Log | Snapshot,
+    schemes: Iterable[BoundScheme],
+    *,
+    history: str | None = None,
+    cost: bool = False,
+    engine: str = "auto",
+) -> Iterator[Replayed]:
+    """Give what `replay` returns, one scheme at a time: whoever drops each before the next needs memory for one."""
+    kind = _engine(engine)
+    if isinstance(source, Snapshot):
+        log = log_of(source, history or DEFAULT_HISTORY)
+    elif history is not None:
+        raise UsageError(f"history {history!r} was given, but a log has its own")
+    else:
+        log = source
+    if len(log.orders) and log.orders.max() > MAX_ORDER:
+        raise BadLogError(f"the log has a folio of order {log.orders.max()}; the largest possible is {MAX_ORDER}")
+    folios = FolioSpecs.of(log.orders, log.kinds)
+    return (_replay_one(log, folios, scheme, kind, cost=cost) for scheme in schemes)
+
+
+def _replay_one(log: Log, folios: FolioSpecs, scheme: BoundScheme, kind: type[_Engine], *, cost: bool) -> Replayed:
+    running = kind(scheme, folios, log.swapcache, cost=cost)
+    for batch in log.batches():
+        refused = batch.outcome != Outcome.DONE
+        running.count(batch.take(np.flatnonzero(~refused)) if refused.any() else batch)
+    return running.result()
+
+
+def _engine(name: str) -> type[_Engine]:
+    if name not in ENGINES:
+        raise UsageError(f"there is no engine {name!r}; there are: {', '.join(ENGINES)}")
+    installed = importlib.util.find_spec("numba") is not None
+    if name == "numba" and not installed:
+        raise UsageError("numba is not installed: pip install numba, or leave the choice to engine='auto'")
+    return CompiledReplay if installed and name != "plain" else PlainReplay

@@ -1,0 +1,120 @@
+"""Emitted modules in the user's cache, where numba keeps its machine code beside them: the next process compiles nothing.
+
+`XDG_CACHE_HOME`, else `~/.cache`; then mapcount/replay/HASH/, with the hash over the text, what it imports of mapcount, and
+the versions of numba and Python. A cache that cannot be written is no failure: the module goes to a temporary directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mapcount.replay.emit import emit
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from mapcount.schemes.bind import BoundScheme
+
+_NAME = "emitted.py"
+_RUNTIME = Path(__file__).with_name("runtime.py")
+"""What the text imports of mapcount: numba does not notice that another file has changed."""
+
+
+def load_module(scheme: BoundScheme, *, cost: bool = False) -> ModuleType:
+    """
+    Return the emitted module of a scheme, with and without costs. Imports numba; compiles when a driver is called first.
+
+    Raises SchemeSourceError if the scheme cannot be compiled, ImportError without numba. Warns if nothing can be cached.
+    """
+    text = emit(scheme, cost=cost)
+    key = _key(text)
+    name = f"mapcount_emitted_{key}"
+    # numba's index of what it compiled names the module's classes: they are found by the module's name.
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, _stored(text, key))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def cache_directory() -> Path:
+    """Return where emitted modules are kept, whether or not it exists."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification: a relative path is invalid and must be ignored.
+    return (Path(home) if os.path.isabs(home) else Path("~/.cache").expanduser()) / "mapcount" / "replay"
+
+
+def _key(text: str) -> str:
+    versions = f"numba {importlib.metadata.version('numba')}, Python {sys.version}"
+    return hashlib.sha256(f"{versions}\n{_RUNTIME.read_text()}\n{text}".encode()).hexdigest()[:32]
+
+
+def _stored(text: str, key: str) -> Path:
+    directory = cache_directory() / key
+    try:
+        return _put(directory, text)
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
+        temporary = tempfile.TemporaryDirectory(prefix="mapcount-replay-", ignore_cleanup_errors=True)
+        _KEPT.append(temporary)
+        warnings.warn(
+            f"{directory} cannot be written ({error}): compiled schemes are not kept, and the next run compiles them again",
+            stacklevel=2,
+        )
+        return _put(Path(temporary.name), text)
+
+
+_KEPT: list[tempfile.TemporaryDirectory[str]] = []
+"""Temporary directories, removed when Python ends."""
+
+
+def _put(directory: Path, text: str) -> Path:
+    """
+    Write the module unless it is there. Its time stamp stays: numba compares it.
+
+    The text is compared too, so that a file somebody damaged, or another text with the same hash, is never run.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_ours(directory)
+    path = directory / _NAME
+    with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
+        if path.read_text() == text:
+            return path
+    handle, temporary = tempfile.mkstemp(dir=directory, prefix=".emitted-")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+def _check_ours(directory: Path) -> None:
+    """
+    Refuse a directory that others may write, or that is another user's: what lies there will be run, perhaps by root.
+
+    Also one that we may not write: machine code still has to go there, and numba would fail with an error of its own.
+    """
+    about = directory.stat()
+    if about.st_uid != os.geteuid() or about.st_mode & 0o022:
+        raise PermissionError(errno.EPERM, "it belongs to another user, or others may write it")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

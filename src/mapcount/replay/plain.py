@@ -1,0 +1,116 @@
+"""Replay in plain Python, on schemes/memory.py: the reference of the compiled one, and what runs where there is no numba."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mapcount.mapping.schema import Level, Op
+from mapcount.replay.check_rows import bad_row, first_bad_row
+from mapcount.replay.cost import COST_COLUMNS, Costs
+from mapcount.replay.operations import array_type
+from mapcount.replay.result import FolioSpecs, Replayed
+from mapcount.schemes.ops import Access
+from mapcount.schemes.words import Scope
+
+if TYPE_CHECKING:
+    from mapcount.mapping.schema import I64, Bools, MappingLog
+    from mapcount.schemes.bind import BoundScheme
+    from mapcount.schemes.memory import Memory
+    from mapcount.schemes.scheme import Reader
+
+_COUNTED = {Op.FIRST_MAP, Op.MAP, Op.DUP, Op.UNMAP, Op.SPLIT_MAPPING}
+_COLUMN = {Access.LOCKED: "locked", Access.STORE: "stores", Access.LOAD: "loads"}
+
+
+class PlainReplay:
+    """One scheme over some folios. `count` batch after batch, then `result`."""
+
+    def __init__(self, scheme: BoundScheme, folios: FolioSpecs, swapcache: Bools | None, *, cost: bool) -> None:
+        self._scheme, self._folios = scheme, folios
+        self._memory = scheme.memory(folios.orders.tolist(), folios.kinds.tolist(), record=cost)
+        if swapcache is not None:
+            self._memory.swapcache = [int(bit) for bit in swapcache]
+        self._costs = Costs.none() if cost else None
+        self._place = {place.word.name: place for place in scheme.scheme.places}
+        self._refused = 0
+
+    def count(self, log: MappingLog) -> None:
+        """Count rows of outcome DONE. Raises BadLogError for one that cannot be; those before it are counted."""
+        columns = (log.op, log.level, log.folio_id, log.first_page, log.nr_pages, log.mm_id)
+        wrong = first_bad_row(log, self._folios)
+        rows = zip(*(column[:wrong].tolist() for column in columns), strict=True)
+        for op, level, folio, first, nr, mm in rows:
+            if op in {Op.BIRTH, Op.DEATH}:
+                self._reset(folio)
+            elif op in _COUNTED:
+                page = self._memory.base[folio] + (first if level == Level.PTE else 0)
+                order = self._memory.orders[folio]
+                # A log numbers its mms from 0; for a scheme 0 is nobody.
+                refused = self._scheme.functions["apply"](self._memory, op, level, folio, order, page, nr, mm + 1)
+                self._refused += int(refused)
+                if self._costs is not None:
+                    self._add_cost(self._costs.table[op, level, order], folio, nr)
+        if wrong is not None:
+            raise bad_row(log, wrong, self._folios)
+
+    def result(self) -> Replayed:
+        """Return the words as they are now, and what the readers say."""
+        m = self._memory
+        words = {
+            place.word.name: np.array(m.words[place.word.name], array_type(place.word))
+            for place in self._scheme.scheme.places
+        }
+        touched, m.touched = m.touched, None
+        answers = {
+            reader.name: self._ask(reader)
+            for reader in self._scheme.scheme.readers
+            if reader.name in self._scheme.functions
+        }
+        m.touched = touched
+        return Replayed(
+            self._scheme,
+            self._folios,
+            words,
+            np.array(m.stats, np.int64),
+            np.array(m.deferred, bool),
+            np.array(m.partially_mapped, bool),
+            answers,
+            self._refused,
+            self._costs,
+        )
+
+    def _reset(self, folio: int) -> None:
+        m = self._memory
+        base, end = m.base[folio], m.base[folio] + (1 << m.orders[folio])
+        for place in self._scheme.scheme.places:
+            values = m.words[place.word.name]
+            if place.word.scope is Scope.PAGE:
+                values[base:end] = [place.word.bias] * (end - base)
+            else:
+                values[folio] = place.word.bias
+        for flags in (m.deferred, m.partially_mapped, *m.stats):
+            flags[folio] = 0
+
+    def _ask(self, reader: Reader) -> I64:
+        m: Memory = self._memory
+        function = self._scheme.functions[reader.name]
+        answers = []
+        for folio, (order, base) in enumerate(zip(m.orders, m.base, strict=True)):
+            pages = range(base, base + (1 << order)) if reader.per_page else [base]
+            answers += [int(function(m, folio, order, page)) for page in pages]
+        return np.array(answers, np.int64)
+
+    def _add_cost(self, sums: I64, folio: int, nr: int) -> None:
+        touched = self._memory.touched
+        assert touched is not None
+        lines = set()
+        for access, word, at in touched:
+            place = self._place[word]
+            sums[COST_COLUMNS.index(_COLUMN[access])] += 1
+            lines.add(at if place.word.scope is Scope.PAGE else self._memory.base[folio] + place.page)
+        sums[COST_COLUMNS.index("operations")] += 1
+        sums[COST_COLUMNS.index("pages")] += nr
+        sums[COST_COLUMNS.index("lines")] += len(lines)
+        touched.clear()
