@@ -29,7 +29,8 @@ report: $(VENV)/.run ## who maps what on this machine, now (asks for root for th
 	@$(BIN)/mapcount report --sudo
 
 test: lint types check-tree ## lint, types, layers and tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m live
+	@$(BIN)/python -m pytest -m "not live" --numprocesses 2
 
 lint: $(VENV)/.dev ## ruff
 	@$(BIN)/ruff check .

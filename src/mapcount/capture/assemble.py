@@ -53,7 +53,7 @@ def assemble(
         base += len(mm.vmas)
     joined = [settled_runs(mm, evidence.physical) for mm in mms]
     kept = [runs_to_keep(runs, evidence.physical, keep_small=keep_small) for runs in joined]
-    index = _folio_index(evidence.physical, kept)
+    index = _folio_index(evidence.physical, kept, keep_small=keep_small)
     counts, unseen = _page_tables(index, evidence)
     result: dict[str, tables.Table] = {
         "mms": _mms_table(mms),
@@ -70,12 +70,15 @@ def assemble(
     return result, names
 
 
-def _folio_index(physical: PhysicalPages, kept: list[RawRuns]) -> _FolioIndex:
+def _folio_index(physical: PhysicalPages, kept: list[RawRuns], *, keep_small: bool) -> _FolioIndex:
     parts = [physical.heads_of(runs.pfn) for runs in kept]
     heads = np.sort(_joined(parts, np.uint64))
     heads = heads[np.diff(heads, prepend=np.uint64(1 << 63)) != 0]
     heads = heads[physical.classes[heads] & ROLE_MASK != TAIL]
     orders = physical.orders_of(heads)
+    if not keep_small:
+        # A head without a tail: its folio was torn while it was read.
+        heads, orders = heads[orders > 0], orders[orders > 0]
     # The ranks of random numbers: a random order without numpy.random, whose import takes longer than a small capture.
     ids = np.argsort(np.frombuffer(os.urandom(8 * len(heads)), np.uint64)).astype(np.uint32)
     return _FolioIndex(heads, orders, ids)
