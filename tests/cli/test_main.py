@@ -141,4 +141,12 @@ def test_every_option_says_what_it_does():
 
 
 def test_commands_are_those_of_the_design():
-    assert [command.NAME for command in _COMMANDS] == ["capture", "report", "diff", "doctor", "schemes", "completion"]
+    assert [command.NAME for command in _COMMANDS] == [
+        "capture",
+        "report",
+        "diff",
+        "doctor",
+        "compare",
+        "schemes",
+        "completion",
+    ]

@@ -12,16 +12,24 @@ import pytest
 from mapcount.replay import module_cache
 from mapcount.replay.emit import emit
 from mapcount.replay.engine import replay
+from mapcount.replay.source_key import source_key
+from mapcount.schemes import mm_slots
 from mapcount.schemes.catalogue import find_scheme
 from replay.logs import random_log
 
 SCHEME = "no-page-mapcount"
 PROGRAM = f"""
+import sys
+from mapcount.replay import module_cache
 from mapcount.replay.module_cache import load_module
 from mapcount.replay.engine import replay
+from mapcount.replay.source_key import source_key
+from mapcount.schemes import mm_slots
 from mapcount.schemes.catalogue import find_scheme
 from replay.logs import random_log
 scheme = find_scheme({SCHEME!r})
+if sys.argv[1:] == ["emit nothing"]:
+    module_cache.emit = None
 print(replay(random_log(3).log, [scheme], engine="numba")[0].stats.sum())
 module = load_module(scheme)
 for driver in (module.run_rows, module.ask):
@@ -29,11 +37,13 @@ for driver in (module.run_rows, module.ask):
 """
 
 
-def run_program(cache):
+def run_program(cache, *arguments):
     tests = os.path.dirname(os.path.dirname(__file__))
     path = os.pathsep.join([tests, *sys.path])
     env = os.environ | {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": path}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments], env=env, capture_output=True, text=True, check=True
+    )
     assert not done.stderr
     return done.stdout.split("\n")
 
@@ -42,8 +52,9 @@ def test_the_second_process_compiles_nothing(tmp_path):
     total, *first = run_program(tmp_path)
     assert first[:2] == ["0 1", "0 1"]
     files = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file())
-    assert len(files) == 5  # the text, and an index and machine code for each of two drivers
-    again, *second = run_program(tmp_path)
+    # The text, an index and machine code for each of two drivers, and the name of the text by its sources.
+    assert len(files) == 6
+    again, *second = run_program(tmp_path, "emit nothing")
     assert (again, second[:2]) == (total, ["1 0", "1 0"])
     assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()) == files
 
@@ -109,3 +120,30 @@ def test_scheme_variant_and_costs_have_texts_of_their_own():
         assert '"""' in text.partition("\n")[0]  # only the module says what it is: no docstrings, no annotations
         assert text.count('"""') == 2
         assert " -> " not in text
+
+
+def test_a_text_is_found_by_its_sources_only_while_it_is_what_it_was(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    module = module_cache.load_module(find_scheme(SCHEME))
+    source = tmp_path / "mapcount" / "replay" / "by-source" / source_key(find_scheme(SCHEME), cost=False)
+    text = module_cache._text_of(source)
+    assert text == emit(find_scheme(SCHEME))
+    stored = tmp_path / "mapcount" / "replay" / source.read_text() / "emitted.py"
+    with open(stored, "a") as file:
+        file.write("# one line more\n")
+    assert module
+    assert module_cache._text_of(source) is None
+    source.write_text("../../elsewhere")
+    assert module_cache._text_of(source) is None
+
+
+def test_sources_variants_and_modes_have_keys_of_their_own(monkeypatch):
+    wanted = [("mm-id", False), ("mm-id", True), ("large-mapcount", False), ("large-mapcount:unbatched", False)]
+    keys = [source_key(find_scheme(scheme_id), cost=cost) for scheme_id, cost in wanted]
+    assert len(set(keys)) == len(keys)
+    assert source_key(find_scheme("mm-id"), cost=False) == keys[0]
+    digests = {mm_slots.__file__: b"changed"}
+    monkeypatch.setattr("mapcount.replay.source_key._digest", lambda file: digests.get(file, b""))
+    changed = source_key(find_scheme("mm-id"), cost=False)
+    digests.clear()
+    assert source_key(find_scheme("mm-id"), cost=False) != changed

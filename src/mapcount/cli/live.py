@@ -1,4 +1,4 @@
-"""The report of this machine: as root, with sudo for the capture, or as much as may be seen and an example."""
+"""This machine, now: as root, with sudo for the capture, or as much of it as may be seen and an example."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def report_live(args: argparse.Namespace) -> None:
         )
         show(args, _example_or_error())
         return
-    snapshot, hidden = _capture(args)
+    snapshot, hidden = capture_machine(args)
     if snapshot.meta.tier != "no-pfn":
         show(args, snapshot)
         return
@@ -50,8 +50,8 @@ def load_example() -> Snapshot | None:
         return Snapshot.load(path) if path.is_dir() else None
 
 
-def _capture(args: argparse.Namespace) -> tuple[Snapshot, str]:
-    """Return the snapshot, and the line to print if its folios are hidden."""
+def capture_machine(args: argparse.Namespace) -> tuple[Snapshot, str]:
+    """Return a snapshot of this machine, with sudo if that was asked for, and the line to print if its folios are hidden."""
     if args.sudo and os.geteuid() != 0:
         try:
             return capture_with_sudo(args), folios_hidden("folios cannot be seen even with sudo")

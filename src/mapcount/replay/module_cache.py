@@ -1,7 +1,9 @@
 """Emitted modules in the user's cache, where numba keeps its machine code beside them: the next process compiles nothing.
 
 `XDG_CACHE_HOME`, else `~/.cache`; then mapcount/replay/HASH/, with the hash over the text, what it imports of mapcount, and
-the versions of numba and Python. A cache that cannot be written is no failure: the module goes to a temporary directory.
+the versions of numba and Python. by-source/ beside them tells which HASH a scheme's sources (source_key.py) came to, so that
+the next process need not emit the text to find it. A cache that cannot be written is no failure: the module goes to a
+temporary directory.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mapcount.replay.emit import emit
+from mapcount.replay.source_key import source_key
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -36,7 +39,20 @@ def load_module(scheme: BoundScheme, *, cost: bool = False) -> ModuleType:
 
     Raises SchemeSourceError if the scheme cannot be compiled, ImportError without numba. Warns if nothing can be cached.
     """
-    text = emit(scheme, cost=cost)
+    source = cache_directory() / "by-source" / source_key(scheme, cost=cost)
+    if source not in _LOADED:
+        text = _text_of(source)
+        if text is None:
+            text = emit(scheme, cost=cost)
+            _remember(source, _key(text))
+        _LOADED[source] = _load(text)
+    return _LOADED[source]
+
+
+_LOADED: dict[Path, ModuleType] = {}
+
+
+def _load(text: str) -> ModuleType:
     key = _key(text)
     name = f"mapcount_emitted_{key}"
     # numba's index of what it compiled names the module's classes: they are found by the module's name.
@@ -52,6 +68,23 @@ def load_module(scheme: BoundScheme, *, cost: bool = False) -> ModuleType:
             del sys.modules[name]
             raise
     return sys.modules[name]
+
+
+def _text_of(source: Path) -> str | None:
+    """Return the text that was emitted of these sources, if it is there and what its hash says."""
+    try:
+        _check_ours(source.parent)
+        key = source.read_text()
+        text = (cache_directory() / os.path.basename(key) / _NAME).read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return text if _key(text) == key else None
+
+
+def _remember(source: Path, key: str) -> None:
+    with contextlib.suppress(OSError, RuntimeError):  # _stored tells that nothing can be kept
+        source.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(source, key)
 
 
 def cache_directory() -> Path:
@@ -96,7 +129,12 @@ def _put(directory: Path, text: str) -> Path:
     with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
         if path.read_text() == text:
             return path
-    handle, temporary = tempfile.mkstemp(dir=directory, prefix=".emitted-")
+    _write(path, text)
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".emitted-")
     try:
         with os.fdopen(handle, "w") as file:
             file.write(text)
@@ -104,7 +142,6 @@ def _put(directory: Path, text: str) -> Path:
     except BaseException:
         os.unlink(temporary)
         raise
-    return path
 
 
 def _check_ours(directory: Path) -> None:

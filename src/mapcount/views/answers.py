@@ -1,6 +1,7 @@
-"""Readings beside the truth: what each reader of a scheme answers about the folios of a snapshot, and how far that is off.
+"""Answers beside the truth: what each reader of a scheme answers about the folios of a snapshot, and how far that is off.
 
-Only folios all of whose mappings are known are asked about; zero pages and device memory are not. A reader's answer is
+Only anon, shmem and file folios all of whose mappings are known are asked about. Not hugetlb: a page table that several
+processes share counts once, and nobody agrees on what is true then. A reader's answer is
 compared with the truth of the quantity that the reader names, and with no other.
 """
 
@@ -25,23 +26,22 @@ if TYPE_CHECKING:
     from mapcount.mapping.snapshot import Snapshot
     from mapcount.replay.result import Replayed
 
-ASKED_KINDS = (Kind.ANON, Kind.SHMEM, Kind.FILE, Kind.HUGETLB)
+ASKED_KINDS = (Kind.ANON, Kind.SHMEM, Kind.FILE)
 STATISTIC = Reader(
     "NR_MAPPED",
     Quantity.PAGES_MAPPED,
     Promise.ESTIMATE,
     "the folio's share of NR_ANON_MAPPED or NR_FILE_MAPPED: AnonPages and Mapped of meminfo",
 )
-"""Not a function of a scheme: the statistics that it keeps. hugetlb is in none of them."""
+"""Not a function of a scheme: the statistics that it keeps."""
 
 
 @dataclass(frozen=True)
-class Reading:
+class Answers:
     """
     All answers of one reader of one scheme about one snapshot.
 
-    Where answers depend on a past that the snapshot does not show, `wrong` is for the history that suits the reader
-    best and `wrong_most` for the one that suits it least.
+    `wrong` counts after the first history, the usual one; `wrong_least` and `wrong_most` are the extremes over all.
     """
 
     scheme: str
@@ -52,6 +52,7 @@ class Reading:
     asked: int = 0
     """folios, or pages of folios for a reader of pages"""
     wrong: int = 0
+    wrong_least: int = 0
     wrong_most: int = 0
     least: int = 0
     """the smallest of (answer - truth), over all histories"""
@@ -110,26 +111,24 @@ def truths_of(snapshot: Snapshot) -> Truths:
     return Truths(Facts(snapshot))
 
 
-def readings(truths: Truths, histories: Sequence[Replayed]) -> list[Reading]:
+def answers_of(truths: Truths, histories: Sequence[Replayed]) -> list[Answers]:
     """
     Hold all readers of one scheme to the truth.
 
     `histories` are replays of the same snapshot under the same scheme, by different histories that end in its mappings.
     """
     scheme = histories[0].scheme
-    found = [_reading(truths, histories, reader) for reader in (*scheme.scheme.readers, STATISTIC)]
+    found = [_answers(truths, histories, reader) for reader in (*scheme.scheme.readers, STATISTIC)]
     cannot: Mapping[str, str] = scheme.scheme.cannot
-    return found + [Reading(scheme.id, name, "", "cannot", says=why) for name, why in cannot.items()]
+    return found + [Answers(scheme.id, name, "", "cannot", says=why) for name, why in cannot.items()]
 
 
-def _reading(truths: Truths, histories: Sequence[Replayed], reader: Reader) -> Reading:
+def _answers(truths: Truths, histories: Sequence[Replayed], reader: Reader) -> Answers:
     truth = truths.of(reader.quantity)
     scheme = histories[0].scheme.id
     if truth is None:
-        return Reading(scheme, reader.name, reader.quantity.value, "not comparable", says=reader.says)
+        return Answers(scheme, reader.name, reader.quantity.value, "not comparable", says=reader.says)
     asked = truths.asked
-    if reader is STATISTIC or reader.quantity is Quantity.PARTIAL:
-        asked = asked & (truths.facts.snapshot.folios.kind != Kind.HUGETLB)
     if reader.quantity is Quantity.PARTIAL:
         asked = asked & truths.facts.anon
     if reader.per_page:
@@ -141,13 +140,14 @@ def _reading(truths: Truths, histories: Sequence[Replayed], reader: Reader) -> R
         wrong.append(int(np.count_nonzero(error)))
         if len(error):
             least, most = min(least, int(error.min())), max(most, int(error.max()))
-    return Reading(
+    return Answers(
         scheme,
         reader.name,
         reader.quantity.value,
         reader.promise.value,
         asked=int(np.count_nonzero(asked)),
-        wrong=min(wrong),
+        wrong=wrong[0],
+        wrong_least=min(wrong),
         wrong_most=max(wrong),
         least=least,
         most=most,

@@ -1,0 +1,237 @@
+"""The same mappings counted in several ways, for people: what changes, for whom, what is missed, and who answers what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mapcount.report.layout import first, heading, left_out, note, sentence
+from mapcount.report.table import Column, View, tables
+from mapcount.report.text import plural, printable
+from mapcount.units import format_bytes, format_count, format_share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.console import RenderableType
+
+    from mapcount.views.answers import Answers
+    from mapcount.views.comparison import Comparison, Found, Number, ProcessNumber
+
+READERS = {
+    "mapcount": ("folio_mapcount",),
+    "mapped": ("folio_mapped",),
+    "page": ("page_mapcount", "folio_average_page_mapcount"),
+    "shared": ("mapped_shared",),
+    "partial": ("partially_mapped",),
+    "statistics": ("NR_MAPPED",),
+}
+"""Columns of the matrix, and the reader of each: the first that the scheme has."""
+
+
+def report(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    """Yield the whole comparison, what matters most first."""
+    yield from numbers(comparison, view)
+    yield from processes(comparison, view)
+    yield from found(comparison, view)
+    yield from answers(comparison, view)
+    yield from _provenance(comparison)
+
+
+def one_table(comparison: Comparison, by: str, view: View) -> Iterator[RenderableType]:
+    """Yield one table; `by` is number, process, found or answer."""
+    chosen = {"number": numbers, "process": processes, "found": found, "answer": _answers_in_detail}[by]
+    yield from chosen(comparison, view)
+
+
+def numbers(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    """Yield the numbers of the machine under each scheme, as differences from the truth."""
+    shown = _shown_schemes(comparison)
+    yield heading("What user space would read of this machine")
+    yield from tables(
+        [Column("number", text=True), Column("truth"), *(Column(_title(scheme, comparison)) for scheme in shown)],
+        [
+            [row.name, _value(row.truth, row.unit), *(_difference(row, scheme, row.unit) for scheme in shown)]
+            for row in comparison.numbers
+        ],
+        width=view.width,
+    )
+    yield note(
+        "A scheme's column is its difference from the truth, = for none. * counts as the kernel of this snapshot does. "
+        "truth: from page tables alone, mappings seen."
+    )
+    yield from (note(words) for words in comparison.notes)
+    yield from _by_past(comparison, shown, view)
+
+
+def _by_past(comparison: Comparison, shown: Sequence[str], view: View) -> Iterator[RenderableType]:
+    """Yield what would be different after another past that leads to the same mappings."""
+    rows = [
+        [row.name, scheme, _extreme(row, row.least[scheme]), _extreme(row, row.most[scheme])]
+        for row in comparison.numbers
+        for scheme in shown
+        if row.least[scheme] != row.most[scheme]
+    ]
+    if not rows:
+        return
+    yield heading("The same, if it came about otherwise")
+    columns = [Column("number", text=True), Column("scheme", text=True), Column("at least"), Column("at most")]
+    yield from tables(columns, rows, width=view.width)
+    yield note(
+        "A snapshot has no past. Above, folios are taken to have been mapped whole, shared by fork and trimmed last; these "
+        f"are the extremes over {plural(len(comparison.histories), 'past')} that lead to the same mappings."
+    )
+
+
+def processes(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    """Yield the processes whose numbers differ from the truth, the largest difference first."""
+    shown = _shown_schemes(comparison)
+    yield heading("Processes whose numbers are furthest from the truth")
+    if not comparison.processes:
+        yield sentence("None: Pss and Uss of every process are the truth under all of these.")
+        return
+    columns = [Column("pid"), Column("process", text=True), Column("number", text=True), Column("truth")]
+    yield from tables(
+        [*columns, *(Column(_title(scheme, comparison)) for scheme in shown)],
+        [
+            [str(row.pid), row.comm, row.name, format_bytes(row.truth)]
+            + [_difference(row, scheme, "bytes") for scheme in shown]
+            for row in first(comparison.processes, view.top)
+        ],
+        width=view.width,
+    )
+    yield from left_out(len(comparison.processes), view.top)
+
+
+def found(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    """Yield which partially mapped folios the deferred split would miss under each scheme."""
+    yield heading("Partially mapped anon folios: would the kernel find them?")
+    if not comparison.found or not comparison.found[0].folios:
+        yield sentence("There are none above order 1 outside of the swap cache.")
+        return
+    whole = comparison.found[0]
+    yield sentence(
+        f"{plural(whole.folios, 'folio')} with {format_bytes(whole.unmapped_bytes)} that nobody maps. What is missed stays "
+        "until the folio is unmapped whole, collapsed or swapped out."
+    )
+    yield from tables(
+        [Column("scheme", text=True), *map(Column, ("missed", "bytes", "at least", "at most", "mistaken"))],
+        [_found_cells(row, comparison) for row in comparison.found],
+        width=view.width,
+    )
+    yield note(
+        "at least, at most: bytes missed, over all pasts; where nothing ever was unmapped, nothing was noticed. mistaken: "
+        "whole folios that are queued to be split."
+    )
+
+
+def answers(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    """Yield the matrix of schemes and readers."""
+    if not comparison.answers:
+        return
+    yield heading("Which way of counting answers what, on these mappings")
+    by_scheme: dict[str, dict[str, Answers]] = {}
+    for row in comparison.answers:
+        by_scheme.setdefault(row.scheme, {})[row.reader] = row
+    yield from tables(
+        [Column("scheme", text=True), *map(Column, READERS)],
+        [
+            [_title(scheme, comparison), *(_verdict(_chosen(given, readers)) for readers in READERS.values())]
+            for scheme, given in by_scheme.items()
+        ],
+        width=view.width,
+    )
+    yield note(
+        "exact: promised, and so here. right: not promised, yet right here. A share: of the folios (of the pages, for page) "
+        "of which the answer is wrong. ~: depends on the past. cannot: its words do not say. other: the number is about "
+        "something else. statistics: AnonPages and Mapped. Details: --by answer."
+    )
+
+
+def _answers_in_detail(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    yield heading("Answers beside the truth")
+    columns = [Column(title, text=True) for title in ("scheme", "reader", "promise")]
+    yield from tables(
+        [*columns, *map(Column, ("asked", "wrong", "any past", "least", "most"))],
+        [_answer_cells(row) for row in comparison.answers],
+        width=view.width,
+    )
+    yield note(
+        "wrong: after the usual past; any past: the extremes over all. least and most: the extremes of (answer - truth), over "
+        "all pasts."
+    )
+
+
+def _answer_cells(row: Answers) -> list[str]:
+    wrong = [format_count(row.asked), format_count(row.wrong), _counts(row.wrong_least, row.wrong_most)]
+    return [row.scheme, row.reader, row.promise, *wrong, _signed(row.least, ""), _signed(row.most, "")]
+
+
+def _chosen(given: Mapping[str, Answers], readers: Sequence[str]) -> Answers | None:
+    """Return the answers of the first reader that the scheme has; else why it cannot."""
+    rows = [given[reader] for reader in readers if reader in given]
+    return next((row for row in rows if row.promise != "cannot"), rows[0] if rows else None)
+
+
+def _verdict(row: Answers | None) -> str:
+    if row is None:
+        return "-"
+    if row.promise in {"cannot", "not comparable"}:
+        return "cannot" if row.promise == "cannot" else "other"
+    depends = "~" if row.wrong_least != row.wrong_most else ""
+    if not row.wrong:
+        return f"{'exact' if row.promise == 'exact' else 'right'}{depends}"
+    return f"{format_share(row.wrong, row.asked)}{depends}"
+
+
+def _shown_schemes(comparison: Comparison) -> list[str]:
+    """Return the schemes of which there are numbers, the running kernel's first."""
+    return sorted(comparison.schemes, key=lambda scheme: scheme != comparison.running)
+
+
+def _title(scheme: str, comparison: Comparison) -> str:
+    return f"{scheme}*" if scheme == comparison.running else scheme
+
+
+def _value(value: int, unit: str) -> str:
+    return format_bytes(value) if unit == "bytes" else format_count(value)
+
+
+def _difference(row: Number | ProcessNumber, scheme: str, unit: str) -> str:
+    difference = row.values[scheme] - row.truth
+    return f"{_signed(difference, unit)} {_percent(difference, row.truth)}".strip() if difference else "="
+
+
+def _extreme(row: Number, value: int) -> str:
+    return _signed(value - row.truth, row.unit) if value != row.truth else "="
+
+
+def _signed(value: int, unit: str) -> str:
+    text = _value(abs(value), unit)
+    return f"+{text}" if value > 0 else f"-{text}" if value < 0 else "0"
+
+
+def _percent(difference: int, truth: int) -> str:
+    return f"{'+' if difference > 0 else '-'}{format_share(abs(difference), truth)}" if truth else ""
+
+
+def _found_cells(row: Found, comparison: Comparison) -> list[str]:
+    sizes = (row.missed_bytes, row.missed_least_bytes, row.missed_most_bytes)
+    return [
+        _title(row.scheme, comparison),
+        format_count(row.missed),
+        *map(format_bytes, sizes),
+        format_count(row.mistaken),
+    ]
+
+
+def _counts(least: int, most: int) -> str:
+    return format_count(least) if least == most else f"{least:,}-{most:,}"
+
+
+def _provenance(comparison: Comparison) -> Iterator[RenderableType]:
+    meta = comparison.meta
+    host = printable(meta.host) or "a machine"
+    yield note(
+        f"\n{host}, {printable(meta.kernel_release)}. Pasts: {', '.join(comparison.histories)}. A design that no kernel "
+        "could be held against says so: mapcount schemes."
+    )

@@ -1,0 +1,218 @@
+"""One machine counted in several ways: each number that user space reads, beside the truth; who answers what; what is lost.
+
+What would change on this machine if the kernel stopped counting per page? Every scheme is replayed over the same mappings.
+A snapshot has no past, so what depends on it is said for several pasts that lead to it: from the least to the most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mapcount.replay.engine import replay
+from mapcount.replay.histories import HISTORIES
+from mapcount.schemes.catalogue import SCHEMES, find_scheme
+from mapcount.views.answers import Answers, answers_of, truths_of
+from mapcount.views.quirks import quirks_for
+from mapcount.views.view import View, kernel_view, true_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mapcount.mapping.snapshot import Metadata, Snapshot
+    from mapcount.replay.result import Replayed
+    from mapcount.survey.facts import Facts
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number of the whole machine in truth, and under each scheme, by scheme id: after the usual past, and over all."""
+
+    name: str
+    unit: str
+    """`bytes`, `pages` or `folios`"""
+    truth: int
+    values: dict[str, int] = field(default_factory=dict)
+    """after the first history"""
+    least: dict[str, int] = field(default_factory=dict)
+    most: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ProcessNumber:
+    """A number of one address space, in bytes."""
+
+    mm_id: int
+    pid: int
+    comm: str
+    name: str
+    """`Pss` or `Uss`"""
+    truth: int
+    values: dict[str, int] = field(default_factory=dict)
+    """after the first history"""
+    least: dict[str, int] = field(default_factory=dict)
+    most: dict[str, int] = field(default_factory=dict)
+
+    def worst(self) -> int:
+        """Return the largest distance of any scheme from the truth, after the first history."""
+        return max((abs(value - self.truth) for value in self.values.values()), default=0)
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    What a scheme knows of the folios that are partially mapped, and so whether the deferred split would find them.
+
+    `missed` are those that it did not mark after the first history; they stay until they are unmapped whole, collapsed or
+    swapped out. `missed_least` and `missed_most` are the extremes over all histories. `*_bytes` is memory that nobody maps.
+    """
+
+    scheme: str
+    folios: int
+    unmapped_bytes: int
+    missed: int
+    missed_bytes: int
+    missed_least_bytes: int
+    missed_most_bytes: int
+    mistaken: int
+    """Folios marked, after the first history, though somebody maps every page."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The same mappings counted in several ways."""
+
+    meta: Metadata
+    running: str
+    """Scheme id of the kernel that the snapshot is from."""
+    notes: list[str]
+    """What was assumed of that kernel."""
+    schemes: list[str]
+    """Those of which there are numbers."""
+    histories: list[str]
+    """The first is the one that is taken for usual."""
+    numbers: list[Number]
+    processes: list[ProcessNumber]
+    """Those that differ from the truth under some scheme, the largest distance first."""
+    found: list[Found]
+    answers: list[Answers]
+
+
+_BY_MM: dict[str, str] = {"Pss": "pss_bytes", "Uss": "private"}
+"""Numbers of a process, by their name in smaps (Uss: Private_Clean + Private_Dirty)."""
+
+
+WITHOUT_PAGE_COUNTS = ("no-page-mapcount", "total-mapped-pages")
+"""What the kernel may count by next."""
+
+
+def default_schemes(running: str) -> tuple[list[str], list[str]]:
+    """Return the ids whose numbers are of interest on a kernel that counts by `running`; and the designs, for their answers."""
+    numbers = [running, *(scheme for scheme in WITHOUT_PAGE_COUNTS if scheme != running)]
+    return numbers, [scheme.id for scheme in SCHEMES]
+
+
+def compare(
+    snapshot: Snapshot,
+    *,
+    numbers: Sequence[str],
+    answers: Sequence[str],
+    running: str,
+    notes: Sequence[str] = (),
+    histories: Sequence[str] = tuple(HISTORIES),
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """
+    Count the mappings of a snapshot in several ways, through `histories` (replay/histories.py), beside the truth.
+
+    `numbers` are the ids of schemes under which user space is shown, `answers` of those whose readers are asked;
+    `running` is that of the kernel of the snapshot. Raises UsageError for unknown ids. One scheme is in memory at a time.
+    """
+    chosen = {scheme_id: find_scheme(scheme_id) for scheme_id in dict.fromkeys((*numbers, *answers))}
+    truth, truths = true_view(snapshot), truths_of(snapshot)
+    by_name = {name: Number(name, unit, value) for name, unit, value in _machine(truth)}
+    by_process = dict(_processes(snapshot, truth))
+    found: list[Found] = []
+    answered: list[Answers] = []
+    for scheme_id, scheme in chosen.items():
+        if progress:
+            progress(scheme_id)
+        replays = [replay(snapshot, [scheme], history=history)[0] for history in histories]
+        if scheme_id in answers:
+            answered += answers_of(truths, replays)
+        if scheme_id in numbers:
+            found.append(_found(truths.facts, replays))
+            for replayed in replays:
+                _add_numbers(by_name, by_process, kernel_view(snapshot, replayed, quirks_for(scheme_id)), scheme_id)
+    differing = sorted((p for p in by_process.values() if p.worst()), key=lambda p: (-p.worst(), p.pid, p.name))
+    return Comparison(
+        meta=snapshot.meta,
+        running=running,
+        notes=list(notes),
+        schemes=list(numbers),
+        histories=list(histories),
+        numbers=list(by_name.values()),
+        processes=differing,
+        found=found,
+        answers=answered,
+    )
+
+
+def _add_numbers(
+    by_name: dict[str, Number], by_process: dict[tuple[int, str], ProcessNumber], view: View, scheme: str
+) -> None:
+    for name, _, value in _machine(view):
+        _widen(by_name[name], scheme, value)
+    for key, number in _processes(view.snapshot, view):
+        _widen(by_process[key], scheme, number.truth)
+
+
+def _widen(number: Number | ProcessNumber, scheme: str, value: int) -> None:
+    number.values.setdefault(scheme, value)
+    number.least[scheme] = min(value, number.least.get(scheme, value))
+    number.most[scheme] = max(value, number.most.get(scheme, value))
+
+
+def _machine(view: View) -> Iterator[tuple[str, str, int]]:
+    """Yield name, unit and value of the numbers of the whole machine."""
+    stats = view.by_cgroup.machine()
+    for name, key in (
+        ("AnonPages", "anon"),
+        ("Mapped", "mapped"),
+        ("Shmem", "shmem"),
+        ("AnonHugePages", "anon_huge"),
+        ("ShmemPmdMapped", "shmem_pmd"),
+        ("FilePmdMapped", "file_pmd"),
+    ):
+        yield name, "bytes", stats[key]
+    yield "Rss, all processes", "bytes", int(view.by_mm.rss.sum())
+    yield "Pss, all processes", "bytes", int(view.by_mm.pss_bytes.sum())
+    yield "Uss, all processes", "bytes", int(view.by_mm.private.sum())
+    yield "bit 56 set", "pages", int(view.bits.nr_pages[view.bits.mapped_once].sum())
+    yield "nr_anon_partially_mapped", "folios", sum(size.nr_anon_partially_mapped for size in view.sizes)
+
+
+def _processes(snapshot: Snapshot, view: View) -> Iterator[tuple[tuple[int, str], ProcessNumber]]:
+    mms = snapshot.mms
+    for name, column in _BY_MM.items():
+        for mm_id, value in enumerate(getattr(view.by_mm, column).tolist()):
+            yield (mm_id, name), ProcessNumber(mm_id, int(mms.pid[mm_id]), str(mms.comm[mm_id]), name, value)
+
+
+def _found(facts: Facts, replays: Sequence[Replayed]) -> Found:
+    """Hold what the deferred split would find to what is partially mapped: anon, above order 1, not in the swap cache."""
+    folios, page = facts.snapshot.folios, facts.snapshot.meta.page_size
+    splittable = facts.anon & (folios.order > 1) & ~folios.swapcache
+    partial, whole = splittable & facts.partial, splittable & facts.known & ~facts.partial
+    missed = [partial & ~replayed.deferred for replayed in replays]
+    sizes = [int(facts.unmapped_pages[chosen].sum()) * page for chosen in missed]
+    return Found(
+        scheme=replays[0].scheme.id,
+        folios=int(partial.sum()),
+        unmapped_bytes=int(facts.unmapped_pages[partial].sum()) * page,
+        missed=int(missed[0].sum()),
+        missed_bytes=sizes[0],
+        missed_least_bytes=min(sizes),
+        missed_most_bytes=max(sizes),
+        mistaken=int((replays[0].deferred & whole).sum()),
+    )
