@@ -1,9 +1,11 @@
-"""For all tests: hypothesis judges what is right, never how long an example takes on a busy machine."""
+"""For all tests: hypothesis judges what is right, never how long an example takes; compiled schemes go into pytest's cache."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
@@ -12,3 +14,15 @@ from hypothesis.configuration import set_hypothesis_home_dir
 set_hypothesis_home_dir(Path(__file__).parent.parent / ".hypothesis")
 settings.register_profile("mapcount", deadline=None, max_examples=61, database=None, print_blob=True)
 settings.load_profile("mapcount")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_schemes(request):
+    """Compile once for all tests and all runs of them, and touch nobody's home."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(request.config.cache.mkdir("schemes"))
+    yield
+    if before is None:
+        del os.environ["XDG_CACHE_HOME"]
+    else:
+        os.environ["XDG_CACHE_HOME"] = before

@@ -21,7 +21,13 @@ MIB = 1 << 20
 NOW, NEXT = "mm-id", "no-page-mapcount"
 
 
+def number(name, unit, truth, now, later, least=None, most=None):
+    values = {NOW: now, NEXT: later}
+    return Number(name, unit, truth, values, values | {NEXT: least or later}, values | {NEXT: most or later})
+
+
 def sample(**changes):
+    uss = {NOW: 7 * MIB, NEXT: 0}
     values = {
         "meta": Metadata(host="db1", kernel_release="6.18.44"),
         "running": NOW,
@@ -29,22 +35,22 @@ def sample(**changes):
         "schemes": [NEXT, NOW],
         "histories": ["first", "second"],
         "numbers": [
-            Number("AnonPages", "bytes", 97 * MIB, {NOW: 97 * MIB, NEXT: 101 * MIB}, {NOW: 97 * MIB, NEXT: 101 * MIB}),
-            Number("bit 56 set", "pages", 1009, {NOW: 1009, NEXT: 991}, {NOW: 1009, NEXT: 1013}),
-            Number("ShmemPmdMapped", "bytes", 0, {NOW: 0, NEXT: 2 * MIB}, {NOW: 0, NEXT: 2 * MIB}),
+            number("AnonPages", "bytes", 97 * MIB, 97 * MIB, 101 * MIB),
+            number("bit 56 set", "pages", 1009, 1009, 997, least=991, most=1013),
+            number("ShmemPmdMapped", "bytes", 0, 0, 2 * MIB),
         ],
-        "processes": [
-            ProcessNumber(0, 4711, "cache\x1b[31m", "Uss", 7 * MIB, {NOW: 7 * MIB, NEXT: 0}, {NOW: 7 * MIB, NEXT: 0})
-        ],
+        "processes": [ProcessNumber(0, 4711, "cache\x1b[31m", "Uss", 7 * MIB, uss, uss, uss)],
         "found": [
-            Found(NOW, 37, 11 * MIB, 37, 11 * MIB, 0, 0, 0, 0, 0, 0),
-            Found(NEXT, 37, 11 * MIB, 5, MIB, 2, MIB, 30, 9 * MIB, 1, 3),
+            Found(NOW, 37, 11 * MIB, 0, 0, 0, 11 * MIB, 0),
+            Found(NEXT, 37, 11 * MIB, 31, 9 * MIB, MIB, 11 * MIB, 3),
         ],
         "answers": [
             Answers(NOW, "folio_mapcount", "entries", "exact", 1000),
-            Answers(NOW, "mapped_shared", "shared", "never less", 1000, 0, 0),
-            Answers(NEXT, "mapped_shared", "shared", "never less", 1000, 20, 30, 0, 1),
+            Answers(NOW, "mapped_shared", "shared", "never less", 1000, 0, 0, 30, 0, 1),
+            Answers(NEXT, "mapped_shared", "shared", "never less", 1000, 20, 20, 20, 0, 1),
             Answers(NEXT, "page_mapcount", "", "cannot", says="no counts per page"),
+            Answers(NEXT, "folio_average_page_mapcount", "page entries", "bounded", 2000, 30, 30, 30, -1, 2),
+            Answers(NEXT, "partially_mapped", "", "cannot", says="no flag"),
         ],
     }
     return Comparison(**(values | changes))
@@ -67,18 +73,33 @@ def test_differences_carry_their_sign_and_share_and_the_running_kernel_comes_fir
     assert "-7.0 MiB -100.0%" in text
 
 
-def test_what_depends_on_the_past_is_a_range():
-    assert "-18 to +4" in line(text_of(sample()), "bit 56 set")
+def test_what_depends_on_the_past_is_told_apart():
+    text = text_of(sample())
+
+    assert line(text, "bit 56 set").split()[-2:] == ["-12", "-1.2%"]
+    assert line(text.partition("came about otherwise")[2], "bit 56 set").split() == [
+        "bit",
+        "56",
+        "set",
+        NEXT,
+        "-18",
+        "+4",
+    ]
+    assert "over 2 pasts" in " ".join(text.split())
 
 
 def test_verdicts():
-    text = text_of(sample())
-    row = [cells for cells in map(str.split, text.splitlines()) if cells[:1] in (["mm-id"], ["no-page-mapcount"])][-2:]
+    matrix = text_of(sample(), printed.answers)
 
-    assert row == [
-        ["mm-id", "exact", "-", "-", "right", "-", "-"],
-        ["no-page-mapcount", "-", "-", "cannot", "2.0-3.0%", "-", "-"],
-    ]
+    assert line(matrix, "mm-id*").split() == ["mm-id*", "exact", "-", "-", "right~", "-", "-"]
+    # Of two readers of pages, the one that the scheme has.
+    assert line(matrix, NEXT).split() == [NEXT, "-", "-", "1.5%", "2.0%", "cannot", "-"]
+
+
+def test_answers_in_detail():
+    text = text_of(sample(), lambda comparison, view: printed.one_table(comparison, "answer", view))
+
+    assert line(text, f"{NOW}            mapped_shared").split()[-5:] == ["1,000", "0", "0-30", "0", "+1"]
 
 
 def test_it_fits_and_names_cannot_command_the_terminal():
@@ -89,7 +110,7 @@ def test_it_fits_and_names_cannot_command_the_terminal():
 
 
 def test_nothing_to_say_is_said():
-    text = text_of(sample(processes=[], found=[Found(NOW, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)]))
+    text = text_of(sample(processes=[], found=[Found(NOW, 0, 0, 0, 0, 0, 0, 0)]))
 
     assert "None: Pss and Uss of every process are the truth" in text
     assert "There are none above order 1" in text
@@ -99,8 +120,8 @@ def test_json_holds_raw_integers():
     document = json.loads(comparison_rows.document(sample()))
 
     assert document["schema_version"] == comparison_rows.COMPARE_SCHEMA_VERSION
-    assert document["numbers"][0]["most"][NEXT] == 101 * MIB
-    assert document["found"][1]["never_bytes"] == 9 * MIB
+    assert document["numbers"][0]["values"][NEXT] == 101 * MIB
+    assert document["found"][1]["missed_bytes"] == 9 * MIB
 
 
 @pytest.mark.parametrize("by", comparison_rows.TABLES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from mapcount.cli.capture import require_linux
@@ -9,8 +10,6 @@ from mapcount.cli.common import add_common, add_format, add_output, add_scope, a
 from mapcount.errors import EXIT_OK, BadSnapshotError, NotAllowedError, UsageError
 
 if TYPE_CHECKING:
-    import argparse
-
     from mapcount.mapping.snapshot import Snapshot
     from mapcount.views.comparison import Comparison
 
@@ -65,7 +64,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ids(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    ids = [part.strip() for part in text.split(",") if part.strip()]
+    if not ids:
+        raise argparse.ArgumentTypeError(f"{text!r} names no scheme")
+    return ids
 
 
 def _snapshot(args: argparse.Namespace) -> Snapshot:
@@ -90,6 +92,7 @@ def _snapshot(args: argparse.Namespace) -> Snapshot:
 
 
 def _compare(args: argparse.Namespace, snapshot: Snapshot) -> Comparison:
+    from mapcount.replay.warm import compile_schemes
     from mapcount.schemes.eras import era_of
     from mapcount.views.comparison import compare, default_schemes
 
@@ -101,6 +104,7 @@ def _compare(args: argparse.Namespace, snapshot: Snapshot) -> Comparison:
     counts = {"exact": True, "average": False}.get(snapshot.meta.counts_are)
     era = era_of(snapshot.meta.kernel_release, page_mapcount=counts)
     numbers, answers = (args.scheme, args.scheme) if args.scheme else default_schemes(era.scheme)
+    compile_schemes(list(dict.fromkeys((*numbers, *answers))), say=lambda words: say(args, f"mapcount: {words}"))
     return compare(
         snapshot,
         numbers=numbers,

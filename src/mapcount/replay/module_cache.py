@@ -39,7 +39,7 @@ def load_module(scheme: BoundScheme, *, cost: bool = False) -> ModuleType:
 
     Raises SchemeSourceError if the scheme cannot be compiled, ImportError without numba. Warns if nothing can be cached.
     """
-    source = cache_directory() / "by-source" / source_key(scheme, cost=cost)
+    source = _place(scheme, cost=cost)
     if source not in _LOADED:
         text = _text_of(source)
         if text is None:
@@ -68,6 +68,15 @@ def _load(text: str) -> ModuleType:
             del sys.modules[name]
             raise
     return sys.modules[name]
+
+
+def is_kept(scheme: BoundScheme, *, cost: bool = False) -> bool:
+    """Tell whether the module of a scheme is in the cache; its machine code is there too, unless nobody has called it yet."""
+    return _text_of(_place(scheme, cost=cost)) is not None
+
+
+def _place(scheme: BoundScheme, *, cost: bool) -> Path:
+    return cache_directory() / "by-source" / source_key(scheme, cost=cost)
 
 
 def _text_of(source: Path) -> str | None:

@@ -39,9 +39,9 @@ def ndjson(comparison: Comparison, by: str | None) -> bytes:
 
 def _by_scheme(number: Number | ProcessNumber, schemes: list[str]) -> list[dict[str, Any]]:
     about = utf8(asdict(number))
-    least, most = about.pop("least"), about.pop("most")
+    by_scheme = {name: about.pop(name) for name in ("values", "least", "most")}
+    columns = {"value": "values", "least": "least", "most": "most"}
     return [
-        {**about, "scheme": scheme, "least": least[scheme], "most": most[scheme]}
+        {**about, "scheme": scheme, **{name: by_scheme[of][scheme] for name, of in columns.items()}}
         for scheme in schemes
-        if scheme in least
     ]

@@ -1,0 +1,27 @@
+"""Compiling ahead: what is compiled already is left alone, what cannot be is left to who needs it."""
+
+from __future__ import annotations
+
+from mapcount.replay import warm
+from mapcount.replay.module_cache import is_kept
+from mapcount.schemes.catalogue import find_scheme
+
+
+def test_what_is_kept_is_not_compiled_again(monkeypatch):
+    monkeypatch.setattr(warm, "is_kept", lambda scheme: True)
+    told = []
+    warm.compile_schemes(["mm-id", "large-mapcount"], say=told.append)
+    assert told == []
+
+
+def test_two_at_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    wanted = ["no-page-mapcount", "large-mapcount"]
+    assert not any(is_kept(find_scheme(scheme_id)) for scheme_id in wanted)
+    told = []
+    warm.compile_schemes(wanted, say=told.append)
+    assert told == ["compiling 2 ways of counting, once: some seconds for each"]
+    assert all(is_kept(find_scheme(scheme_id)) for scheme_id in wanted)
+    machine_code = {path.name.split("-")[0] for path in tmp_path.rglob("*.nbc")}
+    assert machine_code == {"emitted.run_rows", "emitted.ask"}
