@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write what pages list from the code: the tables of mapping/schema.py, the designs of schemes/catalogue.py."""
+"""Write what pages list from the code: tables of mapping/schema.py, designs, histories."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mapcount.mapping.schema import SNAPSHOT_TABLES, Table
+from mapcount.replay.histories import HISTORIES
 from mapcount.schemes.catalogue import SCHEMES
 
 PAGE = Path(__file__).with_name("snapshot.md")
 SCHEMES_PAGE = Path(__file__).with_name("schemes.md")
+COMPARE_PAGE = Path(__file__).with_name("compare.md")
 BEGIN = "<!-- Made by docs/generate_tables.py: do not edit by hand. -->\n"
 END = "<!-- End of what is made. -->\n"
 
@@ -28,6 +30,12 @@ def schemes_text() -> str:
         rows.append(f"| `{scheme.id}` | {scheme.title} | {scheme.when} | {scheme.referee} |")
         rows += [f"| `{scheme.id}:{name}` | {variant.says} | | |" for name, variant in scheme.variants.items()]
     return "\n".join([*rows, ""])
+
+
+def histories_text() -> str:
+    """Return the table of all pasts that are assumed of a snapshot."""
+    rows = ["| past | assumes |", "|---|---|"]
+    return "\n".join([*rows, *(f"| `{name}` | {history.says} |" for name, history in HISTORIES.items()), ""])
 
 
 def put_between(page: str, text: str) -> str:
@@ -57,5 +65,6 @@ def _meaning(about: Any) -> str:
 
 
 if __name__ == "__main__":
-    for path, text in ((PAGE, tables_text()), (SCHEMES_PAGE, schemes_text())):
+    made = {PAGE: tables_text(), SCHEMES_PAGE: schemes_text(), COMPARE_PAGE: histories_text()}
+    for path, text in made.items():
         path.write_text(put_between(path.read_text(), text))

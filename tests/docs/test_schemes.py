@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from builders import SnapshotBuilder
 from docs.pages import ROOT, plain, sections, table
 from mapcount.schemes.scheme import Promise
+from mapcount.views.comparison import _machine
+from mapcount.views.view import true_view
 
 PAGE = ROOT / "docs" / "schemes.md"
 
@@ -16,3 +19,19 @@ def test_the_page_is_up_to_date(generator):
 
 def test_every_promise_is_explained():
     assert [plain(row[0]) for row in table(sections(PAGE)["Promises"])] == [promise.value for promise in Promise]
+
+
+def test_every_past_is_explained(generator):
+    page = ROOT / "docs" / "compare.md"
+    assert generator.put_between(page.read_text(), generator.histories_text()) == page.read_text(), (
+        "run docs/generate_tables.py"
+    )
+
+
+def test_every_number_of_a_comparison_is_explained():
+    told = " ".join(
+        plain(row[0]) for row in table(sections(ROOT / "docs" / "compare.md")["What user space would read"])
+    )
+    empty = SnapshotBuilder().build(kernel_release="6.18")
+    for name, _, _ in _machine(true_view(empty)):
+        assert name.partition(",")[0] in told
