@@ -10,14 +10,16 @@ import pytest
 from docs.pages import ROOT, plain, sections, table
 from mapcount.capture.doctor import Finding
 from mapcount.report import json_report
+from mapcount.schemes.describe import Description
 from mapcount.survey.diff import Difference
+from mapcount.views.comparison import Comparison
 
 SECTIONS = sections(ROOT / "docs" / "json.md")
 UNITS = {"_bytes": "bytes", "_s": "seconds"}
 
 
 def definitions():
-    _, found = msgspec.json.schema_components([Difference, Finding])
+    _, found = msgspec.json.schema_components([Difference, Finding, Comparison, Description])
     return json.loads(json_report.schema_text())["$defs"] | found
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mapcount.replay import warm
 from mapcount.replay.module_cache import is_kept
 from mapcount.schemes.catalogue import find_scheme
 
+FEW, MANY = np.full(7, 9, np.uint8), np.full(257, 9, np.uint8)
+"""7 and 257 folios of 2 MiB."""
+
 
 def test_what_is_kept_is_not_compiled_again(monkeypatch):
-    monkeypatch.setattr(warm, "is_kept", lambda scheme: True)
+    monkeypatch.setattr("mapcount.replay.engine.is_kept", lambda scheme, cost: True)
     told = []
-    warm.compile_schemes(["mm-id", "large-mapcount"], say=told.append)
+    warm.compile_schemes(["mm-id", "large-mapcount"], MANY, say=told.append)
     assert told == []
 
 
@@ -20,7 +25,9 @@ def test_two_at_once(monkeypatch, tmp_path):
     wanted = ["no-page-mapcount", "large-mapcount"]
     assert not any(is_kept(find_scheme(scheme_id)) for scheme_id in wanted)
     told = []
-    warm.compile_schemes(wanted, say=told.append)
+    warm.compile_schemes(wanted, FEW, say=told.append)
+    assert told == [], "few folios need no machine code"
+    warm.compile_schemes(wanted, MANY, say=told.append)
     assert told == ["compiling 2 ways of counting, once: some seconds for each"]
     assert all(is_kept(find_scheme(scheme_id)) for scheme_id in wanted)
     machine_code = {path.name.split("-")[0] for path in tmp_path.rglob("*.nbc")}

@@ -11,9 +11,15 @@ from rich.cells import cell_len
 from mapcount.report import checks, cuts, matrix, provenance, since_boot, terminal
 from mapcount.report.table import View
 from mapcount.survey.types import CutRow
+from mapcount.views.outlook import OutlookRow
 from report.samples import GIB, MIB, check, folio_row, metadata, owner_row, sample, size_row, vma_row
 
 VIEW = View()
+OUTLOOK = [
+    OutlookRow("AnonPages", "bytes", 97 << 20, 97 << 20, 101 << 20),
+    OutlookRow("bit 56 set", "pages", 1009, 1013, 997),
+    OutlookRow("Shmem", "bytes", 7 << 20, 7 << 20, 7 << 20),
+]
 BY = ("size", "process", "cgroup", "program", "vma", "folio")
 EXTRA = {"vma": [vma_row(i) for i in range(13)], "folio": [folio_row(i * 10_007) for i in range(13)]}
 
@@ -98,7 +104,7 @@ def test_cuts_that_free_nothing_are_one_sentence():
 def test_the_order_of_the_report():
     headings = ["Folios by size", "Processes that hold most waste", "Since boot", "What if", "Where memory is"]
     headings += ["Self-checks", "How this was obtained"]
-    whole = text(terminal.report(sample(), VIEW))
+    whole = text(terminal.report(sample(), OUTLOOK, VIEW))
 
     places = [whole.index(heading) for heading in headings]
 
@@ -108,7 +114,7 @@ def test_the_order_of_the_report():
 
 
 def test_top_0_shows_all():
-    whole = text(terminal.report(sample(), View(top=0)))
+    whole = text(terminal.report(sample(), OUTLOOK, View(top=0)))
 
     assert "more (" not in whole
     assert all(f"worker-{i} " in whole for i in range(31))
@@ -121,7 +127,7 @@ def test_lines_fit_and_numbers_are_whole(by, width):
     parts = (
         terminal.one_table(survey, by, View(width), EXTRA.get(by, ()), 13)
         if by
-        else terminal.report(survey, View(width))
+        else terminal.report(survey, OUTLOOK, View(width))
     )
 
     lines = text(parts, width).splitlines()
@@ -141,8 +147,8 @@ def test_longest_numbers_of_a_large_machine_are_all_there():
 
 
 def test_no_escape_sequence_without_colour_and_the_same_words_with_it():
-    plain = text(terminal.report(sample(), VIEW))
-    coloured = text(terminal.report(sample(), VIEW), colour=True)
+    plain = text(terminal.report(sample(), OUTLOOK, VIEW))
+    coloured = text(terminal.report(sample(), OUTLOOK, VIEW), colour=True)
 
     assert "\x1b" not in plain
     assert "\x1b[" in coloured
@@ -172,7 +178,7 @@ def test_checks_that_compare_nothing_with_nothing_are_counted():
 
 
 def test_provenance_names_what_changes_the_meaning_of_numbers():
-    whole = text(terminal.report(sample(), VIEW))
+    whole = text(terminal.report(sample(), OUTLOOK, VIEW))
 
     assert "kernel     6.18.44, pages of 4 KiB" in whole
     assert "counts     exact: kpagecount keeps one count per page" in whole
@@ -213,3 +219,19 @@ def test_owners_are_ranked_by_waste():
     lines = text(terminal.one_table(sample(cgroups=rows), "cgroup", VIEW)).splitlines()
 
     assert [line.split()[0] for line in lines[2:5]] == ["(none)", "b", "a"]
+
+
+def test_what_would_change_without_counts_per_page():
+    whole = text(terminal.report(sample(), OUTLOOK, VIEW))
+    part = whole.partition("If this kernel stopped counting per page")[2].partition("Where memory is")[0]
+
+    assert ["AnonPages", "97.0", "MiB", "97.0", "MiB", "101", "MiB", "+4.0", "MiB", "+4.1%"] in map(
+        str.split, part.splitlines()
+    )
+    assert ["bit", "56", "set", "1,009", "1,013", "997", "-16", "-1.6%"] in map(str.split, part.splitlines())
+    assert "Shmem" not in part
+
+
+def test_what_is_not_known_of_another_way_of_counting_is_not_shown():
+    assert "counting per page (CONFIG" not in text(terminal.report(sample(), None, VIEW))
+    assert "No number of /proc would change" in text(terminal.report(sample(), OUTLOOK[2:], VIEW))

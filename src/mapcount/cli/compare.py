@@ -93,18 +93,18 @@ def _snapshot(args: argparse.Namespace) -> Snapshot:
 
 def _compare(args: argparse.Namespace, snapshot: Snapshot) -> Comparison:
     from mapcount.replay.warm import compile_schemes
-    from mapcount.schemes.eras import era_of
     from mapcount.views.comparison import compare, default_schemes
+    from mapcount.views.outlook import era_of_snapshot
 
     if snapshot.meta.tier == "no-pfn":
         raise BadSnapshotError(
             f"{args.snapshot} holds no folios: the kernel hid page frame numbers from who took it, so there is nothing to "
             "count. Take one as root"
         )
-    counts = {"exact": True, "average": False}.get(snapshot.meta.counts_are)
-    era = era_of(snapshot.meta.kernel_release, page_mapcount=counts)
+    era = era_of_snapshot(snapshot.meta)
     numbers, answers = (args.scheme, args.scheme) if args.scheme else default_schemes(era.scheme)
-    compile_schemes(list(dict.fromkeys((*numbers, *answers))), say=lambda words: say(args, f"mapcount: {words}"))
+    wanted = list(dict.fromkeys((*numbers, *answers)))
+    compile_schemes(wanted, snapshot.folios.order, say=lambda words: say(args, f"mapcount: {words}"))
     return compare(
         snapshot,
         numbers=numbers,

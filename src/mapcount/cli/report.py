@@ -77,13 +77,14 @@ def table_parts(
 ) -> Iterable[RenderableType]:
     """Return what to print of a survey for people: the table of --by, else the whole report."""
     from mapcount.report import provenance, public, terminal
+    from mapcount.views.outlook import outlook
 
     view = view_of(args)
     if snapshot.meta.tier == "no-pfn":
         return (*public.section(snapshot, view), *provenance.section(result, view))
     if args.by:
         return terminal.one_table(result, args.by, view, extra, int((snapshot.folios.order > 0).sum()))
-    return terminal.report(result, view)
+    return terminal.report(result, outlook(snapshot), view)
 
 
 def print_parts(args: argparse.Namespace, parts: Iterable[RenderableType]) -> None:
@@ -101,15 +102,16 @@ def print_rows(args: argparse.Namespace, result: Survey, snapshot: Snapshot, ext
     """Print a survey for programs; where folios were hidden, what was visible instead of tables of zeroes."""
     from mapcount.cli.output import write
     from mapcount.report import json_report, public, rows
+    from mapcount.views.outlook import outlook
 
     more = {f"{args.by}s": extra} if args.by in {"vma", "folio"} else {}
     if snapshot.meta.tier == "no-pfn":
         result, more = public.known(result), {"visible": public.public_processes(snapshot)}
         extra = more["visible"] if args.by in {None, "process"} else ()
     if args.format == "json":
-        write(args, json_report.document(result, **more))
+        write(args, json_report.document(result, outlook=outlook(snapshot), **more))
     elif args.format == "ndjson":
-        write(args, rows.ndjson(result, args.by, extra))
+        write(args, rows.ndjson(result, args.by, extra, None if args.by else outlook(snapshot)))
     else:
         form = rows.csv_text if args.format == "csv" else rows.parquet
         write(args, form(rows.table_of(result, args.by or "size", extra)))

@@ -13,6 +13,7 @@ from mapcount.mapping.snapshot import Snapshot
 from mapcount.replay.compiled import CompiledReplay
 from mapcount.replay.cost import MAX_ORDER
 from mapcount.replay.histories import DEFAULT_HISTORY, log_of
+from mapcount.replay.module_cache import is_kept
 from mapcount.replay.plain import PlainReplay
 from mapcount.replay.result import FolioSpecs, Replayed
 
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mapcount.mapping.log import Log
-    from mapcount.mapping.schema import Bools, MappingLog
+    from mapcount.mapping.schema import U8, Bools, MappingLog
     from mapcount.schemes.bind import BoundScheme
 
 ENGINES = ("auto", "numba", "plain")
+
+
+PLAIN_PAGES = 1 << 14
+"""Up to so many pages the plain engine is done before numba is imported."""
+QUICK_PAGES = 1 << 17
+"""Up to so many the plain engine takes some 0.2 s, much less than compiling a scheme that nobody has compiled yet."""
 
 
 class _Engine(Protocol):
@@ -46,7 +53,7 @@ def replay(
     Return what each scheme has counted after the last row of a log, in the order of `schemes`.
 
     A snapshot has no past: `history` names the one to assume (histories.HISTORIES; `whole-then-trimmed` unless told
-    otherwise). `cost` counts what counting took. `engine` is `numba`, `plain`, or `auto`: numba where it is installed; the
+    otherwise). `cost` counts what counting took. `engine` is `numba`, `plain`, or `auto`: whichever is done first; the
     result is the same. Each scheme reads the log anew, in batches: memory is needed for folios, not for rows. The list
     holds the words of all schemes; who needs one at a time takes replay_each.
 
@@ -64,7 +71,7 @@ def replay_each(
     engine: str = "auto",
 ) -> Iterator[Replayed]:
     """Give what `replay` returns, one scheme at a time: whoever drops each before the next needs memory for one."""
-    kind = _engine(engine)
+    _check(engine)
     if isinstance(source, Snapshot):
         log = log_of(source, history or DEFAULT_HISTORY)
     elif history is not None:
@@ -74,7 +81,15 @@ def replay_each(
     if len(log.orders) and log.orders.max() > MAX_ORDER:
         raise BadLogError(f"the log has a folio of order {log.orders.max()}; the largest possible is {MAX_ORDER}")
     folios = FolioSpecs.of(log.orders, log.kinds)
-    return (_replay_one(log, folios, scheme, kind, cost=cost) for scheme in schemes)
+    return (
+        _replay_one(log, folios, scheme, _engine(engine, scheme, folios.nr_pages, cost=cost), cost=cost)
+        for scheme in schemes
+    )
+
+
+def is_quick(scheme: BoundScheme, orders: U8) -> bool:
+    """Tell whether a replay over folios of these orders takes a second or so: there are few, or the scheme is compiled."""
+    return int(np.left_shift(1, orders.astype(np.int64)).sum()) <= QUICK_PAGES or _is_compiled(scheme, cost=False)
 
 
 def _replay_one(log: Log, folios: FolioSpecs, scheme: BoundScheme, kind: type[_Engine], *, cost: bool) -> Replayed:
@@ -85,10 +100,24 @@ def _replay_one(log: Log, folios: FolioSpecs, scheme: BoundScheme, kind: type[_E
     return running.result()
 
 
-def _engine(name: str) -> type[_Engine]:
+def _check(name: str) -> None:
     if name not in ENGINES:
         raise UsageError(f"there is no engine {name!r}; there are: {', '.join(ENGINES)}")
-    installed = importlib.util.find_spec("numba") is not None
-    if name == "numba" and not installed:
+    if name == "numba" and not _numba_is_installed():
         raise UsageError("numba is not installed: pip install numba, or leave the choice to engine='auto'")
-    return CompiledReplay if installed and name != "plain" else PlainReplay
+
+
+def _engine(name: str, scheme: BoundScheme, nr_pages: int, *, cost: bool) -> type[_Engine]:
+    if name != "auto":
+        return CompiledReplay if name == "numba" else PlainReplay
+    if nr_pages <= PLAIN_PAGES or not _numba_is_installed():
+        return PlainReplay
+    return CompiledReplay if nr_pages > QUICK_PAGES or _is_compiled(scheme, cost=cost) else PlainReplay
+
+
+def _is_compiled(scheme: BoundScheme, *, cost: bool) -> bool:
+    return _numba_is_installed() and is_kept(scheme, cost=cost)
+
+
+def _numba_is_installed() -> bool:
+    return importlib.util.find_spec("numba") is not None

@@ -7,21 +7,23 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
-from mapcount.replay.module_cache import is_kept
+from mapcount.replay.engine import is_quick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mapcount.mapping.schema import U8
 
-def compile_schemes(scheme_ids: Sequence[str], *, say: Callable[[str], None]) -> None:
+
+def compile_schemes(scheme_ids: Sequence[str], orders: U8, *, say: Callable[[str], None]) -> None:
     """
-    Compile those of the catalogue's schemes that nobody has compiled on this machine yet. Imports numba if there are any.
+    Compile those of the catalogue's schemes that a replay over folios of these orders wants compiled, and are not yet.
 
     `say` is told before it begins. What fails here is left to who needs the scheme: the same error comes up there.
     """
     from mapcount.schemes.catalogue import find_scheme
 
-    cold = [scheme_id for scheme_id in scheme_ids if not is_kept(find_scheme(scheme_id))]
+    cold = [scheme_id for scheme_id in scheme_ids if not is_quick(find_scheme(scheme_id), orders)]
     workers = min(len(cold), os.cpu_count() or 1)
     if workers < 2:
         return

@@ -10,6 +10,7 @@ from mapcount.mapping.snapshot import Metadata  # noqa: TC001 - msgspec reads th
 from mapcount.report.encoding import indented
 from mapcount.report.public import PublicProcess  # noqa: TC001 - as above
 from mapcount.survey import types  # noqa: TC001 - as above
+from mapcount.views.outlook import OutlookRow  # noqa: TC001 - as above
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `exclusive` means that all mappings belong to one address space. `vmas` and `folios` are there with `--by vma` and
     `--by folio`. If folios were hidden (`meta.tier` is `no-pfn`), the tables about them are empty and `visible` is there.
+    `outlook` is there unless it would take long to find out.
     """
 
     schema_version: int
@@ -39,6 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     vmas: list[types.VmaRow] | None = None
     folios: list[types.FolioRow] | None = None
     visible: list[PublicProcess] | None = None
+    outlook: list[OutlookRow] | None = None
 
 
 def document(
@@ -47,6 +50,7 @@ def document(
     vmas: Sequence[types.VmaRow] | None = None,
     folios: Sequence[types.FolioRow] | None = None,
     visible: Sequence[PublicProcess] | None = None,
+    outlook: Sequence[OutlookRow] | None = None,
 ) -> bytes:
     """Return the report as indented JSON with a final newline."""
     report = Report(
@@ -63,6 +67,7 @@ def document(
         vmas=None if vmas is None else list(vmas),
         folios=None if folios is None else list(folios),
         visible=None if visible is None else list(visible),
+        outlook=None if outlook is None else list(outlook),
     )
     return indented(report)
 

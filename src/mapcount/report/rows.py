@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mapcount.survey.types import Survey
+    from mapcount.views.outlook import OutlookRow
 
 _FIELDS = {"size": "sizes", "process": "processes", "cgroup": "cgroups", "program": "programs"}
 _OTHERS = {"cut": "cuts", "memory": "memory", "since_boot": "since_boot", "check": "checks"}
@@ -24,7 +25,9 @@ def table_of(survey: Survey, by: str, extra: Sequence[Any] = ()) -> list[dict[st
     return [utf8(asdict(row)) for row in rows]
 
 
-def ndjson(survey: Survey, by: str | None, extra: Sequence[Any] = ()) -> bytes:
+def ndjson(
+    survey: Survey, by: str | None, extra: Sequence[Any] = (), outlook: Sequence[OutlookRow] | None = None
+) -> bytes:
     """
     Return one JSON object a line, its table in `row`: the table `by`, or metadata and all tables of the survey.
 
@@ -36,6 +39,7 @@ def ndjson(survey: Survey, by: str | None, extra: Sequence[Any] = ()) -> bytes:
         for name, field in (_FIELDS | _OTHERS).items():
             lines += [{"row": name, **asdict(row)} for row in getattr(survey, field)]
         lines += [{"row": "visible", **asdict(row)} for row in extra]
+        lines += [{"row": "outlook", **asdict(row)} for row in outlook or ()]
     else:
         lines += [{"row": by, **row} for row in table_of(survey, by, extra)]
     return b"".join(encode(line) + b"\n" for line in lines)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from mapcount.report import checks, cuts, matrix, memory, owners, processes, provenance, since_boot, sizes
+from mapcount.report import checks, cuts, matrix, memory, outlook, owners, processes, provenance, since_boot, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mapcount.report.table import View
     from mapcount.survey.types import Survey
+    from mapcount.views.outlook import OutlookRow
 
 _SECTIONS: tuple[Callable[[Survey, View], Iterator[RenderableType]], ...] = (
     matrix.section,
@@ -28,9 +29,11 @@ _SECTIONS: tuple[Callable[[Survey, View], Iterator[RenderableType]], ...] = (
 )
 
 
-def report(survey: Survey, view: View) -> Iterator[RenderableType]:
-    """Yield the whole report, what matters most first."""
+def report(survey: Survey, rows: Sequence[OutlookRow] | None, view: View) -> Iterator[RenderableType]:
+    """Yield the whole report, what matters most first; `rows` are what another way of counting would change."""
     for section in _SECTIONS:
+        if section is memory.section:
+            yield from outlook.section(rows, view)
         yield from section(survey, view)
 
 

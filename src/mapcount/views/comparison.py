@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mapcount.mapping.snapshot import Metadata  # noqa: TC001 - msgspec reads the annotations
 from mapcount.replay.engine import replay
 from mapcount.replay.histories import HISTORIES
 from mapcount.schemes.catalogue import SCHEMES, find_scheme
@@ -19,7 +20,7 @@ from mapcount.views.view import View, kernel_view, true_view
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from mapcount.mapping.snapshot import Metadata, Snapshot
+    from mapcount.mapping.snapshot import Snapshot
     from mapcount.replay.result import Replayed
     from mapcount.survey.facts import Facts
 
