@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from mapcount.errors import SchemeSourceError
 from mapcount.mapping.schema import Level, Op
 from mapcount.replay.cost import COST_SHAPE
+from mapcount.replay.cost_ranges import with_ranges
 from mapcount.replay.flatten import Flattener
 from mapcount.replay.operations import array_name, statements
 from mapcount.schemes.ops import NR_STATS
@@ -61,15 +62,13 @@ def touch(low, high, gap, page):
 
 
 @_njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def count_lines(low, high, mask, base):
-    lines = 0 if high < 0 else high - low + 1
-    page = base
-    while mask:
-        if mask & 1 and (page < low or page > high):
-            lines += 1
-        mask >>= 1
-        page += 1
-    return lines
+def touch_range(low, high, gap, first, end):
+    if first >= end:
+        return low, high, gap
+    if high < 0:
+        return first, end - 1, gap
+    gap |= (first > high + 1) | (end < low)
+    return low if low < first else first, high if high >= end else end - 1, gap
 
 
 @_njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -116,7 +115,9 @@ _BEFORE = """
 _AFTER = """
             operations += 1
             pages += nr
-            lines += count_lines(low, high, mask, base)"""
+            if high >= 0:
+                lines += high - low + 1
+{lines}"""
 _END = """
     flush(costs, slot, operations, pages, locked, stores, loads, lines)
     if gap:
@@ -149,7 +150,7 @@ def emit(scheme: BoundScheme, *, cost: bool = False) -> str:
             raise ValueError(f"the word {word.name} is not among the places that {scheme.id} declares")
         return statements(name, places[word] if word else None, arguments, cost=cost)
 
-    flattener = Flattener(scheme.helpers, operation)
+    flattener = Flattener(scheme.helpers, operation, with_ranges if cost else list)
     head = _HEAD.format(
         scheme=scheme.id, mode="with costs" if cost else "without costs", fields=" ".join(memory_fields(scheme))
     )
@@ -191,7 +192,7 @@ def _run(scheme: BoundScheme, flattener: Flattener, *, cost: bool) -> str:
         before=_BEFORE.format(slot=_SLOT) if cost else "",
         apply=_indented(apply, 12),
         result=result,
-        after=_AFTER if cost else "",
+        after=_AFTER.format(lines=_indented(_lines_of_folio(scheme.scheme.places), 12)) if cost else "",
         birth=int(Op.BIRTH),
         death=int(Op.DEATH),
         split_mapping=int(Op.SPLIT_MAPPING),
@@ -200,6 +201,14 @@ def _run(scheme: BoundScheme, flattener: Flattener, *, cost: bool) -> str:
         pud=int(Level.PUD),
         end=_END.format(gapped=GAPPED) if cost else "",
     )
+
+
+def _lines_of_folio(places: Iterable[Place]) -> list[str]:
+    """Count the struct pages in which folio words were touched, unless words of pages were touched there."""
+    numbers = sorted({place.page for place in places if place.word.scope is Scope.FOLIO})
+    return [
+        f"lines += mask >> {number} & 1 & ((base + {number} < low) | (base + {number} > high))" for number in numbers
+    ]
 
 
 def _reset(places: Iterable[Place]) -> list[str]:
