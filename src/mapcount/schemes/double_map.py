@@ -14,8 +14,8 @@ What it cannot answer: how many mappings a folio has, without looking at all its
 locked, so that the sum may be a number that was never true; who maps it, but by a guess from the first page.
 
 Its weak spot: an anon folio that gets a PTE while a PMD maps it and the flag is clear, or the reverse, makes NR_ANON_MAPPED
-count pages twice, for good if its PMD is split before the PTE goes. rmap leaves that to its callers; migration of a folio
-that is mapped both ways is one that did it. Hence `anon_mixed_by_split_only`.
+count pages twice, for good if its PMD is split before the PTE goes (derived from the steps, not seen on a kernel). fork
+and PMD splits never do that, so the histories of the conformance test do not either: `anon_mixed_by_split_only`.
 
 What became of it: 6.2 deleted the flag and the P + 1 operations (nr_pages_mapped.py).
 
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
 
 ANON_EXCLUSIVE = 1
 """0: 4.5 to 5.17."""
+
 compound_mapcount = folio_word("compound_mapcount", bias=-1)
 PG_double_map = folio_flag("PG_double_map", "flags")
 

@@ -227,7 +227,7 @@ SCHEME = Scheme(
         ),
     ),
     when="6.15 and later (CONFIG_MM_ID, without CONFIG_NO_PAGE_MAPCOUNT)",
-    referee="6.18 (words after every step)",
+    referee="6.16, 6.18 and 7.3 (words after every step)",
     sources=(
         '6af8cb80d3a9 ("mm/rmap: basic MM owner tracking for large folios (!hugetlb)")',
         "include/linux/rmap.h, 7.1",
