@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
     from mapcount.mapping.schema import I64
 
+COUNTED = (Op.FIRST_MAP, Op.MAP, Op.DUP, Op.UNMAP, Op.SPLIT_MAPPING)
+"""What a scheme counts."""
 MAX_ORDER = 30
 """As in mapping/integrity.py."""
 COST_COLUMNS = ("operations", "pages", "locked", "stores", "loads", "lines")
-COST_SHAPE = (len(Op), len(Level), MAX_ORDER + 1, len(COST_COLUMNS))
+LEVEL_BITS, ORDER_BITS = 2, 5
+"""Op, level and order make the number of a row of the table, of which these are the lower bits."""
+COST_SHAPE = (len(Op), 1 << LEVEL_BITS, 1 << ORDER_BITS, len(COST_COLUMNS))
 
 
 class CostRow(NamedTuple):
@@ -42,7 +46,11 @@ class CostRow(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Costs:
-    """Sums of COST_COLUMNS, by op, level and order: an array of COST_SHAPE."""
+    """
+    Sums of COST_COLUMNS, by op, level and order: an array of COST_SHAPE.
+
+    `operations` of births, deaths and others that count nothing are only in the compiled engine's table, not in `rows`.
+    """
 
     table: I64
 
@@ -54,4 +62,6 @@ class Costs:
     def rows(self) -> Iterator[CostRow]:
         """Give one row for each op, level and order that occurred."""
         for op, level, order in np.argwhere(self.table[..., 0]):
+            if Op(op) not in COUNTED:
+                continue
             yield CostRow(Op(op), Level(level), int(order), *self.table[op, level, order].tolist())

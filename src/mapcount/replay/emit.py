@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from mapcount.errors import SchemeSourceError
 from mapcount.mapping.schema import Level, Op
-from mapcount.replay.cost import COST_SHAPE
+from mapcount.replay.cost import COST_COLUMNS, LEVEL_BITS, ORDER_BITS
+from mapcount.replay.cost_ranges import with_ranges
 from mapcount.replay.flatten import Flattener
 from mapcount.replay.operations import array_name, statements
 from mapcount.schemes.ops import NR_STATS
@@ -36,7 +37,8 @@ SURROUNDINGS = ("orders", "base_of", "kind", "stats", *FLAGS)
 """Fields of an emitted module's Memory besides the words."""
 COLUMNS = ("op", "level", "folio_id", "first_page", "nr_pages", "mm_id")
 """What `run_rows` takes of a log, in this order; rows of outcome REFUSED are left out before."""
-_SLOT = f"((what * {COST_SHAPE[1]} + at) * {COST_SHAPE[2]} + order) * {COST_SHAPE[3]}"
+_SLOT = f"what_now << {LEVEL_BITS + ORDER_BITS} | at_now << {ORDER_BITS} | order_now"
+"""Which row of the costs; sums stay in registers as long as it is the same."""
 GAPPED = -2
 """What `run_rows` returns instead of a row if an operation touched the words of two separate ranges of pages."""
 
@@ -61,25 +63,24 @@ def touch(low, high, gap, page):
 
 
 @_njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def count_lines(low, high, mask, base):
-    lines = 0 if high < 0 else high - low + 1
-    page = base
-    while mask:
-        if mask & 1 and (page < low or page > high):
-            lines += 1
-        mask >>= 1
-        page += 1
-    return lines
+def touch_range(low, high, gap, first, end):
+    if first >= end:
+        return low, high, gap
+    if high < 0:
+        return first, end - 1, gap
+    gap |= (first > high + 1) | (end < low)
+    return low if low < first else first, high if high >= end else end - 1, gap
 
 
 @_njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def flush(costs, slot, operations, pages, locked, stores, loads, lines):
-    costs[slot] = costs[slot] + operations
-    costs[slot + 1] = costs[slot + 1] + pages
-    costs[slot + 2] = costs[slot + 2] + locked
-    costs[slot + 3] = costs[slot + 3] + stores
-    costs[slot + 4] = costs[slot + 4] + loads
-    costs[slot + 5] = costs[slot + 5] + lines
+    at = slot * {columns}
+    costs[at] = costs[at] + operations
+    costs[at + 1] = costs[at + 1] + pages
+    costs[at + 2] = costs[at + 2] + locked
+    costs[at + 3] = costs[at + 3] + stores
+    costs[at + 4] = costs[at + 4] + loads
+    costs[at + 5] = costs[at + 5] + lines
 """
 _RUN = """
 
@@ -91,7 +92,7 @@ def run_rows(m, {costs}op, level, folio, first_page, nr_pages, mm):
         f, what, at = _int64(folio[row]), _int64(op[row]), _int64(level[row])
         if f >= folios or what > {last} or at > {pud}:
             return row, refused
-        order, base = _int64(orders[f]), base_of[f]
+        order, base = _int64(orders[f]), base_of[f]{change}
         if what == {birth} or what == {death}:
 {reset}
         elif what <= {split_mapping}:
@@ -105,20 +106,24 @@ def run_rows(m, {costs}op, level, folio, first_page, nr_pages, mm):
 """
 _BEGIN = """
     costs = pointer(costs_of)
-    operations, pages, locked, stores, loads, lines = _int64(0), _int64(0), _int64(0), _int64(0), _int64(0), _int64(0)
-    slot, gap = _int64(0), _int64(0)"""
+    pages, locked, stores, loads, lines = _int64(0), _int64(0), _int64(0), _int64(0), _int64(0)
+    what_now, at_now, order_now, since, gap = _int64(0), _int64(0), _int64(0), _int64(0), _int64(0)"""
+_CHANGE = """
+        if what != what_now or at != at_now or order != order_now:
+            slot = {slot}
+            flush(costs, slot, row - since, pages, locked, stores, loads, lines)
+            pages, locked, stores, loads, lines = 0, 0, 0, 0, 0
+            what_now, at_now, order_now, since = what, at, order, row"""
 _BEFORE = """
-            if slot != {slot}:
-                flush(costs, slot, operations, pages, locked, stores, loads, lines)
-                operations, pages, locked, stores, loads, lines = 0, 0, 0, 0, 0, 0
-                slot = {slot}
             low, high, mask = _int64(0), _int64(-1), _int64(0)"""
 _AFTER = """
-            operations += 1
             pages += nr
-            lines += count_lines(low, high, mask, base)"""
+            if high >= 0:
+                lines += high - low + 1
+{lines}"""
 _END = """
-    flush(costs, slot, operations, pages, locked, stores, loads, lines)
+    slot = {slot}
+    flush(costs, slot, op.size - since, pages, locked, stores, loads, lines)
     if gap:
         return _int64({gapped}), refused"""
 _ASK = """
@@ -149,11 +154,11 @@ def emit(scheme: BoundScheme, *, cost: bool = False) -> str:
             raise ValueError(f"the word {word.name} is not among the places that {scheme.id} declares")
         return statements(name, places[word] if word else None, arguments, cost=cost)
 
-    flattener = Flattener(scheme.helpers, operation)
+    flattener = Flattener(scheme.helpers, operation, with_ranges if cost else list)
     head = _HEAD.format(
         scheme=scheme.id, mode="with costs" if cost else "without costs", fields=" ".join(memory_fields(scheme))
     )
-    text = head + (_COUNTED if cost else "") + _run(scheme, flattener, cost=cost)
+    text = head + (_COUNTED.format(columns=len(COST_COLUMNS)) if cost else "") + _run(scheme, flattener, cost=cost)
     return text if cost else text + _ask(scheme, flattener)
 
 
@@ -188,18 +193,27 @@ def _run(scheme: BoundScheme, flattener: Flattener, *, cost: bool) -> str:
         arrays=_arrays(scheme),
         begin=_BEGIN if cost else "",
         reset=_indented(_reset(scheme.scheme.places), 12),
-        before=_BEFORE.format(slot=_SLOT) if cost else "",
+        change=_CHANGE.format(slot=_SLOT) if cost else "",
+        before=_BEFORE if cost else "",
         apply=_indented(apply, 12),
         result=result,
-        after=_AFTER if cost else "",
+        after=_AFTER.format(lines=_indented(_lines_of_folio(scheme.scheme.places), 12)) if cost else "",
         birth=int(Op.BIRTH),
         death=int(Op.DEATH),
         split_mapping=int(Op.SPLIT_MAPPING),
         last=int(max(Op)),
         pte=int(Level.PTE),
         pud=int(Level.PUD),
-        end=_END.format(gapped=GAPPED) if cost else "",
+        end=_END.format(gapped=GAPPED, slot=_SLOT) if cost else "",
     )
+
+
+def _lines_of_folio(places: Iterable[Place]) -> list[str]:
+    """Count the struct pages in which folio words were touched, unless words of pages were touched there."""
+    numbers = sorted({place.page for place in places if place.word.scope is Scope.FOLIO})
+    return [
+        f"lines += mask >> {number} & 1 & ((base + {number} < low) | (base + {number} > high))" for number in numbers
+    ]
 
 
 def _reset(places: Iterable[Place]) -> list[str]:

@@ -9,8 +9,9 @@ have evaluated them; `return` becomes an assignment and a way around the rest.
 from __future__ import annotations
 
 import ast
+import functools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mapcount.replay.subset import BINARY, COMPARISONS, UNARY, Source, read_source
 from mapcount.schemes import ops
@@ -49,14 +50,17 @@ class Flattener:
 
     `helpers` are the functions that may be called. `operation` gives an operation's statements and the expression of its
     result (empty if it has none), for its name, word and arguments, which are names and numbers; ValueError if it cannot.
+    `finish` may rewrite the statements of a call.
     """
 
     def __init__(
         self,
         helpers: Mapping[str, FunctionType],
         operation: Callable[[str, Word | None, list[str]], tuple[list[str], str]],
+        finish: Callable[[list[ast.stmt]], list[ast.stmt]] = list,
     ) -> None:
         self._helpers = helpers
+        self._finish = finish
         self._operation = operation
         self._sources: dict[str, Source] = {}
         self._count = 0
@@ -70,7 +74,7 @@ class Flattener:
         out: list[ast.stmt] = []
         passed: list[ast.expr] = [ast.Name(argument, ast.Load()) for argument in arguments]
         result = self._inline(name, passed, (), out)
-        lines = ast.unparse(ast.fix_missing_locations(ast.Module(out, []))).splitlines()
+        lines = ast.unparse(ast.Module(self._finish(out), [])).splitlines()
         return lines, ast.unparse(result)
 
     # Functions.
@@ -151,7 +155,7 @@ class Flattener:
                 out.append(_assign(scope.local(name), self._expression(value, scope, out)))
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
                 out.append(_assign(scope.local(name), self._expression(value, scope, out)))
-            case ast.AugAssign(target=ast.Name(id=name), op=operator, value=value) if isinstance(operator, BINARY):
+            case ast.AugAssign(target=ast.Name(id=name), op=operator, value=value) if type(operator) in BINARY:
                 right = self._expression(value, scope, out)
                 out.append(_assign(scope.local(name), ast.BinOp(_name(scope.local(name)), operator, right)))
             case ast.If():
@@ -180,7 +184,7 @@ class Flattener:
                 bounds = [self._expression(argument, scope, out) for argument in over.args]
                 called = ast.Call(_name("range"), bounds, [])
                 body = self._block(node.body, scope) or [ast.Pass()]
-                out.append(ast.For(ast.Name(scope.local(name), ast.Store()), called, body, []))
+                out.append(ast.For(ast.Name(scope.local(name), ast.Store()), called, body, [], lineno=0))
             case _:
                 scope.source.refuse(node, "only `for NAME in range(...)` can be compiled")
 
@@ -188,22 +192,27 @@ class Flattener:
 
     def _expression(self, node: ast.expr, scope: _Scope, out: list[ast.stmt]) -> ast.expr:  # noqa: PLR0911, RET503 (one a form; _outside raises)
         match node:
-            case ast.Constant(value=int() as value):
-                return ast.Constant(scope.source.fits(node, value))
+            case ast.Constant(value=int() as number):
+                return ast.Constant(scope.source.fits(node, number))
             case ast.Name(id=name):
                 if name in scope.bound:
                     return scope.bound[name]
                 if name in scope.source.locals:
                     return _name(scope.local(name))
                 return ast.Constant(scope.source.constant(node))
-            case ast.BinOp(left=left, op=operator, right=right) if isinstance(operator, BINARY):
-                first = self._expression(left, scope, out)
-                return self._folded(node, ast.BinOp(first, operator, self._expression(right, scope, out)), scope)
-            case ast.UnaryOp(op=operator, operand=operand) if isinstance(operator, UNARY):
-                return self._folded(node, ast.UnaryOp(operator, self._expression(operand, scope, out)), scope)
-            case ast.Compare(left=left, ops=[operator], comparators=[right]) if isinstance(operator, COMPARISONS):
-                first = self._expression(left, scope, out)
-                return self._folded(node, ast.Compare(first, [operator], [self._expression(right, scope, out)]), scope)
+            case ast.BinOp(left=left, op=operator, right=right) if type(operator) in BINARY:
+                operands = [self._expression(operand, scope, out) for operand in (left, right)]
+                return self._folded(node, BINARY[type(operator)], operands, scope) or ast.BinOp(
+                    operands[0], operator, operands[1]
+                )
+            case ast.UnaryOp(op=operator, operand=operand) if type(operator) in UNARY:
+                [value] = operands = [self._expression(operand, scope, out)]
+                return self._folded(node, UNARY[type(operator)], operands, scope) or ast.UnaryOp(operator, value)
+            case ast.Compare(left=left, ops=[operator], comparators=[right]) if type(operator) in COMPARISONS:
+                operands = [self._expression(operand, scope, out) for operand in (left, right)]
+                return self._folded(node, COMPARISONS[type(operator)], operands, scope) or ast.Compare(
+                    operands[0], [operator], operands[1:]
+                )
             case ast.BoolOp(op=operator, values=[first, *others]):
                 return self._junction(operator, first, others, scope, out)
             case ast.IfExp(test=test, body=body, orelse=orelse):
@@ -217,17 +226,17 @@ class Flattener:
             scope.source.refuse(node, "a comparison of more than two values cannot be compiled; use `and`")
         scope.source.outside(node)
 
-    def _folded(self, node: ast.expr, made: ast.expr, scope: _Scope) -> ast.expr:
-        if not all(
-            isinstance(child, ast.Constant) for child in ast.iter_child_nodes(made) if isinstance(child, ast.expr)
-        ):
-            return made
-        expression = ast.fix_missing_locations(ast.Expression(made))
+    def _folded(
+        self, node: ast.expr, compute: Callable[..., int], operands: list[ast.expr], scope: _Scope
+    ) -> ast.Constant | None:
+        """Return what an operator makes of numbers; None unless all operands are numbers."""
+        values = [operand.value for operand in operands if isinstance(operand, ast.Constant)]
+        if len(values) < len(operands):
+            return None
         try:
-            value = eval(compile(expression, scope.source.file, "eval"), {})  # noqa: S307 (numbers and operators alone)
+            return ast.Constant(scope.source.fits(node, compute(*values)))
         except (ArithmeticError, ValueError) as error:
             scope.source.refuse(node, str(error))
-        return ast.Constant(scope.source.fits(node, value))
 
     def _junction(
         self, operator: ast.boolop, first: ast.expr, others: list[ast.expr], scope: _Scope, out: list[ast.stmt]
@@ -276,14 +285,13 @@ class Flattener:
 
     def _operation_call(self, node: ast.Call, name: str, scope: _Scope, out: list[ast.stmt]) -> ast.expr:
         word, others = scope.source.word_of(node, name)
-        arguments = [ast.unparse(argument) for argument in self._arguments(others, scope, out)]
+        arguments = [_text(argument) for argument in self._arguments(others, scope, out)]
         try:
             statements, result = self._operation(name, word, arguments)
         except (ValueError, IndexError) as error:
             scope.source.refuse(node, str(error) or f"{name} lacks an argument")
-        if statements:
-            out += ast.parse("\n".join(statements)).body
-        return self._temporary(ast.parse(result, mode="eval").body, out) if result else ast.Constant(0)
+        out += _parsed("\n".join(statements)).body
+        return self._temporary(_parsed(result).body[0].value, out) if result else ast.Constant(0)
 
     def _arguments(self, nodes: list[ast.expr], scope: _Scope, out: list[ast.stmt]) -> list[ast.expr]:
         """Evaluate arguments to names and numbers: where they are used, nothing is evaluated twice, or too late."""
@@ -300,6 +308,16 @@ class Flattener:
         return f"t_{self._count}"
 
 
+@functools.cache
+def _parsed(text: str) -> Any:
+    """Parse statements, or one expression as a statement. Nobody changes the nodes."""
+    return ast.parse(text)
+
+
+def _text(argument: ast.expr) -> str:
+    return argument.id if isinstance(argument, ast.Name) else ast.unparse(argument)
+
+
 def _name(name: str) -> ast.Name:
     return ast.Name(name, ast.Load())
 
@@ -310,4 +328,4 @@ def _assign(name: str, value: ast.expr) -> ast.stmt:
         isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not)
     )
     kept = ast.Call(_name(INT), [value], []) if truth else value
-    return ast.Assign([ast.Name(name, ast.Store())], kept)
+    return ast.Assign([ast.Name(name, ast.Store())], kept, lineno=0)  # unparse asks for it

@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mapcount.mapping.schema import Kind
+from mapcount.replay.cost_ranges import TOUCH
 from mapcount.schemes.ops import PRIMITIVES, Access
 from mapcount.schemes.words import Scope
 
@@ -107,4 +108,4 @@ def _count(primitive: Primitive) -> str:
 def _touch(place: Place, index: str) -> list[str]:
     if place.word.scope is Scope.FOLIO:
         return [f"mask |= {1 << place.page}"]
-    return [f"low, high, gap = touch(low, high, gap, {index})"]
+    return [TOUCH.format(index)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from mapcount.mapping.schema import Level, Op
 from mapcount.replay.check_rows import bad_row, first_bad_row
-from mapcount.replay.cost import COST_COLUMNS, Costs
+from mapcount.replay.cost import COST_COLUMNS, COUNTED, Costs
 from mapcount.replay.operations import array_type
 from mapcount.replay.result import FolioSpecs, Replayed
 from mapcount.schemes.ops import Access
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mapcount.schemes.memory import Memory
     from mapcount.schemes.scheme import Reader
 
-_COUNTED = {Op.FIRST_MAP, Op.MAP, Op.DUP, Op.UNMAP, Op.SPLIT_MAPPING}
 _COLUMN = {Access.LOCKED: "locked", Access.STORE: "stores", Access.LOAD: "loads"}
 
 
@@ -44,7 +43,7 @@ class PlainReplay:
         for op, level, folio, first, nr, mm in rows:
             if op in {Op.BIRTH, Op.DEATH}:
                 self._reset(folio)
-            elif op in _COUNTED:
+            elif op in COUNTED:
                 page = self._memory.base[folio] + (first if level == Level.PTE else 0)
                 order = self._memory.orders[folio]
                 # A log numbers its mms from 0; for a scheme 0 is nobody.
