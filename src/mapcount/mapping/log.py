@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mapcount.mapping import schema
@@ -48,6 +48,11 @@ class Log:
     swapcache: Bools
     """in the swap cache all along: no row is about that"""
     batches: Callable[[], Iterator[MappingLog]]
+
+    def held(self) -> Log:
+        """Return the same log with its rows in memory, some 50 bytes each: for who reads it again and again."""
+        batches = tuple(self.batches())
+        return replace(self, batches=lambda: iter(batches))
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> int:
         """Write a .maplog directory; return its bytes. As Snapshot.save, but batch by batch."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mapcount.mapping.snapshot import Metadata  # noqa: TC001 - msgspec reads the annotations
 from mapcount.replay.engine import replay
-from mapcount.replay.histories import HISTORIES
+from mapcount.replay.histories import HISTORIES, log_of
 from mapcount.schemes.catalogue import SCHEMES, find_scheme
 from mapcount.views.answers import Answers, answers_of, truths_of
 from mapcount.views.quirks import quirks_for
@@ -135,15 +137,16 @@ def compare(
     by_process = dict(_processes(snapshot, truth))
     found: list[Found] = []
     answered: list[Answers] = []
+    logs = [log_of(snapshot, history).held() for history in histories]
     for scheme_id, scheme in chosen.items():
         if progress:
             progress(scheme_id)
-        replays = [replay(snapshot, [scheme], history=history)[0] for history in histories]
+        replays = [replay(log, [scheme])[0] for log in logs]
         if scheme_id in answers:
             answered += answers_of(truths, replays)
         if scheme_id in numbers:
             found.append(_found(truths.facts, replays))
-            for replayed in replays:
+            for replayed in _different(replays):
                 _add_numbers(by_name, by_process, kernel_view(snapshot, replayed, quirks_for(scheme_id)), scheme_id)
     differing = sorted((p for p in by_process.values() if p.worst()), key=lambda p: (-p.worst(), p.pid, p.name))
     return Comparison(
@@ -156,6 +159,23 @@ def compare(
         processes=differing,
         found=found,
         answers=answered,
+    )
+
+
+def _different(replays: Sequence[Replayed]) -> Iterator[Replayed]:
+    """Give the first, and of the others those that user space could tell from all before."""
+    given: list[Replayed] = []
+    for replayed in replays:
+        if not any(_same(replayed, other) for other in given):
+            given.append(replayed)
+            yield replayed
+
+
+def _same(one: Replayed, other: Replayed) -> bool:
+    return (
+        all(np.array_equal(values, other.answers[name]) for name, values in one.answers.items())
+        and np.array_equal(one.stats, other.stats)
+        and np.array_equal(one.partially_mapped, other.partially_mapped)
     )
 
 
