@@ -240,7 +240,8 @@ def child_start() -> dict:
 
 def run_child(what: str, cache: Path, *arguments: str) -> dict:
     """Run one of the above in a process of its own; return what it says, and its wall and CPU time."""
-    env = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    env |= {"XDG_CACHE_HOME": str(cache), "PYTHONPYCACHEPREFIX": str(cache / "pycache")}
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     command = [sys.executable, str(HERE / "replay.py"), "--child", what, *arguments]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)

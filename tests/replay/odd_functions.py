@@ -85,5 +85,20 @@ def order_of_evaluation(m, i, a):
     return atomic_add_return(m, W, i, a) * 100 + read(m, W, i) * 10 + atomic_add_return(m, W, i, 1)
 
 
-ALL = [early, in_loop, nested_loops, short_circuit, assigned_parameter, bools, order_of_evaluation]
+def constants_decide(m, i, a):
+    hits = 0
+    if OFF and atomic_inc_and_test(m, W, 0):
+        hits += 1
+    if OFF or atomic_inc_and_test(m, W, 1):
+        hits += 2
+    if EVEN and atomic_add_return(m, W, 2, a) > 5:
+        hits += 4
+    if EVEN or atomic_inc_and_test(m, W, 3):
+        hits += 8
+    if not OFF and a:
+        hits += 16
+    return hits + (i if EVEN > 1 else a) + (i if a == EVEN else a)
+
+
+ALL = [constants_decide, early, in_loop, nested_loops, short_circuit, assigned_parameter, bools, order_of_evaluation]
 HELPERS = [*ALL, helper_without_value]

@@ -272,6 +272,16 @@ def test_trimmed_then_shared_by_hand():
     ]
 
 
+def test_gaps_of_neighbouring_folios_are_apart():
+    """The last pages of one folio and the first of the next are unused: two unmappings."""
+    runs = [(0, 0, 0, 3, Level.PTE, BEGIN), (0, 1, 2, 2, Level.PTE, BEGIN + 6 * PAGE)]
+    snapshot = make([1], [(2, Kind.ANON), (2, Kind.ANON)], runs)
+    assert [row for row in told(snapshot, "trimmed-then-shared") if row[0] == "UNMAP"] == [
+        ("UNMAP", 0, 3, 1, "PTE"),
+        ("UNMAP", 0, 0, 2, "PTE"),
+    ]
+
+
 def test_as_mapped_by_hand():
     assert told(forked(), "as-mapped") == [
         BIRTH,

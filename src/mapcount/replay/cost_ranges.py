@@ -45,7 +45,7 @@ def _loop(node: ast.For, page: str, first: ast.expr, end: ast.expr, body: list[a
     if leaves or page in changed or used & changed or not any(_touches(statement, page) for statement in body):
         return [ast.For(node.target, node.iter, body, [], lineno=0)]
     noted = ast.parse(TOUCH_RANGE.format(ast.unparse(first), ast.unparse(end))).body
-    return [ast.For(node.target, node.iter, _without(body, page), [], lineno=0), *noted]
+    return [ast.For(node.target, node.iter, _without(body, page) or [ast.Pass()], [], lineno=0), *noted]
 
 
 def _without(body: list[ast.stmt], page: str) -> list[ast.stmt]:
@@ -53,10 +53,10 @@ def _without(body: list[ast.stmt], page: str) -> list[ast.stmt]:
     made: list[ast.stmt] = []
     for node in body:
         if isinstance(node, ast.If):
-            made.append(ast.If(node.test, _without(node.body, page), _without(node.orelse, page)))
+            made.append(ast.If(node.test, _without(node.body, page) or [ast.Pass()], _without(node.orelse, page)))
         elif not _touches(node, page):
             made.append(node)
-    return made or [ast.Pass()]
+    return made
 
 
 def _touches(node: ast.stmt, page: str) -> bool:

@@ -165,12 +165,14 @@ class Flattener:
                 else:
                     body, orelse = self._block(node.body, scope), self._block(node.orelse, scope)
                     out.append(ast.If(test, body or [ast.Pass()], orelse))
-            case ast.For(orelse=[]) | ast.While(orelse=[]):
+            case ast.For() | ast.While():
                 self._loop(node, replace(scope, flag=""), out)
             case _:
                 scope.source.outside(node)
 
     def _loop(self, node: ast.For | ast.While, scope: _Scope, out: list[ast.stmt]) -> None:
+        if node.orelse:
+            scope.source.refuse(node, "a loop with `else` cannot be compiled")
         if isinstance(node, ast.While):
             tests: list[ast.stmt] = []
             test = self._expression(node.test, scope, tests)
@@ -178,9 +180,7 @@ class Flattener:
             out.append(ast.While(ast.Constant(1), tests + leave + self._block(node.body, scope), []))
             return
         match node:
-            case ast.For(
-                target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), keywords=[]) as over, orelse=[]
-            ):
+            case ast.For(target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), keywords=[]) as over):
                 bounds = [self._expression(argument, scope, out) for argument in over.args]
                 called = ast.Call(_name("range"), bounds, [])
                 body = self._block(node.body, scope) or [ast.Pass()]
