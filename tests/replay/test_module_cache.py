@@ -123,15 +123,14 @@ def test_scheme_variant_and_costs_have_texts_of_their_own():
 
 
 def test_a_text_is_found_by_its_sources_only_while_it_is_what_it_was(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    module = module_cache.load_module(find_scheme(SCHEME))
+    changes = "\n# found by its sources\n"
+    fresh(monkeypatch, tmp_path, changes)
     source = tmp_path / "mapcount" / "replay" / "by-source" / source_key(find_scheme(SCHEME), cost=False)
     text = module_cache._text_of(source)
-    assert text == emit(find_scheme(SCHEME))
+    assert text == emit(find_scheme(SCHEME)) + changes
     stored = tmp_path / "mapcount" / "replay" / source.read_text() / "emitted.py"
     with open(stored, "a") as file:
         file.write("# one line more\n")
-    assert module
     assert module_cache._text_of(source) is None
     source.write_text("../../elsewhere")
     assert module_cache._text_of(source) is None
