@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint types check-tree bench lock man clean
+.PHONY: help report test lint types check-tree bench bench-replay lock man clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ check-tree: $(VENV)/.dev ## imports go one way; no file over 600 lines
 
 bench: $(VENV)/.run ## the benchmark table (root, about ten minutes)
 	@$(BIN)/python -B benchmarks/run.py $(ARGS)
+
+bench-replay: $(VENV)/.run ## replay against hand-written C (gcc, about three minutes)
+	@$(BIN)/python -B benchmarks/replay.py $(ARGS)
 
 man: $(VENV)/.dev ## man page into build/mapcount.1
 	@mkdir -p build

@@ -307,7 +307,7 @@ def page(figures: dict) -> str:
     )
     parts = [
         "# Benchmarks of replay",
-        f"Made by `benchmarks/replay.py`, medians of {figures['rounds']} interleaved rounds, on {machine}.",
+        f"Made by `make bench-replay` (`benchmarks/replay.py`), medians of {figures['rounds']} rounds, on {machine}.",
         C_TEXT,
         "## Goals",
         markdown(["goal", "found", "verdict"], goals),
