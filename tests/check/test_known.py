@@ -1,4 +1,4 @@
-"""What is known of the designs, found by the engine: kernel-accounting.md 2.3 and the two words of a page's count."""
+"""What is known of the designs, found by the engine: interleavings that were seen or argued on linux-mm, and more."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_count_in_one_word_is_always_explained(scheme_id, reader, writers, sta
 
 @pytest.mark.parametrize("scheme_id", ["large-mapcount", "mm-id"])
 def test_while_a_pmd_mapping_is_split_it_is_counted_by_both(scheme_id):
-    """kernel-accounting.md 1(d), 2.3: PTEs are added before the PMD goes, so P + 1 is read where there are 1 or P."""
+    """A split counts twice: PTEs are added before the PMD goes, so P + 1 is read where there are 1 or P."""
     model = Model(find_scheme(scheme_id), 1, ((SPLIT,), (Call("folio_mapcount"),)), NEW_PMD)
     found = explore(model)
     assert {(one.value, one.explained) for one in found.answers} == {(1, True), (3, False), (2, True)}

@@ -134,7 +134,7 @@ def cost_of(scheme_id, rows, folio):
 @pytest.mark.parametrize(
     ("scheme_id", "first", "nr", "locked", "lines"),
     [
-        # kernel-accounting, section 8: 6.12 nr + 2; 6.10 2 nr + 1. The folio's words lie in struct page 1.
+        # From the steps of mm/rmap.c: 6.12 nr + 2; 6.10 2 nr + 1. The folio's words lie in struct page 1.
         ("large-mapcount", 0, 16, 18, 16),
         ("large-mapcount", 3, 7, 9, 8),
         ("large-mapcount", 1, 7, 9, 7),

@@ -24,7 +24,7 @@ FREE = (0, -1)
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_never_equal_again(scheme):
-    """kernel-accounting.md 1(h): C maps 2 untracked, A leaves, C maps 1; its slot has 1 of 3, also when it is alone."""
+    """Never equal again: C maps 2 untracked, A leaves, C maps 1; its slot has 1 of 3, also when it is alone."""
     folio = OneFolio(scheme, 4, Kind.SHMEM)
     folio.map(0, 1, A)
     assert slots(folio) == ([(A, 0), FREE], 0, 0)

@@ -110,7 +110,7 @@ def between(folio, after, action):
 
 
 def test_a_loop_that_stops_early_hides_a_page_that_was_always_mapped():
-    """kernel-accounting.md 2.3.3: page 1 is mapped three times throughout; page 0 becomes mapped meanwhile."""
+    """The short loop: page 1 is mapped three times throughout; page 0 becomes mapped meanwhile."""
     answers = []
     for scheme in ("nr-pages-mapped:short-loop", "nr-pages-mapped"):
         folio = OneFolio(scheme, 3, Kind.SHMEM)
@@ -122,7 +122,7 @@ def test_a_loop_that_stops_early_hides_a_page_that_was_always_mapped():
 
 
 def test_a_mapped_folio_may_read_as_mapped_zero_times():
-    """kernel-accounting.md 2.3.1: no PMD is seen, then a PMD replaces the PTEs, then no PTEs are seen."""
+    """The false zero: no PMD is seen, then a PMD replaces the PTEs, then no PTEs are seen."""
     folio = OneFolio("nr-pages-mapped", 3, Kind.SHMEM)
     folio.map(0, 8, 1)
 

@@ -29,7 +29,7 @@ def test_bit_56_of_a_pmd_is_that_of_its_first_page():
     """
     The child dropped pages 0 to 15: they are mapped once, all others twice.
 
-    Recorded on 5.10, 6.1, 6.18 and 7.3 ("the parent sees 1*512"), and on 6.12 (1*16 0*496): real-kernels, section 3.
+    Recorded on 5.10, 6.1, 6.18 and 7.3 ("the parent sees 1*512"), and on 6.12 (1*16 0*496).
     """
     snapshot = parent_and_child(16, 496)
     replayed = replay(snapshot, "mm-id")

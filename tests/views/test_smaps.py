@@ -81,7 +81,7 @@ def test_uss_rises_where_one_mm_maps_a_file_folio_twice():
     """
     Mapped twice by one mm: shared where pages are counted, private where owners are known; private in truth too.
 
-    Source: kernel-accounting, section 9 (task_mmu.c, smaps_account).
+    Source: fs/proc/task_mmu.c, smaps_account().
     """
     snapshot = family([(0, 0, 16), (0, 0, 16)], kind=Kind.SHMEM)
     assert (smaps_of(snapshot, "mm-id")["private"], smaps_of(snapshot, "mm-id")["shared"]) == (0, 32 * PAGE)

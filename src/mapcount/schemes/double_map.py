@@ -29,7 +29,7 @@ last PMD goes and PTEs map some but not all pages (before f1fe80d4ae33, 5.5: whe
 
 Sources: commits 53f9263baba6 ("mm: rework mapcount accounting to enable 4k mapping of THPs"), dd78fedde4b9 ("rmap: support
 file thp"), bd55b0c2d64e ("mm/thp: ClearPageDoubleMap in first page_add_file_rmap()"); mm/rmap.c, mm/huge_memory.c and
-mm/util.c of 6.1; kernel-accounting.md 1(b).
+mm/util.c of 6.1.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ Deferred split: when a PTE goes and pages of an anon folio become unmapped, even
 PMD goes and PTEs map some but not all pages. Large anon folios smaller than a PMD came with 6.8.
 
 Sources: commits be5ef2d9b006 ("mm,thp,rmap: subpages_mapcount of PTE-mapped subpages"), 6287b7dae809 ("mm,thp,rmap: fix
-races between updates of subpages_mapcount"), Hugh Dickins, 6.2; mm/rmap.c of 6.5 and 6.8; kernel-accounting.md 1(d).
+races between updates of subpages_mapcount"), Hugh Dickins, 6.2; mm/rmap.c of 6.5 and 6.8.
 """
 
 from __future__ import annotations

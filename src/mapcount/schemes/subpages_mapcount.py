@@ -10,7 +10,7 @@ while PTEs map some of them. Two forms, for nr_pages_mapped.py:
 
 Functions return by how many pages NR_*_MAPPED changes, those of a PMD -1 if there was, or is, another one. Source: commits
 cb67f4282bf9 ("mm,thp,rmap: simplify compound page mapcount handling") and 9bd3155ed83b ("mm,thp,rmap:
-lock_compound_mapcounts() on THP mapcounts"), Hugh Dickins, November 2022; kernel-accounting.md 1(d).
+lock_compound_mapcounts() on THP mapcounts"), Hugh Dickins, November 2022.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ What became of it: not merged in this form. 6.8 and 6.9 batched rmap first; 6.10
 the first tail page beside the others, since fields had become free there.
 
 Sources: "[PATCH mm-unstable v1] mm: add a total mapcount for large folios", David Hildenbrand, 9 August 2023, and the
-thread; kernel-accounting.md 1(e).
+thread (20230809083256.699513-1-david@redhat.com).
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ What became of it: no sign of a merge up to 7.3. The series is against a kernel 
 hugetlb folios count `_large_mapcount` alone, and their pages are not counted: the mean of a hugetlb folio that is mapped
 more than once is 1 in the series as posted, where kernels up to 7.3 say how often it is mapped.
 
-Sources: "[PATCH RFC 13/13] mm/rmap: support arbitrary folio mappings", David Hildenbrand, April 2026; kernel-accounting.md
-1(j). The places are those of the series: `_large_mapcount` takes the `_mapcount` of the first tail page.
+Sources: "[PATCH RFC 13/13] mm/rmap: support arbitrary folio mappings", David Hildenbrand, April 2026.
+The places are those of the series: `_large_mapcount` takes the `_mapcount` of the first tail page.
 """
 
 from __future__ import annotations
