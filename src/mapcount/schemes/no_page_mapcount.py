@@ -5,8 +5,8 @@ and the two owner slots (mm_slots.py). `_mapcount` and `_nr_pages_mapped` are go
 keeps its `_mapcount`.
 
 Why: to map or unmap a batch of PTEs takes one LOCKed operation instead of one per page and two more, and a struct page
-that is to become a pointer has no room for a count. Measured by its author on 2 MiB folios that PTEs map: munmap 31 % faster, fork 21 %
-(20240829165627.2256514-1-david@redhat.com).
+that is to become a pointer has no room for a count. Measured by its author on 2 MiB folios that PTEs map: munmap 31 %
+faster, fork 21 % (20240829165627.2256514-1-david@redhat.com).
 
 What it cannot answer: how often a page is mapped; folio_average_page_mapcount() gives the mean, rounded, at least 1 if
 anything maps the folio. So NR_*_MAPPED counts the whole folio from its first mapping to its last, and a partial mapping is
