@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mapcount.replay import warm
-from mapcount.replay.module_cache import is_kept
+from mapcount.replay.module_cache import can_keep, is_kept
 from mapcount.schemes.catalogue import find_scheme
 
 FEW, MANY = np.full(7, 9, np.uint8), np.full(257, 9, np.uint8)
@@ -32,3 +32,14 @@ def test_two_at_once(monkeypatch, tmp_path):
     assert all(is_kept(find_scheme(scheme_id)) for scheme_id in wanted)
     machine_code = {path.name.split("-")[0] for path in tmp_path.rglob("*.nbc")}
     assert machine_code == {"emitted.run_rows", "emitted.ask"}
+
+
+def test_nothing_is_compiled_ahead_where_nothing_can_be_kept(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    told = []
+    warm.compile_schemes(["mm-id", "large-mapcount"], MANY, say=told.append)
+    assert told == []
+    assert not can_keep()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert can_keep()

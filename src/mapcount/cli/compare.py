@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import TYPE_CHECKING
 
 from mapcount.cli.capture import require_linux
@@ -105,11 +106,16 @@ def _compare(args: argparse.Namespace, snapshot: Snapshot) -> Comparison:
     numbers, answers = (args.scheme, args.scheme) if args.scheme else default_schemes(era.scheme)
     wanted = list(dict.fromkeys((*numbers, *answers)))
     compile_schemes(wanted, snapshot.folios.order, say=lambda words: say(args, f"mapcount: {words}"))
-    return compare(
-        snapshot,
-        numbers=numbers,
-        answers=answers,
-        running=era.scheme,
-        notes=era.notes,
-        progress=(lambda scheme: say(args, f"counting: {scheme}")) if args.verbose else None,
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        found = compare(
+            snapshot,
+            numbers=numbers,
+            answers=answers,
+            running=era.scheme,
+            notes=era.notes,
+            progress=(lambda scheme: say(args, f"counting: {scheme}")) if args.verbose else None,
+        )
+    for words in dict.fromkeys(str(warning.message) for warning in caught):
+        say(args, f"mapcount: {words}")
+    return found

@@ -75,6 +75,17 @@ def is_kept(scheme: BoundScheme, *, cost: bool = False) -> bool:
     return _text_of(_place(scheme, cost=cost)) is not None
 
 
+def can_keep() -> bool:
+    """Tell whether what is compiled now will be there for the next process."""
+    try:
+        directory = cache_directory()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_ours(directory)
+    except (OSError, RuntimeError):
+        return False
+    return True
+
+
 def _place(scheme: BoundScheme, *, cost: bool) -> Path:
     return cache_directory() / "by-source" / source_key(scheme, cost=cost)
 

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 from mapcount.replay.engine import is_quick
+from mapcount.replay.module_cache import can_keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ def compile_schemes(scheme_ids: Sequence[str], orders: U8, *, say: Callable[[str
 
     cold = [scheme_id for scheme_id in scheme_ids if not is_quick(find_scheme(scheme_id), orders)]
     workers = min(len(cold), os.cpu_count() or 1)
-    if workers < 2:
+    if workers < 2 or not can_keep():
         return
     say(f"compiling {len(cold)} ways of counting, once: some seconds for each")
     # spawn: numba and numpy may have threads, which a fork would leave behind.
