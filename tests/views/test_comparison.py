@@ -154,3 +154,16 @@ def test_an_unknown_scheme_is_refused_before_anything_is_counted():
     with pytest.raises(UsageError, match="no scheme 'mmid'"):
         compare(mapped_twice(), numbers=["mmid"], answers=[], running=NOW, progress=told.append)
     assert told == []
+
+
+def test_folios_that_a_design_has_no_room_for_are_told():
+    builder = SnapshotBuilder()
+    builder.map_pages(builder.add_mm(), builder.add_vma(0), builder.add_folio(1, Kind.FILE))
+    snapshot = builder.build(kernel_release="6.18.44")
+    found = compare(snapshot, numbers=[NOW], answers=[NOW, "total-mapcount"], running=NOW, notes=["first"])
+
+    assert found.notes == [
+        "first",
+        "total-mapcount has no room for its words in folios of 8K: they are counted as if it had.",
+    ]
+    assert compared(snapshot).notes == []

@@ -15,15 +15,17 @@ from mapcount.mapping.snapshot import Metadata  # noqa: TC001 - msgspec reads th
 from mapcount.replay.engine import replay
 from mapcount.replay.histories import HISTORIES, log_of
 from mapcount.schemes.catalogue import SCHEMES, find_scheme
+from mapcount.units import format_folio_size
 from mapcount.views.answers import Answers, answers_of, truths_of
 from mapcount.views.quirks import quirks_for
 from mapcount.views.view import View, kernel_view, true_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mapcount.mapping.snapshot import Snapshot
     from mapcount.replay.result import Replayed
+    from mapcount.schemes.bind import BoundScheme
     from mapcount.survey.facts import Facts
 
 
@@ -152,7 +154,7 @@ def compare(
     return Comparison(
         meta=snapshot.meta,
         running=running,
-        notes=list(notes),
+        notes=[*notes, *_without_room(snapshot, chosen.values())],
         schemes=list(numbers),
         histories=list(histories),
         numbers=list(by_name.values()),
@@ -160,6 +162,15 @@ def compare(
         found=found,
         answers=answered,
     )
+
+
+def _without_room(snapshot: Snapshot, schemes: Iterable[BoundScheme]) -> Iterator[str]:
+    """Say which schemes no kernel could use for some folios that are here, for want of a struct page for a word."""
+    present = set(snapshot.folios.order.tolist())
+    for scheme in schemes:
+        for order in sorted(present & set(scheme.scheme.unsupported_orders)):
+            size = format_folio_size(order, snapshot.meta.page_size)
+            yield f"{scheme.id} has no room for its words in folios of {size}: they are counted as if it had."
 
 
 def _different(replays: Sequence[Replayed]) -> Iterator[Replayed]:
