@@ -21,9 +21,10 @@ from live.scenes import SCENES, Scene, file_on_disk
 from live.settings import HUGETLB, KSM
 from mapcount.capture.cgroups import memory_mount
 from mapcount.mapping.schema import Level
+from mapcount.replay.engine import replay
+from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.eras import era_of
 from mapcount.views.view import kernel_view
-from views.replays import replay
 from waiting import wait_for
 
 TRIES = 23
@@ -96,7 +97,8 @@ def view_of(snapshot):
     if snapshot.meta.counts_are != "exact":
         pytest.skip("this kernel does not count per page: what its folios went through, a snapshot does not know")
     era = era_of(os.uname().release, page_mapcount=True)
-    return kernel_view(snapshot, replay(snapshot, era.scheme), era.quirks)
+    [replayed] = replay(snapshot, [find_scheme(era.scheme)])
+    return kernel_view(snapshot, replayed, era.quirks)
 
 
 def assert_as_the_kernel(snapshot, kernel, counts, words):
