@@ -7,7 +7,7 @@ compared with the truth of the quantity that the reader names, and with no other
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -121,6 +121,21 @@ def answers_of(truths: Truths, histories: Sequence[Replayed]) -> list[Answers]:
     found = [_answers(truths, histories, reader) for reader in (*scheme.scheme.readers, STATISTIC)]
     cannot: Mapping[str, str] = scheme.scheme.cannot
     return found + [Answers(scheme.id, name, "", "cannot", says=why) for name, why in cannot.items()]
+
+
+def over_pasts(by_past: Sequence[Sequence[Answers]]) -> list[Answers]:
+    """Join the answers after several pasts, each as `answers_of` gives them; the first past is the usual one."""
+    return [_joined(rows) for rows in zip(*by_past, strict=True)]
+
+
+def _joined(rows: Sequence[Answers]) -> Answers:
+    return replace(
+        rows[0],
+        wrong_least=min(row.wrong_least for row in rows),
+        wrong_most=max(row.wrong_most for row in rows),
+        least=min(row.least for row in rows),
+        most=max(row.most for row in rows),
+    )
 
 
 def _answers(truths: Truths, histories: Sequence[Replayed], reader: Reader) -> Answers:

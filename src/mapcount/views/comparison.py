@@ -6,7 +6,8 @@ A snapshot has no past, so what depends on it is said for several pasts that lea
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from mapcount.replay.engine import replay
 from mapcount.replay.histories import HISTORIES, log_of
 from mapcount.schemes.catalogue import SCHEMES, find_scheme
 from mapcount.units import format_folio_size
-from mapcount.views.answers import Answers, answers_of, truths_of
+from mapcount.views.answers import Answers, answers_of, over_pasts, truths_of
 from mapcount.views.quirks import quirks_for
 from mapcount.views.view import View, kernel_view, true_view
 
@@ -131,7 +132,7 @@ def compare(
     Count the mappings of a snapshot in several ways, through `histories` (replay/histories.py), beside the truth.
 
     `numbers` are the ids of schemes under which user space is shown, `answers` of those whose readers are asked;
-    `running` is that of the kernel of the snapshot. Raises UsageError for unknown ids. One scheme is in memory at a time.
+    `running` is that of the kernel of the snapshot. Raises UsageError for unknown ids. One replay is in memory at a time.
     """
     chosen = {scheme_id: find_scheme(scheme_id) for scheme_id in dict.fromkeys((*numbers, *answers))}
     truth, truths = true_view(snapshot), truths_of(snapshot)
@@ -143,13 +144,20 @@ def compare(
     for scheme_id, scheme in chosen.items():
         if progress:
             progress(scheme_id)
-        replays = [replay(log, [scheme])[0] for log in logs]
-        if scheme_id in answers:
-            answered += answers_of(truths, replays)
-        if scheme_id in numbers:
-            found.append(_found(truths.facts, replays))
-            for replayed in _different(replays):
-                _add_numbers(by_name, by_process, kernel_view(snapshot, replayed, quirks_for(scheme_id)), scheme_id)
+        said, missed, seen = [], [], set()
+        for log in logs:
+            [replayed] = replay(log, [scheme])
+            if scheme_id in answers:
+                said.append(answers_of(truths, [replayed]))
+            if scheme_id in numbers:
+                missed.append(_found(truths.facts, replayed))
+                mark = _mark(replayed)
+                if mark not in seen:
+                    seen.add(mark)
+                    _add_numbers(by_name, by_process, kernel_view(snapshot, replayed, quirks_for(scheme_id)), scheme_id)
+        answered += over_pasts(said)
+        if missed:
+            found.append(_missed_over_pasts(missed))
     differing = sorted((p for p in by_process.values() if p.worst()), key=lambda p: (-p.worst(), p.pid, p.name))
     return Comparison(
         meta=snapshot.meta,
@@ -173,21 +181,12 @@ def _without_room(snapshot: Snapshot, schemes: Iterable[BoundScheme]) -> Iterato
             yield f"{scheme.id} has no room for its words in folios of {size}: they are counted as if it had."
 
 
-def _different(replays: Sequence[Replayed]) -> Iterator[Replayed]:
-    """Give the first, and of the others those that user space could tell from all before."""
-    given: list[Replayed] = []
-    for replayed in replays:
-        if not any(_same(replayed, other) for other in given):
-            given.append(replayed)
-            yield replayed
-
-
-def _same(one: Replayed, other: Replayed) -> bool:
-    return (
-        all(np.array_equal(values, other.answers[name]) for name, values in one.answers.items())
-        and np.array_equal(one.stats, other.stats)
-        and np.array_equal(one.partially_mapped, other.partially_mapped)
-    )
+def _mark(replayed: Replayed) -> bytes:
+    """Return a hash of all that user space could tell two replays apart by."""
+    whole = hashlib.sha256()
+    for values in (*replayed.answers.values(), replayed.stats, replayed.partially_mapped):
+        whole.update(np.ascontiguousarray(values).data)
+    return whole.digest()
 
 
 def _add_numbers(
@@ -231,20 +230,25 @@ def _processes(snapshot: Snapshot, view: View) -> Iterator[tuple[tuple[int, str]
             yield (mm_id, name), ProcessNumber(mm_id, int(mms.pid[mm_id]), str(mms.comm[mm_id]), name, value)
 
 
-def _found(facts: Facts, replays: Sequence[Replayed]) -> Found:
+def _found(facts: Facts, replayed: Replayed) -> Found:
     """Hold what the deferred split would find to what is partially mapped: anon, above order 1, not in the swap cache."""
     folios, page = facts.snapshot.folios, facts.snapshot.meta.page_size
     splittable = facts.anon & (folios.order > 1) & ~folios.swapcache
     partial, whole = splittable & facts.partial, splittable & facts.known & ~facts.partial
-    missed = [partial & ~replayed.deferred for replayed in replays]
-    sizes = [int(facts.unmapped_pages[chosen].sum()) * page for chosen in missed]
+    missed = partial & ~replayed.deferred
+    missed_bytes = int(facts.unmapped_pages[missed].sum()) * page
     return Found(
-        scheme=replays[0].scheme.id,
+        scheme=replayed.scheme.id,
         folios=int(partial.sum()),
         unmapped_bytes=int(facts.unmapped_pages[partial].sum()) * page,
-        missed=int(missed[0].sum()),
-        missed_bytes=sizes[0],
-        missed_least_bytes=min(sizes),
-        missed_most_bytes=max(sizes),
-        mistaken=int((replays[0].deferred & whole).sum()),
+        missed=int(missed.sum()),
+        missed_bytes=missed_bytes,
+        missed_least_bytes=missed_bytes,
+        missed_most_bytes=missed_bytes,
+        mistaken=int((replayed.deferred & whole).sum()),
     )
+
+
+def _missed_over_pasts(rows: Sequence[Found]) -> Found:
+    sizes = [row.missed_bytes for row in rows]
+    return replace(rows[0], missed_least_bytes=min(sizes), missed_most_bytes=max(sizes))
