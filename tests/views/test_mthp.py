@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builders import SnapshotBuilder
 from mapcount.mapping.schema import Kind, Level, Op
-from mapcount.views.mthp import SizeStats, deferred_split_queue, partially_mapped
+from mapcount.views.mthp import SizeStats
 from mapcount.views.quirks import quirks_for
 from mapcount.views.view import kernel_view, true_view
 from views.replays import replay
@@ -57,19 +57,6 @@ def test_found_at_once_or_late():
     assert average.deferred.tolist() == [False, False, False, False]
     later = [*forked(), (Op.UNMAP, PTE, 0, 0, 8, 3), (Op.UNMAP, PTE, 0, 0, 8, 2)]
     assert replay(snapshot, "no-page-mapcount", later).deferred.tolist() == [True, False, False, False]
-
-
-def test_surely_maybe_and_surely_not():
-    snapshot = one_half_left()
-    late = [*forked()[:4], (Op.UNMAP, PTE, 0, 0, 16, 2), (Op.UNMAP, PTE, 0, 0, 16, 3), (Op.FIRST_MAP, PTE, 1, 0, 16, 2)]
-    histories = [replay(snapshot, "mm-id", changes) for changes in (alone(), forked(), late)]
-    assert deferred_split_queue(histories).surely.tolist() == [True, False, False, False]
-    untouched = replay(snapshot, "mm-id")  # born as it is: nothing was ever unmapped
-    queue = deferred_split_queue([*histories, untouched])
-    assert queue.surely.tolist() == [False] * 4
-    assert queue.maybe.tolist() == [True, False, False, False]
-    assert queue.surely_not.tolist() == [False, True, True, True]
-    assert partially_mapped(histories[:1]).surely.tolist() == [True, False, False, False]
 
 
 def test_sizes():

@@ -1,4 +1,4 @@
-"""The per-size statistics nr_anon and nr_anon_partially_mapped, and which folios the deferred split queue holds."""
+"""The per-size statistics nr_anon and nr_anon_partially_mapped. What the deferred split queue holds: replay/ranges.py."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ import numpy as np
 from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mapcount.mapping.schema import Bools
     from mapcount.mapping.snapshot import Snapshot
-    from mapcount.replay.result import Replayed
     from mapcount.views.reading import Reading
 
 
@@ -34,35 +30,3 @@ def size_stats(snapshot: Snapshot, reading: Reading) -> list[SizeStats]:
     all_of = np.bincount(order[anon], minlength=top)[:top]
     partial = np.bincount(order[anon & reading.partially_mapped], minlength=top)[:top]
     return [SizeStats(i, int(all_of[i]), int(partial[i])) for i in range(1, top) if all_of[i]]
-
-
-@dataclass(frozen=True, eq=False)
-class Range:
-    """What is true of each folio whatever happened before (`surely`), and what may be (`maybe`, these included)."""
-
-    surely: Bools
-    maybe: Bools
-
-    @property
-    def surely_not(self) -> Bools:
-        """What is true of it after none of the histories."""
-        return ~self.maybe
-
-
-def deferred_split_queue(histories: Sequence[Replayed]) -> Range:
-    """
-    Tell which folios are on the deferred split queue because an unmapping found them partially mapped.
-
-    A snapshot has no past: `histories` are replays of one scheme over several that lead to it, at least one. THPs that
-    wait for the test of underuse since they were faulted in (6.12) are not meant.
-    """
-    return _over([replayed.deferred for replayed in histories])
-
-
-def partially_mapped(histories: Sequence[Replayed]) -> Range:
-    """Tell which folios have PG_partially_mapped, over several histories as for the queue."""
-    return _over([replayed.partially_mapped for replayed in histories])
-
-
-def _over(flags: list[Bools]) -> Range:
-    return Range(np.logical_and.reduce(flags), np.logical_or.reduce(flags))
