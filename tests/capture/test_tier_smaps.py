@@ -35,12 +35,17 @@ KIB = 1024
 
 
 def test_smaps_by_vma():
-    assert parse_smaps(SMAPS) == {
+    vmas, found = parse_smaps(SMAPS)
+
+    assert found == {
         0x7F0000000000: SmapsVma(2048 * KIB, 4100 * KIB, empty=False, pfnmap=False),
         0x7F0040000000: SmapsVma(4096 * KIB, 4096 * KIB, empty=False, pfnmap=False),
         0x7FFD00000000: SmapsVma(0, 0, empty=True, pfnmap=True),
         0x7FFD00008000: SmapsVma(0, 0, empty=False, pfnmap=False),
     }
+    assert vmas.start.tolist() == list(found)
+    assert vmas.end[2] == 0x7FFD00004000
+    assert vmas.path[2] == "[vvar]"
 
 
 @given(st.binary(max_size=300))

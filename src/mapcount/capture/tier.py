@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mapcount.capture.processes import AddressSpace, Process
+    from mapcount.capture.tier_smaps import SmapsVma
     from mapcount.mapping.schema import I64, U64
 
 WINDOW_PAGES = 1 << 16
@@ -109,24 +110,23 @@ def _capture_mm(
     gathered: _Gathered, space: AddressSpace, check_budget: Callable[[], None], proc: str, *, use_scan: bool
 ) -> None:
     with ExitStack() as stack:
-        process, opened = _open_one(stack, space)
+        process, opened = _open_one(stack, space, use_scan=use_scan)
         if opened is None:
             return _not_read(gathered, process)
-        vmas, pagemap_fd = opened
+        vmas, smaps, pagemap_fd = opened
         if not len(vmas):
             gathered.exited += 1
             return None
         numbers = np.zeros((len(vmas), len(_COLUMNS)), np.int64)
-        scan = use_scan and scan_supported(pagemap_fd)
         complete = False
         try:
-            if scan:
+            if smaps is None:
                 _count_scanned(gathered, pagemap_fd, vmas, numbers, check_budget)
             else:
-                _count_all(gathered, process, pagemap_fd, vmas, numbers, check_budget)
+                _count_all(gathered, smaps, pagemap_fd, vmas, numbers, check_budget)
             complete = _still_there(pagemap_fd, vmas, process, proc)
         finally:
-            gathered.fallback |= not scan
+            gathered.fallback |= smaps is not None
             gathered.vmas.append(vmas)
             gathered.numbers.append(numbers)
             pids = " ".join(str(twin.pid) for twin in space.processes)
@@ -135,14 +135,18 @@ def _capture_mm(
     return None
 
 
-def _open_one(stack: ExitStack, space: AddressSpace) -> tuple[Process, tuple[VmaList, int] | None]:
-    # The first of the processes that share the mm which can be read.
+def _open_one(
+    stack: ExitStack, space: AddressSpace, *, use_scan: bool
+) -> tuple[Process, tuple[VmaList, dict[int, SmapsVma] | None, int] | None]:
+    # The first of the processes that share the mm which can be read; with what smaps says where it cannot be scanned.
     for process in space.processes:
         try:
             pagemap_fd = os.open(f"{process.directory}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, pagemap_fd)
+            if not (use_scan and scan_supported(pagemap_fd)):
+                return process, (*read_smaps(process), pagemap_fd)
             with open(f"{process.directory}/maps", "rb") as file:
-                return process, (parse_maps(file.read()), pagemap_fd)
+                return process, (parse_maps(file.read()), None, pagemap_fd)
         except OSError:
             continue
     return space.leader, None
@@ -181,18 +185,17 @@ def _count_scanned(
 
 def _count_all(
     gathered: _Gathered,
-    process: Process,
+    smaps: dict[int, SmapsVma],
     pagemap_fd: int,
     vmas: VmaList,
     numbers: I64,
     check_budget: Callable[[], None],
 ) -> None:
-    smaps = read_smaps(process)
     no_regions = np.empty(0, np.uint64)
     for row, (start, end) in enumerate(zip(vmas.start.tolist(), vmas.end.tolist(), strict=True)):
-        known = smaps.get(start)
+        known = smaps[start]
         pages = (end - start) >> PAGE_SHIFT
-        if known is not None and (known.pfnmap or (known.empty and pages >= _SPARSE_PAGES)):
+        if known.pfnmap or (known.empty and pages >= _SPARSE_PAGES):
             continue
         span = np.array([start >> PAGE_SHIFT], np.uint64), np.array([end >> PAGE_SHIFT], np.uint64)
         for first, last in _windows(*span):
@@ -200,11 +203,10 @@ def _count_all(
             got, entries, reads = read_entries(pagemap_fd, first, last)
             _note_reads(gathered, entries, reads)
             count_pages(numbers, vmas, got, entries, (no_regions, no_regions, no_regions))
-        if known is not None:
-            present = int(numbers[row, 0])
-            numbers[row, 1] = min(known.pmd_bytes >> PAGE_SHIFT, present)
-            # What is present but in no Rss: the zero page, the huge zero folio.
-            numbers[row, 4] = max(present - (known.counted_bytes >> PAGE_SHIFT), 0)
+        present = int(numbers[row, 0])
+        numbers[row, 1] = min(known.pmd_bytes >> PAGE_SHIFT, present)
+        # What is present but in no Rss: the zero page, the huge zero folio.
+        numbers[row, 4] = max(present - (known.counted_bytes >> PAGE_SHIFT), 0)
 
 
 def count_pages(numbers: I64, vmas: VmaList, pages: U64, entries: U64, regions: tuple[U64, U64, U64]) -> None:

@@ -6,10 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mapcount.capture.maps import parse_maps
+
 if TYPE_CHECKING:
+    from mapcount.capture.maps import VmaList
     from mapcount.capture.processes import Process
 
-_SMAPS_VMA = re.compile(rb"^([0-9a-f]+)-[0-9a-f]+ ", re.MULTILINE)
+_SMAPS_VMA = re.compile(rb"^([0-9a-f]+)-[0-9a-f]+ .*$", re.MULTILINE)
 _SMAPS_FIELD = re.compile(rb"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 _HUGETLB = (b"Shared_Hugetlb", b"Private_Hugetlb")
 _PMD_MAPPED = (b"AnonHugePages", b"ShmemPmdMapped", b"FilePmdMapped", *_HUGETLB)
@@ -29,8 +32,12 @@ class SmapsVma:
     """VM_PFNMAP: its entries are no pages of ours. PAGEMAP_SCAN does not report them either."""
 
 
-def parse_smaps(text: bytes) -> dict[int, SmapsVma]:
-    """Return what smaps says of each VMA, by its start address."""
+def parse_smaps(text: bytes) -> tuple[VmaList, dict[int, SmapsVma]]:
+    """
+    Return the VMAs of smaps, and what it says of each by its start address.
+
+    Its own VMAs, since those of an earlier read of maps may have merged with a neighbour in between.
+    """
     heads = list(_SMAPS_VMA.finditer(text))
     found = {}
     for index, head in enumerate(heads):
@@ -44,13 +51,14 @@ def parse_smaps(text: bytes) -> dict[int, SmapsVma]:
             empty=counted == 0 and size.get(b"Swap", 0) == 0,
             pfnmap=flags is not None and b"pf" in flags[1].split(),
         )
-    return found
+    return parse_maps(b"\n".join(head[0] for head in heads)), found
 
 
-def read_smaps(process: Process) -> dict[int, SmapsVma]:
-    """Return what smaps says of each VMA of a process, nothing if it cannot be read; the kernel walks its page tables."""
-    try:
-        with open(f"{process.directory}/smaps", "rb") as file:
-            return parse_smaps(file.read())
-    except OSError:
-        return {}
+def read_smaps(process: Process) -> tuple[VmaList, dict[int, SmapsVma]]:
+    """
+    Return the VMAs of a process and what smaps says of each, for which the kernel walks its page tables.
+
+    Raises OSError if smaps cannot be read.
+    """
+    with open(f"{process.directory}/smaps", "rb") as file:
+        return parse_smaps(file.read())
