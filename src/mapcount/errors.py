@@ -4,7 +4,7 @@ from __future__ import annotations
 
 EXIT_OK = 0
 EXIT_FINDING = 1
-"""`diff --exit-code` found a difference."""
+"""A difference was found: `diff --exit-code`, `conform`."""
 EXIT_USAGE = 2
 EXIT_NOT_ALLOWED = 3
 """A privilege or a kernel feature is missing."""
@@ -94,3 +94,29 @@ class BadLogError(MapcountError):
     """A log of mappings is damaged, of a newer version, or says what cannot be. The message says which row, and why."""
 
     exit_code = EXIT_BAD_INPUT
+
+
+class ScenarioError(MapcountError):
+    """A scenario cannot be read or makes no sense. The message has file, line, column, the line itself, and a suggestion."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class ExpectationError(MapcountError):
+    """What a scenario expects did not hold. The message says what was expected of which folio, and what was found."""
+
+
+class KernelImageError(MapcountError):
+    """A kernel image cannot be had, or is not what its record says. The message names the series, the source and the cure."""
+
+    exit_code = EXIT_NOT_ALLOWED
+
+
+class GuestError(MapcountError):
+    """A guest did not boot, stopped answering or gave nonsense. The message has the end of its console."""
+
+
+class DisagreementError(MapcountError):
+    """Two machines differ after the same steps. The message has the shortest scenario found and both states."""
+
+    exit_code = EXIT_FINDING
