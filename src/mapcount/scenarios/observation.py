@@ -68,7 +68,7 @@ class VmaReading:
 
 @dataclass(frozen=True)
 class Observation:
-    """The state after a step. `mappings` are sorted; `folios` has every folio that is mapped or still holds data."""
+    """The state after a step. `mappings` are sorted; `folios` has every folio that is mapped, or was and holds data."""
 
     result: int
     """What the step returned (steps.py)."""
