@@ -55,19 +55,6 @@ class ArrayMemory(Memory):
         self._by_folio["kind"][number] = kind
         return number
 
-    def forget(self, folio: int) -> None:
-        """Put a folio's words and flags back to what they are before the first mapping."""
-        base, end = int(self.base[folio]), int(self.base[folio]) + (1 << int(self.orders[folio]))
-        for place in self._places:
-            word = self._words[place.word.name]
-            if place.word.scope is Scope.PAGE:
-                word[base:end] = place.word.bias
-            else:
-                word[folio] = place.word.bias
-        for name in ("deferred", "partially_mapped"):
-            self._by_folio[name][folio] = 0
-        self._stats[:, folio] = 0
-
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return all arrays by the names that an emitted module has for them (replay/emit.py)."""
         words = {array_name(place.word): self._words[place.word.name] for place in self._places}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mapcount.machine.access import access
@@ -12,6 +13,7 @@ from mapcount.machine.mmap import fallocate, memfd, mmap
 from mapcount.machine.mprotect import mprotect
 from mapcount.machine.mremap import mremap
 from mapcount.machine.observe import observe, page_number
+from mapcount.machine.readings import read_proc
 from mapcount.machine.zap import exit_mm, munmap
 from mapcount.scenarios import steps
 from mapcount.scenarios.scenario import FIRST_PROCESS, Settings
@@ -57,9 +59,13 @@ class ModelBackend:
         machine.batch += 1
         return _VERBS[type(step)](machine, machine.mms[step.process], step)
 
-    def observe(self, result: int, *, proc: bool = False) -> Observation:  # noqa: ARG002 - of /proc the model shows nothing
-        """Return the state."""
-        return observe(self.machine, result)
+    def observe(self, result: int, *, proc: bool = False) -> Observation:
+        """Return the state; UsageError if `proc` is asked of a scheme that cannot answer what this era's /proc asks."""
+        seen = observe(self.machine, result)
+        if not proc:
+            return seen
+        readings, kpagecount = read_proc(self.machine)
+        return replace(seen, proc=readings, kpagecount=kpagecount)
 
     def end(self) -> None:
         """End all processes."""

@@ -40,11 +40,6 @@ class Counts:
         """Add a folio that nothing maps; return its number."""
         return self._memory.add(order, kind)
 
-    def forget(self, folio: int) -> None:
-        """Take a folio that is freed back to what a new one is."""
-        self.flush()
-        self._memory.forget(folio)
-
     def count(self, op: Op, level: Level, folio: int, first: int, nr_pages: int, mm: int) -> None:
         """Count a change of mappings. `mm` is a number from 0; `first` the first page within the folio."""
         self._waiting.append((op, level, folio, first, nr_pages, mm))
