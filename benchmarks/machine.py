@@ -81,8 +81,8 @@ def report(rounds):
             "",
             (
                 f"Made by `make bench-machine` (`benchmarks/machine.py`), medians of {rounds} rounds, on Linux "
-                f"{platform.release()} {platform.machine()}, Python {platform.python_version()}. Others may have used the machine: "
-                "ratios are of the same round."
+                f"{platform.release()} {platform.machine()}, Python {platform.python_version()}. Others may have used "
+                "the machine: ratios are of the same round."
             ),
             "",
             __doc__.strip().split("\n\n")[-1].replace("\n", " "),
