@@ -39,7 +39,7 @@ class Moments:
 
     def attainable(self, thread: int, call: int, locals_: Sequence[int]) -> int:
         """Return what may be true of what a reader's call asks about, as a set of bits: bit v stands for the value v."""
-        key = (thread, call, tuple(map(self._progress_number, range(len(locals_)), locals_)))
+        key = (thread, call, tuple(map(self.progress_number, range(len(locals_)), locals_)))
         if key not in self._known:
             self._known[key] = self._attainable(self._model.threads[thread][call], locals_)
         return self._known[key]
@@ -48,7 +48,8 @@ class Moments:
         """Return who maps the folio by what the operations that are over have done."""
         return self._truth(self._over(locals_)[0])
 
-    def _progress_number(self, thread: int, local: int) -> int:
+    def progress_number(self, thread: int, local: int) -> int:
+        """Return a number for how far a thread has come in one of its states; what may be true depends on these alone."""
         known = self._progress[thread]
         while len(known) <= local:
             progress = self._threads[thread].progress(len(known))
