@@ -31,7 +31,11 @@ def native():
 
 
 def alive(pid):
-    return os.path.exists(f"/proc/{pid}")
+    """Whether it runs; a zombie, which nobody has reaped yet, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def map_pages(channel, slot, pages, address=AT):
