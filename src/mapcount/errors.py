@@ -120,3 +120,9 @@ class DisagreementError(MapcountError):
     """Two machines differ after the same steps. The message has the shortest scenario found and both states."""
 
     exit_code = EXIT_FINDING
+
+
+class MissingToolError(MapcountError):
+    """A program or library that is run or linked is not installed. The message names it and the package that has it."""
+
+    exit_code = EXIT_NOT_ALLOWED
