@@ -11,7 +11,7 @@ from mapcount.machine.cow import write_pmd, write_pte
 from mapcount.machine.file_fault import file_fault
 from mapcount.machine.folios import PMD_PAGES
 from mapcount.machine.hugetlb import hugetlb_fault
-from mapcount.machine.page_tables import NONE, SWAP, PmdEntry
+from mapcount.machine.page_tables import NONE, SWAP, PmdEntry, spans
 from mapcount.mapping.schema import Kind
 from mapcount.scenarios.steps import Protection
 
@@ -30,7 +30,10 @@ def access(machine: Machine, mm: Mm, first: int, end: int, *, write: bool) -> in
         vma = mm.vmas.find(page)
         if vma is None or not _is_allowed(vma, write=write):
             return FATAL
-        page = _next_fault(mm, page, min(end, vma.end), write=write)
+        reached = _next_fault(mm, page, min(end, vma.end), write=write)
+        if write:
+            _note_written(machine, mm, page, reached)
+        page = reached
         if page < min(end, vma.end) and not fault(machine, mm, vma, page, write=write):
             return FATAL
     return end - first
@@ -51,6 +54,16 @@ def fault(machine: Machine, mm: Mm, vma: Vma, page: int, *, write: bool) -> bool
         return file_fault(machine, mm, vma, page, write=write)
     anon_fault(machine, mm, vma, page, write=write)
     return True
+
+
+def _note_written(machine: Machine, mm: Mm, first: int, end: int) -> None:
+    for pmd, at, until in spans(first, end):
+        entry = mm.tables[pmd]
+        if isinstance(entry, PmdEntry):
+            machine.folios[entry.folio].write(at, until - at)
+        else:
+            for run in entry.runs(at, until):
+                machine.folios[run.folio].write(run.first, run.nr_pages)
 
 
 def _is_allowed(vma: Vma, *, write: bool) -> bool:

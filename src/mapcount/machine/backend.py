@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mapcount.machine.access import access
+from mapcount.machine.deferred_split import shrink
 from mapcount.machine.fork import fork
 from mapcount.machine.machine import Machine
 from mapcount.machine.madvise import madvise
@@ -57,6 +58,9 @@ class ModelBackend:
         """Carry out a step; return its result."""
         machine = self.machine
         machine.batch += 1
+        if isinstance(step, steps.Reclaim):
+            shrink(machine)
+            return 0
         return _VERBS[type(step)](machine, machine.mms[step.process], step)
 
     def observe(self, result: int, *, proc: bool = False) -> Observation:

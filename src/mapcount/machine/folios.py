@@ -40,6 +40,8 @@ class Folio:
     """Of the file, where its first page is."""
     extra_refs: int = 0
     """References that are neither mappings nor of the page cache: swap cache."""
+    data: int = 0
+    """Bit i tells that page i of an anon folio was written, and so holds something besides zeros."""
     was_mapped: bool = False
     queued: bool = False
     """In the deferred split queue for another reason than an unmapping."""
@@ -53,6 +55,14 @@ class Folio:
     def entries(self) -> int:
         """Page-table entries that map it."""
         return self.ptes + self.huge
+
+    def holds_data(self, page: int) -> bool:
+        """Tell whether a page of an anon folio holds something besides zeros."""
+        return bool(self.data >> page & 1)
+
+    def write(self, first: int, nr_pages: int) -> None:
+        """Note that pages were written."""
+        self.data |= ((1 << nr_pages) - 1) << first
 
     def add(self, level: Level, nr_pages: int) -> None:
         """Note entries that map it now, or (negative) no more."""

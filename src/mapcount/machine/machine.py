@@ -110,6 +110,11 @@ class Machine:
         self._log(Op.SPLIT_MAPPING, mm, vma, page, folio, 0, folio.nr_pages, Level.PMD)
         self.counts.count(Op.SPLIT_MAPPING, Level.PMD, folio.number, 0, folio.nr_pages, mm.number)
 
+    def end_split(self, folio: Folio) -> None:
+        """End a folio that is split and that nothing refers to any more: what is left of it are new folios."""
+        self._log(Op.FOLIO_SPLIT, None, None, 0, folio, 0, folio.nr_pages, Level.PTE)
+        self.free_unused(folio)
+
     def free_unused(self, folio: Folio) -> None:
         """Free a folio that nothing refers to."""
         if not self.refcount(folio):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from mapcount.machine.deferred_split import is_queued
 from mapcount.machine.folios import PMD_PAGES
 from mapcount.machine.page_tables import PmdEntry
 from mapcount.mapping.schema import Kind, Level
@@ -81,7 +82,7 @@ def _words(machine: Machine, folio: Folio) -> dict[str, WordValue]:
     if folio.order:
         words |= _slots(machine, folio)
     if folio.order > 1 and folio.kind is Kind.ANON:
-        words["deferred"] = int(counts.flag("deferred", number) or folio.queued)
+        words["deferred"] = int(is_queued(machine, folio))
         if machine.era.policies.partially_mapped_flag:
             words["PG_partially_mapped"] = counts.flag("partially_mapped", number)
     words["_refcount"] = machine.refcount(folio)

@@ -34,6 +34,9 @@ class Settings:
     swap: bool = False
     """There is a swap device."""
     huge_zero_page: bool = False
+    max_ptes_none: int = 511
+    """khugepaged/max_ptes_none: a folio of PMD size with more pages of zeros is split when memory is short (6.12 and later);
+    511 is the kernel's default and means never."""
 
 
 @dataclass(frozen=True)

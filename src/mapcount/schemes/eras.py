@@ -76,6 +76,8 @@ class Policies:
     """PG_partially_mapped tells, in the queue, what was found partially mapped; it stays until split or freed."""
     queues_at_fault: bool
     """Every new anon folio of PMD size is queued at once, to be split if it is mostly zero."""
+    split_maps_zero_page: bool
+    """Splitting an anon folio maps the zero page for pages that hold nothing but zeros, and frees them."""
     maps_whole_shmem_folio: bool
     """A fault that is not resolved around it maps all of a shmem folio without a name, if VMA and page table have room."""
     fork_copies_shared_hugetlb: bool
@@ -178,6 +180,13 @@ FACTS = (
     ),
     Fact(FIRST, "queues_at_fault", False, "before dafff3f4c850"),
     Fact((6, 12), "queues_at_fault", True, 'dafff3f4c850 ("mm: split underused THPs")'),
+    Fact(FIRST, "split_maps_zero_page", False, "before b1f202060afe"),
+    Fact(
+        (6, 12),
+        "split_maps_zero_page",
+        True,
+        'b1f202060afe ("mm: remap unused subpages to shared zeropage when splitting isolated thp")',
+    ),
     Fact(FIRST, "maps_whole_shmem_folio", False, "before 43e027e41423"),
     Fact(
         (6, 11),
