@@ -90,7 +90,7 @@ def cached_directories() -> list[Path]:
 
 def cached_image(directory: Path) -> Image:
     """Return a cached image. Raises KernelImageError if it is not what its record says, by sizes and times."""
-    record = _read(directory)
+    record = read_image_record(directory)
     if wrong := next(touched(directory, record), ""):
         raise KernelImageError(f"{directory}: {wrong}; {cure(directory.name)}")
     return image_of(directory, record)
@@ -150,7 +150,8 @@ def _config_beside(path: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _read(directory: Path) -> Record:
+def read_image_record(directory: Path) -> Record:
+    """Read the record of a cached image. Raises KernelImageError."""
     try:
         return read_record(directory)
     except OSError as error:
@@ -158,11 +159,11 @@ def _read(directory: Path) -> Record:
 
 
 def _names(directory: Path) -> set[str]:
-    record = _read(directory)
+    record = read_image_record(directory)
     return {record.name, record.release}
 
 
 def _age(directory: Path) -> tuple[object, ...]:
-    record = _read(directory)
+    record = read_image_record(directory)
     version = record.packages[0].version if record.packages else record.release
     return (version_key(record.release), version_key(version))
