@@ -24,23 +24,27 @@ if TYPE_CHECKING:
 
 LOAD, STORE, LOCKED_LOAD, LOCKED_STORE, ENTRY = range(5)
 """Kinds of records, as in accesses.c."""
+NO_BIT = 0xFF
 _HOW = {LOAD: Access.LOAD, STORE: Access.STORE, LOCKED_STORE: Access.LOCKED}
 """A LOCKed instruction is a load and a store of one address, and one access."""
 _COMPOUND_HEAD = (8, 16)
 """Bytes of a tail page by which it belongs to its folio."""
-_MOST_FLAG_BYTES = 4
-"""A store of all flags that changes nothing is about none of them."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record of the plugin: `value` is that of the `size` bytes at `address` just after; ENTRY has but the function."""
+    """
+    A record of the plugin: `value` is that of the `size` bytes at `address` just after; ENTRY has but the function.
+
+    `bit` is which bit, counted from the address, an instruction that sets or clears one is about; NO_BIT for others.
+    """
 
     kind: int
     pc: int
     address: int = 0
     size: int = 0
     value: int = 0
+    bit: int = NO_BIT
     context: int = 0
 
 
@@ -84,7 +88,11 @@ class Decoder:
 
     def _note(self, log: FolioLog, how: Access, record: Record, page: int, byte: int, own: bytes, now: bytes) -> None:
         touched = [word for word in self.words if word.overlaps(page, byte, byte + record.size)]
-        found = touched if how is Access.LOAD else _meant(touched, own, now, record.size)
+        if record.bit != NO_BIT:
+            number = 8 * byte + record.bit
+            found = [word for word in touched if word.width == 1 and word.low == number]
+        else:
+            found = touched if how is Access.LOAD else _meant(touched, own, now)
         function = self.function_of(record.pc)
         for word in found:
             before, after = (self._value(word, held) for held in (own, now))
@@ -107,18 +115,15 @@ class Decoder:
         return name if not page or name == "flags" else f"tail {name}"
 
 
-def _meant(touched: list[WordBits], own: bytes, now: bytes, size: int) -> list[WordBits]:
-    """Return the words that a store is about: those it changes; if it changes nothing, the only one it can be."""
+def _meant(touched: list[WordBits], own: bytes, now: bytes) -> list[WordBits]:
+    """Return the words that a store is about: those it changes; if it changes nothing, the only counter there."""
     changed = int.from_bytes(own, "little") ^ int.from_bytes(now, "little")
     for word in touched:
         changed &= ~(((1 << word.width) - 1) << word.low)
     if changed:
         return []
     different = [word for word in touched if word.value(own) != word.value(now)]
-    if different or len(touched) != 1:
-        return different
-    flag = CONTAINERS.get(touched[0].name) == "flags"
-    return [] if flag and size > _MOST_FLAG_BYTES else touched
+    return touched if not different and len(touched) == 1 and touched[0].width > 1 else different
 
 
 def born_at(records: Sequence[Record], head: int, nr_pages: int, function_of: Callable[[int], str]) -> int:
@@ -137,7 +142,10 @@ def born_at(records: Sequence[Record], head: int, nr_pages: int, function_of: Ca
     if not joins:
         return 0
     maker = function_of(joins[-1].pc)
-    return 1 + max(number for number, record in enumerate(records) if function_of(record.pc) == maker)
+    own = range(head, tails.stop)
+    return 1 + max(
+        number for number, record in enumerate(records) if record.address in own and function_of(record.pc) == maker
+    )
 
 
 def until_freed(accesses: Sequence[WordAccess]) -> tuple[WordAccess, ...]:

@@ -1,6 +1,6 @@
 """The operations whose accesses are compared: how a kernel is brought to each, and what a scheme is told of it.
 
-The scenario has a process p, which maps one folio at page 0 of area a, and its child c.
+The scenario has a process p, which maps one folio at page 0 of area a, and its descendants c and d.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mapcount.schemes.eras import Era
 
 PMD_ORDER = 9
-PARENT, CHILD = 1, 2
-"""Numbers of the address spaces of p and c."""
+PARENT, CHILD, THIRD = 1, 2, 3
+"""Numbers of the address spaces of p, c and d."""
 _COPIED = 5
 """The page that is written in copy-on-write by PTE."""
 _AROUND: Final = (32, 16)
@@ -103,7 +103,11 @@ class _Anon:
         self.level = Level.PMD if order == PMD_ORDER else Level.PTE
         self.map = Mmap("p", _span(0, self.nr), advice=Advice.HUGEPAGE)
         self.touch = Access("p", _span(0, 1), write=True)
-        self.split = Mprotect("p", _span(1, 2), Protection.READ)
+        self.split = _mprotect("p", Protection.READ)
+        self.by_ptes: tuple[Step, ...] = (self.map, self.touch)
+        """Leads to a folio that PTEs map. Page 1 gets its rights back: rmap's calls end with a VMA."""
+        if order == PMD_ORDER:
+            self.by_ptes += (self.split, _mprotect("p", Protection.WRITE))
 
     def new(self) -> Call:
         return Call(Op.FIRST_MAP, self.level, PARENT, 0, self.nr)
@@ -129,16 +133,15 @@ class _Anon:
 def _pmd_operations() -> list[Operation]:
     f = _Anon(PMD_ORDER)
     mapped, shared = (f.map, f.touch), (f.map, f.touch, Fork("p", "c"))
-    dup, split = Call(Op.DUP, Level.PMD, CHILD), Call(Op.SPLIT_MAPPING, Level.PMD, PARENT)
-    unmap = Call(Op.UNMAP, Level.PMD, CHILD)
+    dup, unmap = Call(Op.DUP, Level.PMD, CHILD), Call(Op.UNMAP, Level.PMD, CHILD)
+    split, split_by_child = (Call(Op.SPLIT_MAPPING, Level.PMD, mm) for mm in (PARENT, CHILD))
+    child_splits = _mprotect("c", Protection.READ)
     return [
         f.operation("first mapping by PMD", (f.map,), f.touch, (), f.new(), born=True),
         f.operation("fork of a PMD", mapped, Fork("p", "c"), (f.new(),), dup),
         f.operation("PMD split, exclusive", mapped, f.split, (f.new(),), split),
         f.operation("PMD split, shared", shared, f.split, (f.new(), dup), split),
-        f.operation(
-            "PMD split of the last", (*shared, f.split), _mprotect_of("c"), (f.new(), dup, split), _of_child(split)
-        ),
+        f.operation("PMD split of the last", (*shared, f.split), child_splits, (f.new(), dup, split), split_by_child),
         f.operation("exit with a shared PMD", shared, Exit("c"), (f.new(), dup), unmap),
         f.operation("exit with a PMD, PTEs elsewhere", (*shared, f.split), Exit("c"), (f.new(), dup, split), unmap),
         f.operation(
@@ -155,27 +158,25 @@ def _pmd_operations() -> list[Operation]:
     ]
 
 
-def _mprotect_of(process: str) -> Step:
-    return Mprotect(process, _span(1, 2), Protection.READ)
-
-
-def _of_child(call: Call) -> Call:
-    return Call(call.op, call.level, CHILD, call.first, call.nr)
+def _mprotect(process: str, protection: Protection) -> Step:
+    """Change a page's rights: a PMD that maps it is split, or zapped if it maps a file."""
+    return Mprotect(process, _span(1, 2), protection)
 
 
 def _pte_operations(order: int) -> list[Operation]:
     f = _Anon(order)
     half = f.nr // 2
     by_pmd = order == PMD_ORDER
-    alone: tuple[Step, ...] = (f.map, f.touch, f.split) if by_pmd else (f.map, f.touch)
+    alone = f.by_ptes
     told = (f.new(), Call(Op.SPLIT_MAPPING, Level.PMD, PARENT)) if by_pmd else (f.new(),)
     shared, told_shared = (*alone, Fork("p", "c")), (*told, f.ptes(Op.DUP, CHILD))
+    third = f.ptes(Op.DUP, THIRD)
     first = [] if by_pmd else [f.operation("first mapping by PTEs", (f.map,), f.touch, (), f.new(), born=True)]
     munmap, dontneed = Munmap("c", _span(0, half)), Madvise("p", _span(half, f.nr), Advice.DONTNEED)
     return [
         *first,
         f.operation("fork of PTEs", alone, Fork("p", "c"), told, f.ptes(Op.DUP, CHILD)),
-        f.operation("fork of PTEs again", shared, Fork("p", "d"), told_shared, f.ptes(Op.DUP, CHILD + 1)),
+        f.operation("fork of PTEs again", shared, Fork("p", "d"), told_shared, third),
         f.operation("munmap of a shared half", shared, munmap, told_shared, f.ptes(Op.UNMAP, CHILD, 0, half)),
         f.operation("DONTNEED of a half, alone", alone, dontneed, told, f.ptes(Op.UNMAP, PARENT, half)),
         f.operation(
@@ -186,6 +187,17 @@ def _pte_operations(order: int) -> list[Operation]:
             f.ptes(Op.UNMAP, PARENT, _COPIED, _COPIED + 1),
         ),
         f.operation("exit with shared PTEs", shared, Exit("c"), told_shared, f.ptes(Op.UNMAP, CHILD)),
+        f.operation(
+            "exit of a third", (*shared, Fork("p", "d")), Exit("d"), (*told_shared, third), f.ptes(Op.UNMAP, THIRD)
+        ),
+        f.operation("exit of the first, shared", shared, Exit("p"), told_shared, f.ptes(Op.UNMAP, PARENT)),
+        f.operation(
+            "fork after the first has left",
+            (*shared, Exit("p")),
+            Fork("c", "d"),
+            (*told_shared, f.ptes(Op.UNMAP, PARENT)),
+            third,
+        ),
         f.operation("exit with the last PTEs", alone, Exit("p"), told, f.ptes(Op.UNMAP, PARENT), frees=True),
     ]
 
@@ -201,7 +213,7 @@ def _shmem_operations() -> list[Operation]:
     touch = Access("p", _span(0, 1), write=True)
     first, around = _AROUND
     read = Access("p", _span(first + 1, first + 2), write=False)
-    split = Mprotect("p", _span(1, 2), Protection.READ)
+    split = _mprotect("p", Protection.READ)
     new = Call(Op.MAP, Level.PMD, PARENT)
     unmap = Call(Op.UNMAP, Level.PMD, PARENT)
 

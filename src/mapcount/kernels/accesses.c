@@ -48,8 +48,7 @@ EXPORTED int qemu_plugin_version = 1;
 
 enum { STRUCT_PAGE = 64, WORDS = STRUCT_PAGE / 4, MARKS_AT = 4096, RECORDS_AT = 8192 };
 enum { LOAD, STORE, LOCKED_LOAD, LOCKED_STORE, ENTRY };
-/* Kernel addresses have their upper 17 bits set: one of them tells a LOCKed instruction in what a callback is given. */
-#define PLAIN_BIT (1ull << 62)
+enum { NO_BIT = 0xff };
 
 struct control {
 	uint64_t magic, on;
@@ -65,7 +64,16 @@ struct control {
 struct record {
 	uint64_t pc, address, value;	/* value: just after the access */
 	uint32_t context;
-	uint8_t kind, size, pad[2];
+	uint8_t kind, size;
+	uint8_t bit;		/* which bit, from bit 0 of the address, an instruction on one bit is about; NO_BIT for others */
+	uint8_t pad;
+};
+
+/* What a callback has to know of an instruction. Lives as long as QEMU: no callback tells when translated code is dropped. */
+struct site {
+	uint64_t pc;
+	bool locked;
+	uint8_t bit;
 };
 
 static struct control *control;
@@ -104,9 +112,10 @@ static void append(struct record record)
 
 static void accessed(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
 {
-	uint64_t pc = (uint64_t)data | PLAIN_BIT, offset = address - control->base, physical, inside;
-	bool locked = !((uint64_t)data & PLAIN_BIT), store = qemu_plugin_mem_is_store(info);
-	struct record record = { .pc = pc, .address = address };
+	const struct site *site = data;
+	uint64_t offset = address - control->base, physical, inside;
+	bool locked = site->locked, store = qemu_plugin_mem_is_store(info);
+	struct record record = { .pc = site->pc, .address = address, .bit = site->bit };
 
 	(void)cpu;
 	if (offset >= control->nr_pages * STRUCT_PAGE)
@@ -146,20 +155,42 @@ static void entered(unsigned cpu, void *data)
 			high = middle;
 	}
 	if (low <= marks[0] && marks[low] == pc)
-		append((struct record){ .pc = pc, .kind = ENTRY });
+		append((struct record){ .pc = pc, .kind = ENTRY, .bit = NO_BIT });
 }
 
-/* Whether an instruction is an atomic read-modify-write: a LOCK prefix, or xchg, which needs none. */
-static bool is_locked(const uint8_t *bytes, size_t size)
+/* Which bit of its operand an x86 instruction with a constant sets, clears or changes: bts, btr, btc, or, and. */
+static uint8_t bit_of(const uint8_t *opcode, size_t size)
 {
-	size_t i = 0;
+	uint8_t last = opcode[size - 1];
+	unsigned operation = size > 2 ? opcode[opcode[0] == 0x0f ? 2 : 1] >> 3 & 7 : 0;
 
-	for (; i < size && strchr("\xf0\x2e\x36\x3e\x26\x64\x65\x66\x67\xf2\xf3", bytes[i]) && bytes[i]; i++)
-		if (bytes[i] == 0xf0)
-			return true;
+	if (size > 3 && opcode[0] == 0x0f && opcode[1] == 0xba && operation >= 5)
+		return last;
+	if (size > 2 && opcode[0] == 0x80 && operation == 1 && __builtin_popcount(last) == 1)
+		return __builtin_ctz(last);
+	if (size > 2 && opcode[0] == 0x80 && operation == 4 && __builtin_popcount(last) == 7)
+		return __builtin_ctz(~last);
+	return NO_BIT;
+}
+
+static struct site *site_of(const struct qemu_plugin_insn *insn)
+{
+	const uint8_t *bytes = qemu_plugin_insn_data(insn);
+	size_t i = 0, size = qemu_plugin_insn_size(insn);
+	struct site *site = malloc(sizeof(*site));
+
+	if (!site)
+		abort();
+	*site = (struct site){ .pc = qemu_plugin_insn_vaddr(insn), .bit = NO_BIT };
+	for (; i < size && bytes[i] && strchr("\xf0\x2e\x36\x3e\x26\x64\x65\x66\x67\xf2\xf3", bytes[i]); i++)
+		site->locked |= bytes[i] == 0xf0;
 	if (i < size && (bytes[i] & 0xf0) == 0x40)	/* REX */
 		i++;
-	return i < size && (bytes[i] == 0x86 || bytes[i] == 0x87);
+	if (i < size) {
+		site->locked |= bytes[i] == 0x86 || bytes[i] == 0x87;	/* xchg with memory needs no prefix */
+		site->bit = bit_of(bytes + i, size - i);
+	}
+	return site;
 }
 
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
@@ -171,11 +202,8 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, entered, NO_REGISTERS, (void *)qemu_plugin_tb_vaddr(tb));
 	for (size_t i = 0, n = qemu_plugin_tb_n_insns(tb); i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-		uint64_t data = qemu_plugin_insn_vaddr(insn);
 
-		if (is_locked(qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn)))
-			data &= ~PLAIN_BIT;
-		qemu_plugin_register_vcpu_mem_cb(insn, accessed, NO_REGISTERS, READ_AND_WRITE, (void *)data);
+		qemu_plugin_register_vcpu_mem_cb(insn, accessed, NO_REGISTERS, READ_AND_WRITE, site_of(insn));
 	}
 }
 

@@ -38,7 +38,7 @@ def write_setting(path: str, value: str) -> None:
     """Write a setting, in one write, unless it is as wanted already. Raises OSError if the kernel refuses it."""
     if read_setting(path) == value:
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     try:
         os.write(descriptor, value.encode())
     finally:

@@ -11,6 +11,7 @@ from mapcount.kernels.access_table import RecordedOperation, Recording
 from mapcount.scenarios.steps import area_address
 from mapcount.schemes.eras import era_of
 from mapcount.schemes.ops import Access
+from mapcount.schemes.words import STRUCT_PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,8 +54,8 @@ class WatchedGuest(Protocol):
         """Drain what holds references for a while, so that an operation does not begin in the middle of something."""
         ...
 
-    def struct_page_address(self, process: str, address: int) -> int:
-        """Return the address of the struct page of what a process maps there."""
+    def struct_page_address(self, process: str, address: int) -> int | None:
+        """Return the address of the struct page of what a process maps there, None if it maps nothing or is no more."""
         ...
 
     def struct_pages(self, address: int | None, nr_pages: int) -> tuple[int, bytes]:
@@ -92,20 +93,22 @@ def _recorded(guest: WatchedGuest) -> Iterator[RecordedOperation]:
 
 def record_operation(guest: WatchedGuest, operation: Operation) -> RecordedOperation:
     """Carry out one operation, after what leads to it, in a guest that was begun. Raises GuestError if a step fails."""
+    head = None
     for step in operation.before:
         _done(guest, operation, step)
+        head = _head(guest) or head
     guest.settle()
     nr_pages = 1 << operation.order
-    head, before = guest.struct_pages(None, 0) if operation.born else guest.struct_pages(_head(guest), nr_pages)
-    guest.watch(head, head + len(before))
+    first, before = guest.struct_pages(None if operation.born else head, nr_pages)
+    guest.watch(first, first + len(before))
     _done(guest, operation, operation.step)
     records = guest.watched()
+    head = head or _head(guest)
+    if head is None:
+        raise GuestError(f"{operation.name}, order {operation.order}: {guest.release} mapped nothing")
+    before = before[head - first : head - first + STRUCT_PAGE_BYTES * nr_pages]
     decoder = guest.decoder()
-    since = 0
-    if operation.born:
-        start, (base, everything) = _head(guest), (head, before)
-        head, before = start, everything[start - base : start - base + 64 * nr_pages]
-        since = born_at(records, head, nr_pages, decoder.function_of)
+    since = born_at(records, head, nr_pages, decoder.function_of) if operation.born else 0
     log = decoder.decode(records, head, before, since=since)
     if log.torn:
         raise GuestError(f"{operation.name}: {log.torn} loads saw what no store had left: some stores were not seen")
@@ -113,7 +116,8 @@ def record_operation(guest: WatchedGuest, operation: Operation) -> RecordedOpera
     return RecordedOperation(operation.name, operation.order, accesses, _others(log))
 
 
-def _head(guest: WatchedGuest) -> int:
+def _head(guest: WatchedGuest) -> int | None:
+    """Nothing may be mapped there any more: after a step that zaps a PMD of a file, until the next fault."""
     return guest.struct_page_address("p", area_address("a"))
 
 
