@@ -75,7 +75,7 @@ def test_only_plain_stores_under_the_lock_or_to_a_new_folio_are_swapped_by_compi
         ("6.1", "fork of PTEs again", 9, {"_mapcount": 512}),
         ("5.10", "fork of a PMD", 9, {"compound_mapcount": 1}),
         ("6.12", "fork of PTEs", 4, {"_mapcount": 16, "_large_mapcount": 1, "PG_anon_exclusive": 16}),
-        ("6.12", "munmap of a shared half", 9, {"_mapcount": 256, "_large_mapcount": 1}),
+        ("6.12", "munmap of shared half", 9, {"_mapcount": 256, "_large_mapcount": 1}),
         ("6.1", "PMD split, shared", 9, {"_mapcount": 1024, "compound_mapcount": 1, "PG_double_map": 1}),
         ("6.1", "shmem: mapping by PMD", 9, {"_mapcount": 512, "compound_mapcount": 1}),
     ],

@@ -57,7 +57,8 @@ class AccessRow:
 
 def access_table(rows: Sequence[Row], view: View) -> Iterator[RenderableType]:
     """Yield the number of accesses by operation and kernel, then what is not the scheme's."""
-    kernels = list(dict.fromkeys(_kernel(row) for row in rows))
+    ordered = sorted(rows, key=lambda row: (parse_release(row.release), not row.page_mapcount))
+    kernels = list(dict.fromkeys(map(_kernel, ordered)))
     cells = {(row.operation, row.order, _kernel(row)): _cell(row.comparison) for row in rows}
     operations = list(dict.fromkeys((row.operation, row.order) for row in rows))
     yield heading("Accesses to the counters and flags of a folio, by operation and kernel")
