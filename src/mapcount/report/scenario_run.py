@@ -75,7 +75,9 @@ def _head(run: ScenarioRun, width: int) -> Iterator[str]:
 
 def _grouped(found: Sequence[FolioChange]) -> Iterator[list[FolioChange]]:
     """Yield folios one by one, but order-0 folios that changed alike together."""
-    alike = groupby(found, key=lambda one: one.folio if one.order else (one.kind, one.new, one.gone, one.words, _who(one)))
+    alike = groupby(
+        found, key=lambda one: one.folio if one.order else (one.kind, one.new, one.gone, one.words, _who(one))
+    )
     for _, group in alike:
         yield list(group)
 
@@ -160,9 +162,7 @@ def document(run: ScenarioRun) -> bytes:
         steps.append({"number": number, **about, **_observed(observation)})
     scenario = {"name": run.scenario.name, "says": run.scenario.says, "text": text(run.scenario)}
     machine = {"name": run.machine, "release": run.release, "page_mapcount": run.page_mapcount}
-    return indented(
-        {"schema_version": RUN_SCHEMA_VERSION, "scenario": scenario, "machine": machine, "steps": steps}
-    )
+    return indented({"schema_version": RUN_SCHEMA_VERSION, "scenario": scenario, "machine": machine, "steps": steps})
 
 
 def _observed(observation: Observation) -> dict[str, Any]:

@@ -57,9 +57,7 @@ def changes(before: Observation | None, after: Observation) -> list[FolioChange]
         )
         moved = entries[name] != old_entries[name]
         if words or moved:
-            found.append(
-                FolioChange(name, state.order, state.kind, not old, False, words, tuple(entries[name]), moved)
-            )
+            found.append(FolioChange(name, state.order, state.kind, not old, False, words, tuple(entries[name]), moved))
     gone = [name for name in old_states if name not in after.folios]
     return found + [
         FolioChange(name, old_states[name].order, old_states[name].kind, False, True, (), (), True) for name in gone
