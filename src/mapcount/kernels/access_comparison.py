@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mapcount.kernels.access_words import CONTAINERS
@@ -65,10 +65,11 @@ class Comparison:
 
 def compare(kernel: Iterable[WordAccess], scheme: Iterable[WordAccess], words: Iterable[str]) -> Comparison:
     """Compare what a kernel did with what a scheme does to its `words`."""
-    expected = tuple(replace(access, function="") for access in scheme if access.how is not Access.LOAD)
-    names = set(words) | {CONTAINERS[word] for word in words if word in CONTAINERS}
+    expected = tuple(access._replace(function="") for access in scheme if access.how is not Access.LOAD)
+    own = set(words)
+    names = own | {CONTAINERS[word] for word in own if word in CONTAINERS}
     written = [access for access in kernel if access.how is not Access.LOAD]
-    inside = [replace(access, function="") for access in written if access.word in names]
+    inside = [access._replace(function="") for access in written if access.word in names]
     found = tuple(_named(inside, expected))
     difference = _first_difference(found, expected)
     return Comparison(
@@ -90,7 +91,7 @@ def _named(found: Sequence[WordAccess], expected: Sequence[WordAccess]) -> Itera
     for number, access in enumerate(found):
         meant = expected[number] if number < len(expected) else None
         if meant and CONTAINERS.get(meant.word) == access.word and meant.before == meant.after:
-            yield replace(meant, how=access.how)
+            yield meant._replace(how=access.how)
         else:
             yield access
 

@@ -143,7 +143,7 @@ def _pmd_operations() -> list[Operation]:
         f.operation("PMD split, shared", shared, f.split, (f.new(), dup), split),
         f.operation("PMD split of the last", (*shared, f.split), child_splits, (f.new(), dup, split), split_by_child),
         f.operation("exit with a shared PMD", shared, Exit("c"), (f.new(), dup), unmap),
-        f.operation("exit with a PMD, PTEs elsewhere", (*shared, f.split), Exit("c"), (f.new(), dup, split), unmap),
+        f.operation("exit, PMD beside PTEs", (*shared, f.split), Exit("c"), (f.new(), dup, split), unmap),
         f.operation(
             "exit with the last PMD",
             mapped,
@@ -152,9 +152,7 @@ def _pmd_operations() -> list[Operation]:
             Call(Op.UNMAP, Level.PMD, PARENT),
             frees=True,
         ),
-        f.operation(
-            "copy-on-write under a PMD", shared, f.touch, (f.new(), dup), split, f.ptes(Op.UNMAP, PARENT, 0, 1)
-        ),
+        f.operation("COW under a PMD", shared, f.touch, (f.new(), dup), split, f.ptes(Op.UNMAP, PARENT, 0, 1)),
     ]
 
 
@@ -177,10 +175,10 @@ def _pte_operations(order: int) -> list[Operation]:
         *first,
         f.operation("fork of PTEs", alone, Fork("p", "c"), told, f.ptes(Op.DUP, CHILD)),
         f.operation("fork of PTEs again", shared, Fork("p", "d"), told_shared, third),
-        f.operation("munmap of a shared half", shared, munmap, told_shared, f.ptes(Op.UNMAP, CHILD, 0, half)),
-        f.operation("DONTNEED of a half, alone", alone, dontneed, told, f.ptes(Op.UNMAP, PARENT, half)),
+        f.operation("munmap of shared half", shared, munmap, told_shared, f.ptes(Op.UNMAP, CHILD, 0, half)),
+        f.operation("DONTNEED of own half", alone, dontneed, told, f.ptes(Op.UNMAP, PARENT, half)),
         f.operation(
-            "copy-on-write of a page",
+            "COW of a page",
             shared,
             Access("p", _span(_COPIED, _COPIED + 1), write=True),
             told_shared,
@@ -188,11 +186,11 @@ def _pte_operations(order: int) -> list[Operation]:
         ),
         f.operation("exit with shared PTEs", shared, Exit("c"), told_shared, f.ptes(Op.UNMAP, CHILD)),
         f.operation(
-            "exit of a third", (*shared, Fork("p", "d")), Exit("d"), (*told_shared, third), f.ptes(Op.UNMAP, THIRD)
+            "exit of a third mm", (*shared, Fork("p", "d")), Exit("d"), (*told_shared, third), f.ptes(Op.UNMAP, THIRD)
         ),
-        f.operation("exit of the first, shared", shared, Exit("p"), told_shared, f.ptes(Op.UNMAP, PARENT)),
+        f.operation("exit of the first mm", shared, Exit("p"), told_shared, f.ptes(Op.UNMAP, PARENT)),
         f.operation(
-            "fork after the first has left",
+            "fork by the survivor",
             (*shared, Exit("p")),
             Fork("c", "d"),
             (*told_shared, f.ptes(Op.UNMAP, PARENT)),
@@ -224,7 +222,7 @@ def _shmem_operations() -> list[Operation]:
 
     return [
         shmem("shmem: mapping by PMD", mapped, touch, (), new, born=True),
-        shmem("shmem: PMD zapped by mprotect", (*mapped, touch), split, (new,), unmap, born=False),
+        shmem("shmem: zap of the PMD", (*mapped, touch), split, (new,), unmap, born=False),
         shmem(
             "shmem: fault-around",
             (*mapped, touch, split),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def _alike(one: WordAccess, two: WordAccess) -> bool:
 
 
 def _further(one: WordAccess, two: WordAccess, rounds: int) -> WordAccess:
-    return replace(
-        one,
+    return one._replace(
         at=one.at + rounds * (two.at - one.at),
         before=one.before + rounds * (two.before - one.before),
         after=one.after + rounds * (two.after - one.after),

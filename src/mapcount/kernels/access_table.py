@@ -122,7 +122,7 @@ def _part(part: WordAccess | Rounds) -> Any:
 
 
 def _fields(access: WordAccess) -> list[Any]:
-    return [access.how.value, access.word, access.at, access.before, access.after, access.function]
+    return [access.how.value, *access[1:]]
 
 
 def _parts(parts: Iterable[Any]) -> Iterator[WordAccess | Rounds]:

@@ -239,7 +239,7 @@ EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *
 		if (!strncmp(argv[i], "log=", 4))
 			log = argv[i] + 4;
 		if (!strncmp(argv[i], "ram=", 4))
-			ram_path = argv[i] + 4;
+			ram_path = strdup(argv[i] + 4);	/* the arguments do not outlive this call */
 		if (!strncmp(argv[i], "pages=", 6))
 			nr_pages = strtoull(argv[i] + 6, NULL, 0);
 		if (!strncmp(argv[i], "records=", 8))

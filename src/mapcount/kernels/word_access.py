@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mapcount.schemes.ops import Access
 
 
-@dataclass(frozen=True)
-class WordAccess:
+class WordAccess(NamedTuple):
     """
     A load, a plain store, or an atomic read-modify-write (`how`), with the word's value before and after.
 
