@@ -139,6 +139,14 @@ def test_only_the_range_the_words_and_the_kinds_that_were_asked_for_are_logged(p
 
 
 @needs_gcc
+def test_only_the_widths_that_were_asked_for_are_logged(processor, watch):
+    all_pages(watch, sizes=1 + 4)
+    for size in (1, 2, 4, 8):
+        processor.run("c7", VMEMMAP + 16, 1, size=size)
+    assert watch.end()["size"].tolist() == [1, 4]
+
+
+@needs_gcc
 def test_four_bytes_of_the_same_struct_page_go_with_a_record(processor, watch):
     processor.run("c7", VMEMMAP + 2 * 64 + 56, 509)
     all_pages(watch, context=56)
