@@ -25,8 +25,9 @@ def open_backend(
     """
     Open a machine for scenarios and close it again.
 
-    `on` is MODEL or HOST. `release`, `page_mapcount` and `scheme_id` say which kernel is modelled and how it counts (default:
-    the one that runs here, as its release does); a real kernel is what it is. Raises UsageError if they are given for one, and
+    `on` is MODEL, HOST, or what names a kernel image (images.py: a series, a name, a path). `release`, `page_mapcount` and
+    `scheme_id` say which kernel is modelled and how it counts (default: the one that runs here, as its release does); a real
+    kernel is what it is. Raises UsageError if they are given for one, and
     what the machine itself raises.
     """
     if on == MODEL:
@@ -36,11 +37,16 @@ def open_backend(
         return
     if release or scheme_id or page_mapcount is not None:
         raise UsageError(f"--era, --no-page-mapcount and --scheme are for the model, and {on!r} is a real kernel")
-    if on != HOST:
-        raise UsageError(f"--on takes {MODEL} or {HOST}, not {on!r}")
-    from mapcount.kernels.host_backend import HostBackend
+    if on == HOST:
+        from mapcount.kernels.host_backend import HostBackend
 
-    yield HostBackend()
+        yield HostBackend()
+        return
+    from mapcount.kernels.guest_backend import GuestBackend
+    from mapcount.kernels.images import find_image
+
+    with GuestBackend(find_image(on)) as backend:
+        yield backend
 
 
 def default_release() -> str:
