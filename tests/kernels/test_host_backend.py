@@ -297,6 +297,16 @@ def test_reclaim_splits_what_is_partially_mapped_and_nothing_else(host, play):
     assert sorted(folio.order for folio in after.folios.values()) == [0] * 495 + [9]
 
 
+def test_reclaim_is_refused_where_it_would_do_more(host):
+    host.begin(Settings())
+    host.do(Mmap("p", Span("a", 0, 7)))
+    host.do(Access("p", Span("a", 0, 7), write=True))
+    host.do(Madvise("p", Span("a", 0, 7), Advice.FREE))
+    with pytest.raises(KernelFeatureError, match="after MADV_FREE"):
+        host.do(Reclaim())
+    assert len(rows(host.observe(0))) == 7
+
+
 def test_smaps_and_bit_56_by_hand(play):
     seen = play(
         Mmap("p", WHOLE, advice=HUGE),
@@ -380,6 +390,9 @@ def test_a_process_that_dies_is_an_error_and_all_is_put_back(host, victim):
     pid = driver.pids["p"]
     server = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(pid if victim == "process" else server, signal.SIGKILL)
+    if victim == "process":
+        with pytest.raises(GuestError, match="was killed"):
+            host.observe(0)
     with pytest.raises(GuestError, match=r"is gone|ended"):
         host.do(Fork("p", "c"))
     host.end()

@@ -254,8 +254,8 @@ def test_the_next_run_puts_back_what_a_run_left_whose_watchdog_was_killed_too(tr
         process.kill()
         process.wait()
         assert values(tree) != found
-        hold(tree).close()
-        assert values(tree) == found
+        with hold(tree):
+            assert values(tree) == found
 
 
 def test_one_run_at_a_time(tree):

@@ -91,7 +91,6 @@ def _inside(pages: U64, first: int, nr_pages: int) -> Bools:
 def _kept_heads(before: Entries, after: Entries) -> set[int]:
     _, old, new = np.intersect1d(before.page, after.page, assume_unique=True, return_indices=True)
     same = before.pfn[old] == after.pfn[new]
-    same &= before.head[old] == after.head[new]
     return set(np.unique(after.head[new[same]]).tolist())
 
 

@@ -92,10 +92,13 @@ def observe(
 def _read_process(directory: str, physical: PhysicalPages) -> tuple[_Pages, VmaList]:
     try:
         with open(f"{directory}/maps", "rb") as file:
-            vmas = _in_areas(parse_maps(file.read()))
+            vmas = parse_maps(file.read())
+        if not len(vmas):  # nobody has reaped it yet
+            raise ProcessLookupError
         pagemap = os.open(f"{directory}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError) as error:
         raise GuestError(f"{directory}: this process of the scenario has ended by itself, or was killed") from error
+    vmas = _in_areas(vmas)
     try:
         runs = _read_runs(directory, pagemap, vmas, physical)
     finally:
@@ -116,7 +119,14 @@ def _in_areas(vmas: VmaList) -> VmaList:
 
 def _read_runs(directory: str, pagemap: int, vmas: VmaList, physical: PhysicalPages) -> RawRuns:
     use_scan = scan_supported(pagemap)
-    plan = WalkPlan(physical, use_scan, True, True, _ALL_SWAP_TYPES, lambda: None)
+    plan = WalkPlan(
+        physical,
+        use_scan=use_scan,
+        whole_folios=True,
+        counts_exact=True,
+        swap_types=_ALL_SWAP_TYPES,
+        check_budget=lambda: None,
+    )
     read = MmPages()
     walk(plan, pagemap, vmas, read)
     runs = RawRuns.join(read.runs)
@@ -149,13 +159,13 @@ def _run_lengths(values: npt.NDArray[np.integer]) -> Runs:
 
 
 def _mapped(process: str, pages: _Pages, heads: U64, names: Mapping[int, str]) -> list[Mapped]:
-    """Cut the pages of a process into runs: of one folio, one level, one page table, consecutive in both."""
+    """Cut the pages of a process into runs: of one folio, in one page table (and so of one level), consecutive in both."""
     if not len(pages.page):
         return []
     begins = pages.page % np.uint64(_PMD_PAGES) == 0
     begins[0] = True
-    for column, step in ((pages.page, 1), (pages.pfn, 1), (heads, 0), (pages.level, 0)):
-        begins[1:] |= column[1:] != column[:-1] + column.dtype.type(step)
+    for column, step in ((pages.page, 1), (pages.pfn, 1), (heads, 0)):
+        begins[1:] |= column[1:] != column[:-1] + np.uint64(step)
     first = np.flatnonzero(begins)
     sizes = np.diff(first, append=len(begins))
     rows = []
