@@ -14,7 +14,7 @@ import numpy as np
 from mapcount.scenarios.steps import Mremap, area_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from mapcount.mapping.schema import U64, Bools, Kind
     from mapcount.scenarios.steps import Step
@@ -41,7 +41,7 @@ class Folio:
 
 
 class FolioNames:
-    """Names folios, observation by observation. A folio that nobody maps is lost from sight, and met anew afterwards."""
+    """Names folios, observation by observation. One that nobody maps is met anew afterwards, unless it is `held`."""
 
     def __init__(self) -> None:
         self._names: dict[int, tuple[str, Folio]] = {}
@@ -62,13 +62,16 @@ class FolioNames:
         pfn, head = (np.concatenate([column[stays], column[taken]])[order] for column in (entries.pfn, entries.head))
         self._before[step.process] = Entries(page[order], pfn, head)
 
-    def name(self, processes: dict[str, Entries], folios: dict[int, Folio]) -> dict[int, str]:
+    def name(
+        self, processes: dict[str, Entries], folios: dict[int, Folio], held: Collection[int] = ()
+    ) -> dict[int, str]:
         """
-        Return the name of each folio (by the frame of its first page) that processes map.
+        Return the name of each folio (by the frame of its first page) that processes map, or that is held.
 
-        New ones are named process by process and page by page. Descriptions of all mapped folios are in `folios`.
+        New ones are named process by process and page by page. Descriptions of all mapped folios are in `folios`; `held` are
+        folios that had a name and that were not freed since, whoever maps them.
         """
-        kept = set[int]()
+        kept = set(held)
         for process, entries in processes.items():
             if process in self._before:
                 kept |= _kept_heads(self._before[process], entries)
@@ -79,6 +82,7 @@ class FolioNames:
                 name = f"f{self._met}"
                 self._met += 1
             named[head] = name, folios[head]
+        named = {head: self._names[head] for head in held} | named
         self._names, self._before = named, dict(processes)
         return {head: name for head, (name, _) in named.items()}
 

@@ -31,8 +31,13 @@ def share(m: Memory, folio: int, page: int) -> None:
         clear_bit(m, PG_anon_exclusive, page)
 
 
-def hand_down(m: Memory, page: int, nr: int) -> None:
-    """Give the flag of the head, which spoke for a PMD mapping, to all `nr` pages when PTEs replace it."""
-    if test_bit(m, PG_anon_exclusive, page):
+def hand_down(m: Memory, page: int, nr: int, exclusive: int) -> None:
+    """
+    Give the head's flag (`exclusive`), which spoke for a PMD mapping, to all `nr` pages when PTEs replace it.
+
+    From 6.8 on after all counts; before, each page's flag comes just before its count. Source: __split_huge_pmd_locked() and
+    __folio_add_anon_rmap(); patch "mm/huge_memory: batch rmap operations in __split_huge_pmd_locked()", 6.8.
+    """
+    if exclusive:
         for i in range(page, page + nr):
             set_bit(m, PG_anon_exclusive, i)

@@ -227,12 +227,15 @@ def may_not_share(m: Memory, folio: int, page: int, nr: int) -> int:
 
 def split_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> None:
     """Replace an anon folio's PMD mapping by PTEs: up to two more per page, and two less if it was the last PMD."""
-    if ANON_EXCLUSIVE:
-        hand_down(m, page, 1 << order)
     if SEQLOCK:
         split_pmd_locked(m, folio, order, page)
         return
+    exclusive = 0
+    if ANON_EXCLUSIVE:
+        exclusive = test_bit(m, PG_anon_exclusive, page)
     for i in range(page, page + (1 << order)):
+        if ANON_EXCLUSIVE:
+            hand_down(m, i, 1, exclusive)
         atomic_inc(m, _mapcount, i)
     if atomic_read(m, compound_mapcount, folio) + 1 > 1 and not test_and_set_bit(m, PG_double_map, folio):
         for i in range(page, page + (1 << order)):

@@ -56,6 +56,7 @@ from mapcount.schemes.ops import (
     atomic_read,
     atomic_set,
     set_bit,
+    test_bit,
 )
 from mapcount.schemes.scheme import REFUSED, Promise, Quantity, Reader, Scheme
 from mapcount.schemes.small_folios import dup_small, map_small, new_small, unmap_small
@@ -166,8 +167,9 @@ def dup_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> int:
 
 def split_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> None:
     """Replace an anon folio's PMD mapping by PTEs: in between it is counted by both, one mapping more than there are."""
-    hand_down(m, page, 1 << order)
+    exclusive = test_bit(m, PG_anon_exclusive, page)
     map_ptes(m, folio, order, page, 1 << order, mm)
+    hand_down(m, page, 1 << order, exclusive)
     unmap_pmd(m, folio, order, page, mm)
 
 

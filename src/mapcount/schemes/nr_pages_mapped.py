@@ -18,6 +18,8 @@ Variants: `sum` and `bit-lock` are steps on the way to 6.2, of November 2022 (su
 the reader that a comment of mm/rmap.c asks about and that the thread calls a bad idea: it stops after as many mapped pages
 as `_nr_pages_mapped` told, so that a page that becomes mapped meanwhile hides one that always was.
 
+A PMD split hands PageAnonExclusive down page by page, as until 6.7; 6.8 and 6.9 do so after all counts.
+
 Deferred split: when a PTE goes and pages of an anon folio become unmapped, even if nothing maps it any more; when the last
 PMD goes and PTEs map some but not all pages. Large anon folios smaller than a PMD came with 6.8.
 
@@ -42,6 +44,7 @@ from mapcount.schemes.ops import (
     deferred_split_folio,
     folio_test_anon,
     set_bit,
+    test_bit,
 )
 from mapcount.schemes.pages_mapped import (
     ENTIRELY_MAPPED,
@@ -197,13 +200,15 @@ def dup_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> int:
 
 def split_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> None:
     """Replace an anon folio's PMD mapping by PTEs: in between it is counted by both, one mapping more than there are."""
-    hand_down(m, page, 1 << order)
+    exclusive = test_bit(m, PG_anon_exclusive, page)
     if SUM:
         atomic_add(m, subpages_mapcount, folio, 1 << order)
-        for i in range(page, page + (1 << order)):
+    for i in range(page, page + (1 << order)):
+        hand_down(m, i, 1, exclusive)
+        if SUM:
             atomic_inc(m, _mapcount, i)
-    else:
-        map_ptes(m, folio, order, page, 1 << order, mm)
+        else:
+            map_ptes(m, folio, order, i, 1, mm)
     unmap_pmd(m, folio, order, page, mm)
 
 

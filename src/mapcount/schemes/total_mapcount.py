@@ -37,6 +37,7 @@ from mapcount.schemes.ops import (
     deferred_split_folio,
     folio_test_anon,
     set_bit,
+    test_bit,
 )
 from mapcount.schemes.pages_mapped import (
     ENTIRELY_MAPPED,
@@ -161,8 +162,10 @@ def dup_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> int:
 
 def split_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> None:
     """Replace an anon folio's PMD mapping by PTEs: in between it is counted by both, one mapping more than there are."""
-    hand_down(m, page, 1 << order)
-    map_ptes(m, folio, order, page, 1 << order, mm)
+    exclusive = test_bit(m, PG_anon_exclusive, page)
+    for i in range(page, page + (1 << order)):
+        hand_down(m, i, 1, exclusive)
+        map_ptes(m, folio, order, i, 1, mm)
     unmap_pmd(m, folio, order, page, mm)
 
 

@@ -1,0 +1,101 @@
+"""Where a kernel keeps the words of a folio, from its BTF: byte and bit of which struct page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from mapcount.schemes.words import STRUCT_PAGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FLAG_WORDS = {"PG_anon_exclusive": None, "PG_double_map": 1, "PG_partially_mapped": 1}
+"""Flags with a meaning for mappings, and the struct page that has them; None: each page has its own."""
+CONTAINERS = {"PG_anon_exclusive": "flags", "PG_double_map": "flags", "PG_partially_mapped": "flags"} | dict.fromkeys(
+    ("_mm_id[0]", "_mm_id[1]", "FOLIO_MM_IDS_LOCK", "FOLIO_MM_IDS_SHARED"), "_mm_ids"
+)
+"""The kernel's name of the bytes that a word shares with others."""
+_ID_BITS = 31
+_COUNTERS = ("_large_mapcount", "_entire_mapcount", "_nr_pages_mapped")
+_REST = ("flags", "lru", "mapping", "index", "__folio_index", "private", "memcg_data", "_refcount", "_mapcount")
+
+
+class Layouts(Protocol):
+    """What is asked of a kernel's BTF."""
+
+    def member_offset(self, struct: str, path: str) -> int | None:
+        """Return the byte offset of a member of `struct page`, ..., looking through anonymous ones; None without it."""
+        ...
+
+    def enumerators(self, enum: str) -> dict[str, int]:
+        """Return the values of an enum by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class WordBits:
+    """A word: `width` bits from bit `low` of struct page number `page` on; of every page if that is None."""
+
+    name: str
+    page: int | None
+    low: int
+    width: int = 32
+    signed: bool = True
+
+    def value(self, struct_page: bytes) -> int:
+        """Return the word out of the bytes of its struct page."""
+        value = int.from_bytes(struct_page, "little") >> self.low & (1 << self.width) - 1
+        return value - (1 << self.width) if self.signed and value >> (self.width - 1) else value
+
+    def overlaps(self, page: int, first: int, end: int) -> bool:
+        """Tell whether bytes `[first, end)` of struct page `page` hold any of it."""
+        return self.page in {None, page} and self.low < end * 8 and first * 8 < self.low + self.width
+
+
+def words_of(btf: Layouts, *, page_mapcount: bool) -> tuple[WordBits, ...]:
+    """
+    Return the words that count mappings in this kernel, _refcount, and flags that concern them.
+
+    Without `page_mapcount` what is left of the fields of counts per page is no word.
+    """
+    flags = btf.enumerators("pageflags")
+    words = [WordBits("_refcount", 0, 8 * _needed(btf, "_refcount"))]
+    words.append(WordBits("_mapcount", None, 8 * _needed(btf, "_mapcount")))
+    compound = btf.member_offset("struct page", "compound_mapcount")
+    if compound is not None:
+        words.append(WordBits("compound_mapcount", 1, 8 * compound))
+    for name, page in FLAG_WORDS.items():
+        if name in flags and (compound is not None or name != "PG_double_map"):
+            words.append(WordBits(name, page, flags[name], 1, signed=False))
+    names = [name for name in _COUNTERS if page_mapcount or name != "_nr_pages_mapped"]
+    words += [_in_folio(name, at) for name in names if (at := btf.member_offset("struct folio", name)) is not None]
+    return (*words, *_mm_id_words(btf))
+
+
+def rest_of(btf: Layouts) -> dict[int, str]:
+    """Return the names of other members of struct page by their byte offset, to tell of accesses to no word."""
+    found = {name: btf.member_offset("struct page", name) for name in _REST}
+    return {offset: name for name, offset in found.items() if offset is not None}
+
+
+def _needed(btf: Layouts, name: str) -> int:
+    offset = btf.member_offset("struct page", name)
+    assert offset is not None, f"struct page without {name}"
+    return offset
+
+
+def _in_folio(name: str, offset: int, bit: int = 0, width: int = 32, *, signed: bool = True) -> WordBits:
+    page, byte = divmod(offset, STRUCT_PAGE_BYTES)
+    return WordBits(name, page, 8 * byte + bit, width, signed)
+
+
+def _mm_id_words(btf: Layouts) -> Iterator[WordBits]:
+    counts, ids = (btf.member_offset("struct folio", name) for name in ("_mm_id_mapcount", "_mm_ids"))
+    if counts is None or ids is None:
+        return
+    for slot in (0, 1):
+        yield _in_folio(f"_mm_id_mapcount[{slot}]", counts + 4 * slot)
+        yield _in_folio(f"_mm_id[{slot}]", ids + 4 * slot, 0, _ID_BITS, signed=False)
+    yield _in_folio("FOLIO_MM_IDS_LOCK", ids, _ID_BITS, 1, signed=False)
+    yield _in_folio("FOLIO_MM_IDS_SHARED", ids, 63, 1, signed=False)
