@@ -97,7 +97,8 @@ class HostBackend:
     def observe(self, result: int, *, proc: bool = False) -> Observation:
         """Return what is to be seen now; `proc` adds smaps and bit 56."""
         assert self._driver is not None
-        return observe(self._driver.pids, self._names, result, proc=proc)
+        assert self._cgroup is not None
+        return observe(self._driver.pids, self._names, result, proc=proc, cgroup_inode=self._cgroup.inode)
 
     def end(self) -> None:
         """End all processes and put all settings back. Raises KernelFeatureError for one that could not be put back."""

@@ -34,6 +34,11 @@ class HostCgroup:
             os.mkdir(directory)
             self._directory = directory
 
+    @property
+    def inode(self) -> int:
+        """What kpagecgroup shows of its folios; 0 if there is none."""
+        return os.stat(self._directory).st_ino if self._directory else 0
+
     def take(self, pid: int) -> None:
         """Move a process into it; its children are born there. Raises KernelFeatureError if it may not be moved."""
         if not self._directory:

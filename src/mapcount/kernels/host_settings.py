@@ -173,6 +173,7 @@ def thp_values(settings: Settings, *, sys: str = "/sys") -> list[tuple[str, str]
         (f"{khugepaged}/defrag", "0"),
         (f"{khugepaged}/scan_sleep_millisecs", _ASLEEP_MS),
         (f"{khugepaged}/alloc_sleep_millisecs", _ASLEEP_MS),
+        (f"{khugepaged}/max_ptes_none", str(settings.max_ptes_none)),
         # Memory may be fragmented: a fault takes its time and gets the folio that the scenario is about.
         (f"{top}/defrag", "always"),
         (f"{top}/use_zero_page", str(int(settings.huge_zero_page))),
