@@ -425,6 +425,7 @@ def test_a_process_that_dies_is_an_error_and_all_is_put_back(host, victim):
     server = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(pid if victim == "process" else server, signal.SIGKILL)
     if victim == "process":
+        wait_for(lambda: not Path(f"/proc/{pid}/maps").read_bytes())
         with pytest.raises(GuestError, match="was killed"):
             host.observe(0)
     with pytest.raises(GuestError, match=r"is gone|ended"):
