@@ -308,6 +308,10 @@ def test_without_a_watchdog_nothing_is_changed(tree, monkeypatch):
     with pytest.raises(NotAllowedError, match="nothing was changed"):
         hold(tree)
     monkeypatch.undo()
+    monkeypatch.setattr(sys, "executable", str(tree / "no-such-python"))
+    with pytest.raises(NotAllowedError, match=r"nothing was changed \(No such file"):
+        hold(tree)
+    monkeypatch.undo()
     hold(tree).close()
 
 

@@ -121,14 +121,18 @@ class HostSettings:
 
 
 def _start_watchdog(journal: int) -> subprocess.Popen[bytes]:
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-S", host_watchdog.__file__, str(os.getpid())],
-        stdin=journal,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        start_new_session=True,
-    )
+    refusal = "The watchdog that would put settings back did not start: nothing was changed"
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-S", host_watchdog.__file__, str(os.getpid())],
+            stdin=journal,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise NotAllowedError(f"{refusal} ({error.strerror})") from error
     assert child.stdout is not None
     with child.stdout as ready:
         os.set_blocking(ready.fileno(), False)
@@ -137,7 +141,7 @@ def _start_watchdog(journal: int) -> subprocess.Popen[bytes]:
             if child.poll() is not None or time.monotonic() > deadline:
                 child.kill()
                 child.wait()
-                raise NotAllowedError("The watchdog that would put settings back did not start: nothing was changed")
+                raise NotAllowedError(refusal)
             time.sleep(0.001)
     return child
 
