@@ -12,13 +12,13 @@ from mapcount.machine.cow import EXCLUSIVE, write_pte
 from mapcount.machine.folios import PMD_PAGES, Folio
 from mapcount.machine.page_tables import SWAP, Table
 from mapcount.machine.swap import enter_cache, free_swap
-from mapcount.machine.vmas import Vma
 from mapcount.mapping.schema import Kind, Level, Op
 from mapcount.scenarios.steps import Protection
 from mapcount.schemes.eras import SwapIn
 
 if TYPE_CHECKING:
     from mapcount.machine.machine import Machine, Mm
+    from mapcount.machine.vmas import Vma
 
 
 @dataclass(frozen=True)
