@@ -1,6 +1,8 @@
 """A kernel's accesses in an operation against those of its era's scheme: how many of each kind per word, and their order.
 
-Compared are LOCKed accesses and stores to the scheme's words. Loads are not: a compiler loads once or twice as it likes.
+Compared are LOCKed accesses and stores to the scheme's words; of readers the loads of counters. Not compared are the loads
+of who changes counts, which a compiler does once or twice as it likes, and loads of flags and of what shares their bytes,
+which are loaded for many reasons.
 """
 
 from __future__ import annotations
@@ -63,12 +65,18 @@ class Comparison:
         return self.verdict in {Verdict.SAME, Verdict.COMPILER}
 
 
-def compare(kernel: Iterable[WordAccess], scheme: Iterable[WordAccess], words: Iterable[str]) -> Comparison:
-    """Compare what a kernel did with what a scheme does to its `words`."""
-    expected = tuple(access._replace(function="") for access in scheme if access.how is not Access.LOAD)
-    own = set(words)
+def compare(
+    kernel: Iterable[WordAccess], scheme: Iterable[WordAccess], words: Iterable[str], *, reads: bool = False
+) -> Comparison:
+    """Compare what a kernel did with what a scheme does to its `words`; `reads`: both load them and do no more."""
+    own = {word for word in words if not reads or word not in CONTAINERS}
+    expected = tuple(
+        access._replace(function="")
+        for access in scheme
+        if access.how is not Access.LOAD or (reads and access.word in own)
+    )
     names = own | {CONTAINERS[word] for word in own if word in CONTAINERS}
-    written = [access for access in kernel if access.how is not Access.LOAD]
+    written = [access for access in kernel if reads or access.how is not Access.LOAD]
     inside = [access._replace(function="") for access in written if access.word in names]
     found = tuple(_named(inside, expected))
     difference = _first_difference(found, expected)

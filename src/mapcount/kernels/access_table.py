@@ -64,10 +64,12 @@ def compare_recording(recording: Recording, scheme: BoundScheme | None = None) -
     era = era_of(recording.release, page_mapcount=recording.page_mapcount)
     bound = scheme or find_scheme(era.scheme)
     known = {(operation.name, operation.order): operation for operation in operations()}
-    words = [place.word.name for place in bound.scheme.places]
+    # All folios are large: a word of small ones alone is none of theirs.
+    words = [place.word.name for place in bound.scheme.places if not place.small_only]
     for recorded in recording.operations:
-        expected = accesses_of(bound, known[recorded.name, recorded.order], era)
-        comparison = compare(recorded.accesses, expected, words)
+        operation = known[recorded.name, recorded.order]
+        expected = accesses_of(bound, operation, era)
+        comparison = compare(recorded.accesses, expected, words, reads=operation.reads)
         yield Row(recording.release, recording.page_mapcount, bound.id, recorded.name, recorded.order, comparison)
 
 
