@@ -158,7 +158,7 @@ def _pmd_operations() -> list[Operation]:
         f.operation("exit with a shared PMD", shared, Exit("c"), (f.new(), dup), unmap),
         f.operation("exit, PMD beside PTEs", (*shared, f.split), Exit("c"), (f.new(), dup, split), unmap),
         f.operation(
-            "exit with the last PMD",
+            "exit, the last PMD",
             mapped,
             Exit("p"),
             (f.new(),),
@@ -211,7 +211,7 @@ def _pte_operations(order: int) -> list[Operation]:
             third,
         ),
         f.operation("smaps of PTEs", shared, ReadSmaps("p"), told_shared),
-        f.operation("exit with the last PTEs", alone, Exit("p"), told, f.ptes(Op.UNMAP, PARENT), frees=True),
+        f.operation("exit, the last PTEs", alone, Exit("p"), told, f.ptes(Op.UNMAP, PARENT), frees=True),
     ]
 
 
