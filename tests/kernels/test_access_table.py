@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -156,6 +157,13 @@ def test_a_recording_is_the_same_when_it_was_written_and_read(name, tmp_path):
 
     assert load_recording(path) == RECORDINGS[name]
     assert path.read_bytes() == PATHS[NAMES.index(name)].read_bytes()
+
+
+def test_an_operation_of_another_version_is_refused_by_name():
+    recording = RECORDINGS["6.12"]
+    other = replace(recording.operations[0], name="fork of a PUD")
+    with pytest.raises(BadLogError, match="'fork of a PUD' of order 9"):
+        list(compare_recording(replace(recording, operations=(other,))))
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 2}', '{"format": 1, "operations": [{"name": "x"}]}'])

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mapcount.kernels.word_access import WordAccess
 
 _LOCK_WORD = "FOLIO_MM_IDS_LOCK"
+_FREE = {"_mm_id[0]", "_mm_id[1]", "_mm_id_mapcount[0]", "_mm_id_mapcount[1]", "_mm_ids", "FOLIO_MM_IDS_SHARED"}
+"""Words that are stored plainly, neither atomic_t nor by WRITE_ONCE(): include/linux/rmap.h of 7.3."""
 
 
 class Verdict(enum.Enum):
@@ -123,17 +125,26 @@ def _what(access: WordAccess) -> tuple[Access, str]:
     return access.how, access.word
 
 
-def _stretches(accesses: Iterable[WordAccess]) -> list[WordAccess | frozenset[tuple[WordAccess, int]]]:
-    """Return the sequence with the plain stores between two fixed accesses as a multiset, whatever their order."""
-    parts: list[WordAccess | frozenset[tuple[WordAccess, int]]] = []
-    stores: Counter[WordAccess] = Counter()
+def _stretches(accesses: Iterable[WordAccess]) -> list[object]:
+    """
+    Return the sequence, as far as C fixes it.
+
+    Between two LOCKed accesses, or one and the release of the lock, atomic_set() and the like stay in their order, as they
+    are volatile; other plain stores may be anywhere.
+    """
+    parts: list[object] = []
+    volatile: list[WordAccess] = []
+    free: Counter[WordAccess] = Counter()
     for access in accesses:
-        if access.how is Access.STORE and access.word != _LOCK_WORD:
-            stores[access] += 1
-            continue
-        parts += [frozenset(stores.items()), access]
-        stores.clear()
-    return [*parts, frozenset(stores.items())]
+        if access.how is Access.STORE and access.word in _FREE:
+            free[access] += 1
+        elif access.how is Access.STORE and access.word != _LOCK_WORD:
+            volatile.append(access)
+        else:
+            parts += [tuple(volatile), frozenset(free.items()), access]
+            volatile.clear()
+            free.clear()
+    return [*parts, tuple(volatile), frozenset(free.items())]
 
 
 def _counts(found: Iterable[WordAccess], expected: Iterable[WordAccess]) -> Iterator[Count]:
