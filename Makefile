@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint types check-tree bench bench-replay lock man clean
+.PHONY: help report test lint types check-tree bench bench-replay bench-machine lock man clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench: $(VENV)/.run ## the benchmark table (root, about ten minutes)
 
 bench-replay: $(VENV)/.run ## replay against hand-written C (gcc, about three minutes)
 	@$(BIN)/python -B benchmarks/replay.py $(ARGS)
+
+bench-machine: $(VENV)/.run ## how fast the model is (about a minute)
+	@$(BIN)/python -B benchmarks/machine.py $(ARGS)
 
 man: $(VENV)/.dev ## man page into build/mapcount.1
 	@mkdir -p build

@@ -6,21 +6,27 @@ reader's window, and a reduction that takes them for the same loses violations.
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mapcount.check.interval import explained, values_of
 from mapcount.check.steps import Closed, State, Steps
+from mapcount.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from mapcount.check.model import Model
 
     Condition: TypeAlias = Callable[[Mapping[str, tuple[int, ...]]], bool]
 
 DEFAULT_BOUND = 1_000_000
+ENGINES = ("auto", "numba", "plain")
+PLAIN_STATES = 50_000
+"""So many states the plain search has met before numba is imported and has loaded what it compiled."""
 
 
 class Answer(NamedTuple):
@@ -74,14 +80,50 @@ class Explored:
         return {answer.value for answer in self.answers if (answer.thread, answer.call) == (thread, call)}
 
 
-def explore(model: Model, *, until: Mapping[str, Condition] | None = None, max_states: int = DEFAULT_BOUND) -> Explored:
+def explore(
+    model: Model,
+    *,
+    until: Mapping[str, Condition] | None = None,
+    max_states: int = DEFAULT_BOUND,
+    engine: str = "auto",
+) -> Explored:
     """
     Look at every state that a model can be in; stop, and say so, when more than `max_states` have been met.
 
     `until` are conditions on the words of a state (by name, one value per page or one), which `seen` tells the shortest
-    way to. Raises SchemeSourceError for a scheme that cannot be lowered.
+    way to. `engine` is `plain`, `numba`, or `auto`: plain as long as that is done before numba is imported; what is found is
+    the same. Raises SchemeSourceError for a scheme that cannot be lowered, UsageError for an engine that is not there.
     """
-    return _Search(Steps(model), until or {}, max_states).run()
+    if engine not in ENGINES:
+        raise UsageError(f"there is no engine {engine!r}; there are: {', '.join(ENGINES)}")
+    steps, conditions = Steps(model), until or {}
+    has_numba = importlib.util.find_spec("numba") is not None
+    if engine == "numba" and not has_numba:
+        raise UsageError("numba is not installed: pip install numba, or leave the choice to engine='auto'")
+    if engine == "plain" or not has_numba:
+        return _Search(steps, conditions, max_states).run()
+    if engine == "auto" and not _is_loaded():
+        found = _Search(steps, conditions, min(max_states, PLAIN_STATES)).run()
+        if found.complete or max_states <= PLAIN_STATES:
+            return found
+    from mapcount.check.fast import explore_fast
+
+    return explore_fast(steps, conditions, max_states)
+
+
+def _is_loaded() -> bool:
+    return "mapcount.check.search" in sys.modules
+
+
+def by_verdict(steps: Steps, answers: Iterable[Answer]) -> tuple[Answer, ...]:
+    """Judge answers, met in the order of the search; keep the first of each value and verdict, shortest way first."""
+    kept: dict[tuple[int, int, int, bool | None], Answer] = {}
+    for answer in answers:
+        reader = steps.reader(answer.thread, answer.call)
+        assert reader is not None
+        verdict = explained(reader, answer.value, sum(1 << value for value in answer.attainable))
+        kept.setdefault((answer.thread, answer.call, answer.value, verdict), answer._replace(explained=verdict))
+    return tuple(sorted(kept.values(), key=lambda answer: len(answer.schedule)))
 
 
 @dataclass

@@ -19,7 +19,7 @@ from mapcount.schemes.scheme import Promise
 from mapcount.schemes.truth import truth_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from mapcount.check.model import Call, Model
     from mapcount.check.thread_states import Progress, ThreadStates
@@ -36,10 +36,11 @@ class Moments:
         self._numbers: list[dict[Progress, int]] = [{} for _ in threads]
         self._progress: list[list[int]] = [[] for _ in threads]
         self._known: dict[tuple[int, int, tuple[int, ...]], int] = {}
+        self._values: dict[tuple[Call, frozenset[tuple[int, int]]], int] = {}
 
     def attainable(self, thread: int, call: int, locals_: Sequence[int]) -> int:
         """Return what may be true of what a reader's call asks about, as a set of bits: bit v stands for the value v."""
-        key = (thread, call, tuple(map(self._progress_number, range(len(locals_)), locals_)))
+        key = (thread, call, tuple(map(self.progress_number, range(len(locals_)), locals_)))
         if key not in self._known:
             self._known[key] = self._attainable(self._model.threads[thread][call], locals_)
         return self._known[key]
@@ -48,7 +49,8 @@ class Moments:
         """Return who maps the folio by what the operations that are over have done."""
         return self._truth(self._over(locals_)[0])
 
-    def _progress_number(self, thread: int, local: int) -> int:
+    def progress_number(self, thread: int, local: int) -> int:
+        """Return a number for how far a thread has come in one of its states; what may be true depends on these alone."""
         known = self._progress[thread]
         while len(known) <= local:
             progress = self._threads[thread].progress(len(known))
@@ -56,32 +58,39 @@ class Moments:
         return known[local]
 
     def _attainable(self, asked: Call, locals_: Sequence[int]) -> int:
-        reader = self._model.reader(asked.name)
-        assert reader is not None
         over, under_way = self._over(locals_)
         values = 0
         for size in range(len(under_way) + 1):
             for done in combinations(under_way, size):
-                values |= 1 << truth_of(reader.quantity, self._truth([*over, *done]), asked.first)
+                values |= 1 << self._value(asked, frozenset((*over, *done)))
         return values
 
-    def _over(self, locals_: Sequence[int]) -> tuple[list[Call], list[Call]]:
-        """Return the calls that are over, without refused ones, and the operations that are under way."""
-        over: list[Call] = []
-        under_way: list[Call] = []
+    def _value(self, asked: Call, done: frozenset[tuple[int, int]]) -> int:
+        """Return what is true of what a call asks about when these calls, (thread, number), have taken effect."""
+        key = (asked, done)
+        if key not in self._values:
+            reader = self._model.reader(asked.name)
+            assert reader is not None
+            self._values[key] = truth_of(reader.quantity, self._truth(done), asked.first)
+        return self._values[key]
+
+    def _over(self, locals_: Sequence[int]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return the calls that are over, without refused ones, and the operations that are under way: (thread, number)."""
+        over: list[tuple[int, int]] = []
+        under_way: list[tuple[int, int]] = []
         for thread, local in enumerate(locals_):
             progress = self._threads[thread].progress(local)
             calls = self._model.threads[thread]
             refused = _refused(calls, self._threads[thread].kept, progress)
-            over += [call for number, call in enumerate(calls[: progress.over]) if number not in refused]
+            over += [(thread, number) for number in range(progress.over) if number not in refused]
             if progress.inside is not None and calls[progress.inside].is_operation:
-                under_way.append(calls[progress.inside])
+                under_way.append((thread, progress.inside))
         return over, under_way
 
-    def _truth(self, calls: Sequence[Call]) -> FolioTruth:
+    def _truth(self, done: Iterable[tuple[int, int]]) -> FolioTruth:
         truth = self._model.truth()
-        for call in calls:
-            apply_to_truth(call, truth)
+        for thread, number in sorted(done):
+            apply_to_truth(self._model.threads[thread][number], truth)
         return truth
 
 

@@ -113,6 +113,10 @@ class Steps:
         """Return the reader that a call asks; None for an operation."""
         return self._readers[thread][call]
 
+    def is_judged(self, thread: int, call: int) -> bool:
+        """Return whether a call is of a reader whose promise is about some moment of its window."""
+        return self._judged[thread][call]
+
     def is_over(self, state: State) -> bool:
         """Return whether every thread has done everything."""
         return all(

@@ -52,6 +52,10 @@ class FolioState:
     words: Mapping[str, WordValue]
 
 
+SUMS = {"Shared": ("Shared_Clean", "Shared_Dirty"), "Private": ("Private_Clean", "Private_Dirty")}
+"""Names of smaps that are added up."""
+
+
 @dataclass(frozen=True)
 class VmaReading:
     """What /proc says of the pages `[first, end)` of an area, one VMA of a process."""
@@ -61,14 +65,14 @@ class VmaReading:
     first: int
     end: int
     smaps_bytes: Mapping[str, int]
-    """Rss, Pss, Shared_Clean, ... by the kernel's names."""
+    """Rss, Pss, Anonymous, AnonHugePages, ... by the kernel's names, and SUMS: what is clean or dirty is not modelled."""
     mapped_once: Runs
     """pagemap's bit 56 of each page; 0 for one that is not present."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """The state after a step. `mappings` are sorted; `folios` has every folio that is mapped or still holds data."""
+    """The state after a step. `mappings` are sorted; `folios` has every folio that is mapped, or was and holds data."""
 
     result: int
     """What the step returned (steps.py)."""

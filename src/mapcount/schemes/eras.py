@@ -76,6 +76,16 @@ class Policies:
     """PG_partially_mapped tells, in the queue, what was found partially mapped; it stays until split or freed."""
     queues_at_fault: bool
     """Every new anon folio of PMD size is queued at once, to be split if it is mostly zero."""
+    split_maps_zero_page: bool
+    """Splitting an anon folio maps the zero page for pages that hold nothing but zeros, and frees them."""
+    maps_whole_shmem_folio: bool
+    """A fault that is not resolved around it maps all of a shmem folio without a name, if VMA and page table have room."""
+    fork_copies_shared_hugetlb: bool
+    """fork copies the entries of a shared hugetlb mapping, too."""
+    frees_empty_tables: bool
+    """MADV_DONTNEED of all that a page table maps frees the table, so that a PMD may map there again."""
+    mremap_checks_first: bool
+    """mremap looks at what is to be moved before it unmaps what is in the way, and moves over several VMAs."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +180,31 @@ FACTS = (
     ),
     Fact(FIRST, "queues_at_fault", False, "before dafff3f4c850"),
     Fact((6, 12), "queues_at_fault", True, 'dafff3f4c850 ("mm: split underused THPs")'),
+    Fact(FIRST, "split_maps_zero_page", False, "before b1f202060afe"),
+    Fact(
+        (6, 12),
+        "split_maps_zero_page",
+        True,
+        'b1f202060afe ("mm: remap unused subpages to shared zeropage when splitting isolated thp")',
+    ),
+    Fact(FIRST, "maps_whole_shmem_folio", False, "before 43e027e41423"),
+    Fact(
+        (6, 11),
+        "maps_whole_shmem_folio",
+        True,
+        '43e027e41423 ("mm: memory: extend finish_fault() to support large folio")',
+    ),
+    Fact(FIRST, "fork_copies_shared_hugetlb", True, "copy_page_range(), mm/memory.c of 5.10"),
+    Fact((6, 0), "fork_copies_shared_hugetlb", False, 'bcd51a3c679d ("hugetlb: lazy page table copies in fork()")'),
+    Fact(FIRST, "frees_empty_tables", False, "before 6375e95f381e"),
+    Fact(
+        (6, 14),
+        "frees_empty_tables",
+        True,
+        '6375e95f381e ("mm: pgtable: reclaim empty PTE page in madvise(MADV_DONTNEED)"): CONFIG_PT_RECLAIM, on x86-64',
+    ),
+    Fact(FIRST, "mremap_checks_first", False, "mremap_to(), mm/mremap.c of 6.12"),
+    Fact((6, 17), "mremap_checks_first", True, 'd23cb648e365 ("mm/mremap: permit mremap() move of multiple VMAs")'),
     Fact(FIRST, "bit56", Bit56.FIRST_PAGE, "pagemap_pmd_range(), fs/proc/task_mmu.c of 6.1"),
     Fact((6, 11), "bit56", Bit56.PAGE, "2c1f057e5be6"),
     Fact((6, 15), "bit56", Bit56.FIRST_PAGE, "pagemap_pmd_range_thp(), fs/proc/task_mmu.c of 7.3", page_mapcount=True),

@@ -1,0 +1,188 @@
+"""A kernel in QEMU, without KVM and without privilege: one CPU, an agent as /init, and all its memory readable from here.
+
+The guest's memory, its initramfs and its console are anonymous files (memfd) that QEMU inherits: nothing lies in /dev/shm or
+anywhere else, so nothing can be left behind. QEMU dies with the thread that started it. While the agent waits for a command
+the guest is idle, and what is read is one consistent state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from mapcount.errors import GuestError, MissingToolError
+from mapcount.kernels.agent import Channel, build_agent
+from mapcount.kernels.initramfs import build_initramfs
+from mapcount.kernels.qmp import Qmp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    import numpy.typing as npt
+
+    from mapcount.kernels.images import Image
+
+QEMU = "qemu-system-x86_64"
+MEMORY_MIB = 768
+"""Below some 512 MiB of free memory a kernel switches transparent hugepages off at boot."""
+BOOT_S = 90.0
+_EXIT_S = 5.0
+_CONSOLE_BYTES = 3000
+_PR_SET_PDEATHSIG = 1
+KERNEL_WORDS = (
+    "console=ttyS0 nokaslr no5lvl mitigations=off transparent_hugepage=madvise quiet loglevel=4 panic=-1 "
+    "tsc=reliable no_timer_check random.trust_cpu=on noreplace-smp"
+)
+"""The command line. Without address randomisation the kernel's page table lies where its symbol says; noreplace-smp keeps
+LOCK prefixes on one CPU."""
+
+
+class Guest:
+    """A running guest; a context manager that ends it."""
+
+    def __init__(self, image: Image, *, memory_mib: int = MEMORY_MIB, qemu_arguments: Sequence[str] = ()) -> None:
+        """
+        Boot an image; `qemu_arguments` are added, a plugin for instance.
+
+        Raises MissingToolError without QEMU or gcc, GuestError if it does not come up in time (with the end of its console)
+        or there is not enough memory.
+        """
+        qemu = shutil.which(QEMU)
+        if qemu is None:
+            raise MissingToolError(f"Guests need {QEMU}: apt-get install qemu-system-x86")
+        agent = build_agent()
+        self.image = image
+        _check_memory(memory_mib)
+        with ExitStack() as stack:
+            self._ram = _file(stack, "mapcount-guest-ram")
+            os.ftruncate(self._ram, memory_mib << 20)
+            initrd = _file(stack, "mapcount-guest-initrd")
+            os.write(initrd, _initramfs(image, agent.read_bytes()))
+            self._console = _file(stack, "mapcount-guest-console")
+            told, self._errors = _file(stack, "mapcount-guest-errors"), -1
+            self._errors = told
+            control, theirs = socket.socketpair()
+            stack.enter_context(control)
+            with theirs:
+                self.process = subprocess.Popen(
+                    _command(qemu, image, memory_mib, self._ram, initrd, self._console, theirs, qemu_arguments),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=told,
+                    pass_fds=(self._ram, initrd, self._console, theirs.fileno()),
+                    start_new_session=True,  # Ctrl-C is for us
+                    preexec_fn=_die_with_parent,  # noqa: PLW1509 - the child does nothing but one system call
+                )
+            stack.callback(self._end)
+            assert self.process.stdin is not None
+            assert self.process.stdout is not None
+            self.channel = Channel(
+                self.process.stdout.fileno(), self.process.stdin.fileno(), context=self._what_it_said
+            )
+            self.channel.await_ready(BOOT_S)
+            self.qmp = Qmp(control)
+            memory = mmap.mmap(self._ram, memory_mib << 20, prot=mmap.PROT_READ)
+            self.memory: npt.NDArray[np.uint8] = np.frombuffer(memory, np.uint8)
+            """All of it, by physical address."""
+            self._held = stack.pop_all()
+
+    @property
+    def console(self) -> str:
+        """What the kernel has said."""
+        length = os.fstat(self._console).st_size
+        return os.pread(self._console, length, 0).decode(errors="replace")
+
+    def close(self) -> None:
+        """End it."""
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _end(self) -> None:
+        self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_EXIT_S)
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def _what_it_said(self) -> str:
+        errors = os.pread(self._errors, _CONSOLE_BYTES, 0).decode(errors="replace").strip()
+        console = self.console.strip()[-_CONSOLE_BYTES:]
+        return "\n".join(
+            part
+            for part in (
+                f"The guest is {self.image.release}.",
+                f"QEMU said: {errors}" if errors else "",
+                f"The end of its console:\n{console}" if console else "Its console is empty.",
+            )
+            if part
+        )
+
+
+def _file(stack: ExitStack, name: str) -> int:
+    descriptor = os.memfd_create(name)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _initramfs(image: Image, agent: bytes) -> bytes:
+    files: dict[str, bytes | None] = {"proc": None, "sys": None, "dev": None, "init": agent}
+    if image.modules is not None:
+        files |= {name: (image.modules / name).read_bytes() for name in image.load_order}
+    return build_initramfs(files)
+
+
+def _command(
+    qemu: str,
+    image: Image,
+    memory_mib: int,
+    ram: int,
+    initrd: int,
+    console: int,
+    control: socket.socket,
+    more: Sequence[str],
+) -> list[str]:
+    return [
+        qemu,
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-machine", "pc,memory-backend=ram,usb=off,vmport=off,hpet=off"),
+        *("-accel", "tcg,thread=single", "-cpu", "qemu64", "-smp", "1", "-m", str(memory_mib)),
+        *("-object", f"memory-backend-file,id=ram,size={memory_mib}M,mem-path=/proc/self/fd/{ram},share=on"),
+        *("-kernel", str(image.path), "-initrd", f"/proc/self/fd/{initrd}", "-append", KERNEL_WORDS),
+        *("-serial", f"file:/proc/self/fd/{console}"),
+        *("-chardev", "stdio,id=agent,signal=off", "-serial", "chardev:agent"),
+        *("-chardev", f"socket,id=control,fd={control.fileno()}", "-mon", "chardev=control,mode=control"),
+        *more,
+    ]
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _check_memory(memory_mib: int) -> None:
+    with open("/proc/meminfo", encoding="ascii") as file:
+        free_kib = next((int(line.split()[1]) for line in file if line.startswith("MemAvailable:")), None)
+    if free_kib is not None and free_kib >> 10 < memory_mib:
+        raise GuestError(
+            f"A guest takes up to {memory_mib} MiB of memory, and {free_kib >> 10} MiB are available: free some first"
+        )

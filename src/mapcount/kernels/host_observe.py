@@ -1,0 +1,207 @@
+"""What /proc of the running kernel shows of the areas of some processes: mappings, folios, kpagecount, smaps, bit 56.
+
+The processes hold still while they are looked at. Pages that are not present (swap, migration) and the zero pages are left
+out, and so are folios of a file that nobody maps: /proc does not show them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mapcount.capture.kpage import KIND_MASK, open_kpage_files
+from mapcount.capture.maps import VmaList, parse_maps
+from mapcount.capture.pagemap import MAPPED_ONCE, PRESENT, read_entries, spread
+from mapcount.capture.physical import PhysicalPages
+from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawRuns
+from mapcount.capture.scan import scan_supported
+from mapcount.capture.smaps import mark_pmds, pmd_kib_by_vma
+from mapcount.capture.walk import MmPages, WalkPlan, walk
+from mapcount.errors import GuestError, KernelFeatureError
+from mapcount.kernels.folio_names import Entries, Folio, FolioNames
+from mapcount.mapping.schema import Kind, Level
+from mapcount.scenarios.observation import FolioState, Mapped, Observation, VmaReading
+from mapcount.scenarios.steps import AREA_BASE, AREA_BYTES, AREAS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from mapcount.mapping.schema import U8, U64
+    from mapcount.scenarios.observation import Runs
+
+_AREAS_END = AREA_BASE + len(AREAS) * AREA_BYTES
+_AREA_PAGES = AREA_BYTES >> PAGE_SHIFT
+_PMD_PAGES = 1 << PMD_ORDER
+_ALL_SWAP_TYPES = 1 << 5
+_VMA = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) .*\n", re.MULTILINE)
+_AMOUNT = re.compile(rb"^(\w+): +(\d+) kB$", re.MULTILINE)
+_NO_AMOUNTS = frozenset({"Size", "KernelPageSize", "MMUPageSize"})
+"""Lines of smaps in kB that say what the VMA is, not what is mapped."""
+
+
+@dataclass(frozen=True)
+class _Pages:
+    """The present pages of one process, sorted, without zero pages: one element a page."""
+
+    page: U64
+    pfn: U64
+    level: U8
+
+
+def observe(
+    pids: Mapping[str, int], names: FolioNames, result: int, *, proc: bool = False, root: str = "/proc"
+) -> Observation:
+    """
+    Return what is to be seen of the areas of processes, by name in the order of their birth.
+
+    `proc` adds smaps and bit 56. Needs root. Raises OSError if /proc cannot be read, GuestError for a process that is gone,
+    KernelFeatureError where this kernel cannot tell what a PMD maps (before 6.7, and not always).
+    """
+    files = open_kpage_files(root)
+    try:
+        physical = PhysicalPages(files)
+        found = {name: _read_process(f"{root}/{pid}", physical) for name, pid in pids.items()}
+        entries = {
+            name: Entries(pages.page, pages.pfn, physical.heads_of(pages.pfn)) for name, (pages, _) in found.items()
+        }
+        heads = np.unique(np.concatenate([part.head for part in entries.values()] or [np.empty(0, np.uint64)]))
+        folios = _folios(physical, heads)
+        named = names.name(entries, folios)
+        in_order = sorted(named, key=lambda head: int(named[head][1:]))
+        counts = {named[head]: _counts(physical, head, folios[head].order) for head in in_order}
+    finally:
+        files.close()
+    mappings = [row for name, (pages, _) in found.items() for row in _mapped(name, pages, entries[name].head, named)]
+    states = {
+        named[head]: FolioState(folios[head].order, folios[head].kind, {"kpagecount": counts[named[head]]})
+        for head in in_order
+    }
+    readings: list[VmaReading] = []
+    if proc:
+        for name, (_, vmas) in found.items():
+            readings += _readings(name, f"{root}/{pids[name]}", vmas)
+    return Observation(result, tuple(sorted(mappings)), states, tuple(readings), counts)
+
+
+def _read_process(directory: str, physical: PhysicalPages) -> tuple[_Pages, VmaList]:
+    try:
+        with open(f"{directory}/maps", "rb") as file:
+            vmas = _in_areas(parse_maps(file.read()))
+        pagemap = os.open(f"{directory}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise GuestError(f"{directory}: this process of the scenario has ended by itself, or was killed") from error
+    try:
+        runs = _read_runs(directory, pagemap, vmas, physical)
+    finally:
+        os.close(pagemap)
+    sizes = runs.nr_pages.astype(np.uint64)
+    pages = _Pages(spread(runs.page, sizes), spread(runs.pfn, sizes), np.repeat(runs.level, runs.nr_pages))
+    order = np.argsort(pages.page)
+    order = order[physical.kinds_of(pages.pfn[order]) != Kind.ZERO]
+    return _Pages(pages.page[order], pages.pfn[order], pages.level[order]), vmas
+
+
+def _in_areas(vmas: VmaList) -> VmaList:
+    rows = np.flatnonzero((vmas.start >= AREA_BASE) & (vmas.start < _AREAS_END))
+    first, end = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+    columns = (vmas.start, vmas.end, vmas.perms, vmas.offset, vmas.dev, vmas.inode, vmas.path)
+    return VmaList(*(column[first:end] for column in columns))  # type: ignore[arg-type]
+
+
+def _read_runs(directory: str, pagemap: int, vmas: VmaList, physical: PhysicalPages) -> RawRuns:
+    use_scan = scan_supported(pagemap)
+    plan = WalkPlan(physical, use_scan, True, True, _ALL_SWAP_TYPES, lambda: None)
+    read = MmPages()
+    walk(plan, pagemap, vmas, read)
+    runs = RawRuns.join(read.runs)
+    if use_scan or not len(runs):
+        return runs
+    with open(f"{directory}/smaps", "rb") as file:
+        runs, untold = mark_pmds(runs, vmas, pmd_kib_by_vma(file.read()))
+    if untold:
+        raise KernelFeatureError(
+            f"{directory}: {untold} pages are mapped by PMDs or by PTEs, which smaps does not tell apart where a VMA has "
+            "both; PAGEMAP_SCAN of Linux 6.7 and later does"
+        )
+    return runs
+
+
+def _folios(physical: PhysicalPages, heads: U64) -> dict[int, Folio]:
+    orders, kinds = physical.orders_of(heads), physical.classes[heads] & np.uint8(KIND_MASK)
+    rows = zip(heads.tolist(), orders.tolist(), kinds.tolist(), strict=True)
+    return {head: Folio(order, Kind(kind)) for head, order, kind in rows}
+
+
+def _counts(physical: PhysicalPages, head: int, order: int) -> Runs:
+    return _run_lengths(physical.counts[head : head + (1 << order)])
+
+
+def _run_lengths(values: npt.NDArray[np.integer]) -> Runs:
+    first = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
+    lengths = np.diff(first, append=len(values))
+    return tuple(zip(values[first].tolist(), lengths.tolist(), strict=True))
+
+
+def _mapped(process: str, pages: _Pages, heads: U64, names: Mapping[int, str]) -> list[Mapped]:
+    """Cut the pages of a process into runs: of one folio, one level, one page table, consecutive in both."""
+    if not len(pages.page):
+        return []
+    begins = pages.page % np.uint64(_PMD_PAGES) == 0
+    begins[0] = True
+    for column, step in ((pages.page, 1), (pages.pfn, 1), (heads, 0), (pages.level, 0)):
+        begins[1:] |= column[1:] != column[:-1] + column.dtype.type(step)
+    first = np.flatnonzero(begins)
+    sizes = np.diff(first, append=len(begins))
+    rows = []
+    for at, nr_pages in zip(first.tolist(), sizes.tolist(), strict=True):
+        area, page = _place(int(pages.page[at]))
+        head = int(heads[at])
+        level = Level(int(pages.level[at]))
+        rows.append(Mapped(process, area, page, names[head], int(pages.pfn[at]) - head, nr_pages, level))
+    return rows
+
+
+def _place(page: int) -> tuple[str, int]:
+    area, within = divmod(page - (AREA_BASE >> PAGE_SHIFT), _AREA_PAGES)
+    return AREAS[area], within
+
+
+def _readings(process: str, directory: str, vmas: VmaList) -> list[VmaReading]:
+    with open(f"{directory}/smaps", "rb") as file:
+        amounts = parse_amounts(file.read())
+    pagemap = os.open(f"{directory}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return [
+            _reading(process, start, end, amounts[start, end], pagemap)
+            for start, end in zip(vmas.start.tolist(), vmas.end.tolist(), strict=True)
+        ]
+    finally:
+        os.close(pagemap)
+
+
+def _reading(process: str, start: int, end: int, amounts: dict[str, int], pagemap: int) -> VmaReading:
+    area, first = _place(start >> PAGE_SHIFT)
+    bounds = (np.array([address >> PAGE_SHIFT], np.uint64) for address in (start, end))
+    _, entries, _ = read_entries(pagemap, *bounds)
+    once = (entries & PRESENT != 0) & (entries & MAPPED_ONCE != 0)
+    return VmaReading(process, area, first, first + len(entries), amounts, _run_lengths(once.astype(np.int64)))
+
+
+def parse_amounts(smaps: bytes) -> dict[tuple[int, int], dict[str, int]]:
+    """Return, by the first and last address of each VMA in a smaps text, what is mapped in it: bytes by the kernel's names."""
+    heads = list(_VMA.finditer(smaps))
+    ends = [*(head.start() for head in heads[1:]), len(smaps)]
+    return {
+        (int(head[1], 16), int(head[2], 16)): {
+            name.decode(): int(kib) * 1024
+            for name, kib in _AMOUNT.findall(smaps, head.end(), end)
+            if name.decode() not in _NO_AMOUNTS
+        }
+        for head, end in zip(heads, ends, strict=False)
+    }

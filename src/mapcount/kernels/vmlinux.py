@@ -1,0 +1,109 @@
+"""The kernel proper out of a bzImage: payload, decompression, and a section of the ELF file that comes out."""
+
+from __future__ import annotations
+
+import lzma
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+from mapcount.errors import KernelImageError, MissingToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+# Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header".
+_SETUP_SECTORS_AT, _MAGIC_AT, _PAYLOAD_AT = 0x1F1, 0x202, 0x248
+_SECTOR_BYTES = 512
+_LZ4_BLOCK_BYTES = 8 << 20
+_INSTALL = "pip install 'mapcount[kernels]'"
+
+
+def read_section(image: Path, name: str) -> bytes:
+    """
+    Return a section of the ELF file inside a bzImage.
+
+    Raises KernelImageError if the image is none, is damaged, or lacks the section; MissingToolError if the package that
+    decompresses it is not installed.
+    """
+    try:
+        data = image.read_bytes()
+    except OSError as error:
+        raise KernelImageError(f"{image} cannot be read: {error.strerror}") from error
+    try:
+        return _section(_decompress(_payload(data)), name)
+    except (struct.error, ValueError, IndexError, zlib.error, lzma.LZMAError, RuntimeError) as error:
+        raise KernelImageError(f"{image}: the kernel in it cannot be unpacked ({error}); fetch it again") from error
+    except KernelImageError as error:
+        raise KernelImageError(f"{image}: {error}") from error
+
+
+def _payload(data: bytes) -> bytes:
+    if data[_MAGIC_AT : _MAGIC_AT + 4] != b"HdrS":
+        raise KernelImageError("no kernel image for x86 (bzImage): it has no boot header")
+    offset, length = struct.unpack_from("<II", data, _PAYLOAD_AT)
+    # 0 sectors stand for 4; one more is the boot sector.
+    start = ((data[_SETUP_SECTORS_AT] or 4) + 1) * _SECTOR_BYTES + offset
+    return data[start : start + length]
+
+
+def _decompress(payload: bytes) -> bytes:
+    for magic, decompress in _FORMATS.items():
+        if payload.startswith(magic):
+            return decompress(payload)
+    raise KernelImageError(f"its payload begins with {payload[:6].hex()}: compressed in a way that is not known here")
+
+
+def _xz(payload: bytes) -> bytes:
+    return lzma.LZMADecompressor().decompress(payload)
+
+
+def _gzip(payload: bytes) -> bytes:
+    return zlib.decompressobj(31).decompress(payload)
+
+
+def _zstd(payload: bytes) -> bytes:
+    try:
+        import zstandard
+    except ImportError as error:
+        raise MissingToolError(f"the kernel is compressed with zstd: {_INSTALL}") from error
+    try:
+        return zstandard.ZstdDecompressor().decompressobj().decompress(payload)
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error
+
+
+def _lz4(payload: bytes) -> bytes:
+    # The legacy frame: blocks of 8 MiB, each after its length; the last 4 bytes are the kernel's own.
+    try:
+        import lz4.block
+    except ImportError as error:
+        raise MissingToolError(f"the kernel is compressed with LZ4: {_INSTALL}") from error
+    at, blocks = 4, []
+    while at + 4 <= len(payload) - 4:
+        (length,) = struct.unpack_from("<I", payload, at)
+        blocks.append(lz4.block.decompress(payload[at + 4 : at + 4 + length], uncompressed_size=_LZ4_BLOCK_BYTES))
+        at += 4 + length
+    return b"".join(blocks)
+
+
+_FORMATS: dict[bytes, Callable[[bytes], bytes]] = {
+    b"\xfd7zXZ": _xz,
+    b"\x1f\x8b": _gzip,
+    b"\x28\xb5\x2f\xfd": _zstd,
+    b"\x02\x21\x4c\x18": _lz4,
+}
+
+
+def _section(elf: bytes, name: str) -> bytes:
+    if elf[:5] != b"\x7fELF\x02":
+        raise KernelImageError("what its payload unpacks to is no 64-bit ELF file")
+    (table,) = struct.unpack_from("<Q", elf, 40)
+    size, number, names = struct.unpack_from("<HHH", elf, 58)
+    headers = [struct.unpack_from("<IIQQQQ", elf, table + size * i) for i in range(number)]
+    texts = headers[names][4]
+    for text, _, _, _, offset, length in headers:
+        if elf[texts + text : elf.index(b"\0", texts + text)] == name.encode():
+            return elf[offset : offset + length]
+    raise KernelImageError(f"it has no section {name}: built without CONFIG_DEBUG_INFO_BTF?")

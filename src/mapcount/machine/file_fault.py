@@ -1,0 +1,154 @@
+"""Faults on mappings of a file: from the page cache, with its neighbours on a read, or into it; by PMD where that fits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mapcount.machine.anon_fault import covers, map_new, prepare_anon
+from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, File, Folio
+from mapcount.machine.page_tables import NONE, PmdEntry, Table
+from mapcount.mapping.schema import Kind, Level, Op
+from mapcount.scenarios.steps import Advice, Protection
+
+if TYPE_CHECKING:
+    from mapcount.machine.machine import Machine, Mm
+    from mapcount.machine.vmas import Vma
+
+AROUND_PAGES = 16
+"""Pages that a read fault maps at most if they are in the page cache: fault_around_bytes, mm/memory.c."""
+_FITS_VMA = (6, 11)
+"""Since then shmem folios have all orders, and fit into the VMA: e7a2ab7b3bb5 ("mm: shmem: add mTHP support for anonymous
+shmem")."""
+
+
+def file_fault(machine: Machine, mm: Mm, vma: Vma, page: int, *, write: bool) -> bool:
+    """
+    Map something at a page where nothing is; return False for a page behind the end of the file (SIGBUS).
+
+    do_fault(), mm/memory.c: a read maps what lies around in the page cache, a write to a private mapping a copy.
+    """
+    file = vma.file
+    assert file is not None
+    index = vma.file_page(page)
+    if index >= file.nr_pages:
+        return False
+    if write and not vma.shared:
+        cached_folio(machine, file, index, vma, page)
+        prepare_anon(mm, vma)
+        mm.table(page // PMD_PAGES)
+        map_new(machine, mm, vma, page, 0)
+        return True
+    if not write and _map_around(machine, mm, vma, page):
+        return True
+    folio = cached_folio(machine, file, index, vma, page)
+    if not _map_pmd(machine, mm, vma, folio, page):
+        _map_ptes(machine, mm, vma, folio, page, write=write)
+    return True
+
+
+def cached_folio(machine: Machine, file: File, index: int, vma: Vma | None = None, page: int = 0) -> Folio:
+    """
+    Return the folio of a page of a file, made if there is none: the largest that the settings allow and that finds room.
+
+    A fault's folio must fit into the VMA as well: shmem_alloc_and_add_folio(), shmem_suitable_orders(), mm/shmem.c.
+    """
+    found = file.pages.get(index)
+    if found is not None:
+        return found
+    fitting = [order for order in _orders(machine, vma) if _has_room(machine, file, index, order, vma, page)]
+    order = max(fitting, default=0)
+    return machine.new_folio(file.kind, order, file, index >> order << order)
+
+
+def _orders(machine: Machine, vma: Vma | None) -> list[int]:
+    shmem = machine.settings.shmem
+    advised = vma is not None and vma.advice is Advice.HUGEPAGE
+    found = []
+    for order, word in shmem.items():
+        if order != PMD_ORDER and machine.era.version < _FITS_VMA:
+            continue
+        chosen = shmem.get(PMD_ORDER, "never") if word == "inherit" else word
+        if chosen in {"always", "within_size"} or (chosen == "advise" and advised):
+            found.append(order)
+    return found
+
+
+def _has_room(machine: Machine, file: File, index: int, order: int, vma: Vma | None, page: int) -> bool:
+    first = index >> order << order
+    if any(other in file.pages for other in range(first, first + (1 << order))):
+        return False
+    if vma is None or machine.era.version < _FITS_VMA:
+        return True
+    return covers(vma, page, order) and (page - index) % (1 << order) == 0
+
+
+def _map_pmd(machine: Machine, mm: Mm, vma: Vma, folio: Folio, page: int) -> bool:
+    """Map a folio of PMD size by a PMD, if nothing is there yet and file, address and VMA are aligned: do_set_pmd()."""
+    pmd = page // PMD_PAGES
+    aligned = (page - vma.file_page(page)) % PMD_PAGES == 0
+    if folio.order != PMD_ORDER or pmd in mm.tables or not aligned or not covers(vma, page, PMD_ORDER):
+        return False
+    if vma.advice is Advice.NOHUGEPAGE:
+        return False
+    mm.tables[pmd] = PmdEntry(folio.number, writable=vma.shared and vma.protection is Protection.WRITE)
+    machine.map(Op.MAP, mm, vma, pmd * PMD_PAGES, folio, 0, PMD_PAGES, Level.PMD)
+    return True
+
+
+def _map_ptes(machine: Machine, mm: Mm, vma: Vma, folio: Folio, page: int, *, write: bool) -> None:
+    first, nr_pages = _range_to_map(machine, mm, vma, folio, page)
+    table = mm.table(page // PMD_PAGES)
+    sub = vma.file_page(first) - folio.file_page
+    writable = write or (vma.shared and vma.protection is Protection.WRITE)
+    table.set(first % PMD_PAGES, folio.number, sub, nr_pages, writable=writable)
+    machine.map(Op.MAP, mm, vma, first, folio, sub, nr_pages, Level.PTE)
+
+
+def _range_to_map(machine: Machine, mm: Mm, vma: Vma, folio: Folio, page: int) -> tuple[int, int]:
+    # finish_fault() maps a whole folio of memory without a name (6.11), if VMA, page table and empty entries allow.
+    first = page - (vma.file_page(page) - folio.file_page)
+    end = first + folio.nr_pages
+    in_one_table = first // PMD_PAGES == (end - 1) // PMD_PAGES
+    if not machine.era.policies.maps_whole_shmem_folio or folio.kind is not Kind.SHMEM:
+        return page, 1
+    if first < vma.first or end > vma.end or not in_one_table:
+        return page, 1
+    at = first % PMD_PAGES
+    if not (mm.table(page // PMD_PAGES).folio[at : at + folio.nr_pages] == NONE).all():
+        return page, 1
+    return first, folio.nr_pages
+
+
+def _map_around(machine: Machine, mm: Mm, vma: Vma, page: int) -> bool:
+    """Map the pages of the page cache around a page that is read; tell whether it is among them: do_fault_around()."""
+    file = vma.file
+    assert file is not None
+    pmd = page // PMD_PAGES
+    first = max(page - page % AROUND_PAGES, vma.first, pmd * PMD_PAGES)
+    end = min(page - page % AROUND_PAGES + AROUND_PAGES, vma.end, (pmd + 1) * PMD_PAGES)
+    cached = [file.pages.get(vma.file_page(at)) for at in range(first, end)]
+    lowest = next((folio for folio in cached if folio is not None), None)
+    if lowest is None:
+        return False
+    if _map_pmd(machine, mm, vma, lowest, page):
+        return True
+    table = mm.table(pmd)
+    for at, folio, nr_pages in _stretches(cached, table, first % PMD_PAGES):
+        start = pmd * PMD_PAGES + at
+        sub = vma.file_page(start) - folio.file_page
+        table.set(at, folio.number, sub, nr_pages, writable=False)
+        machine.map(Op.MAP, mm, vma, start, folio, sub, nr_pages, Level.PTE)
+    return bool(table.folio[page % PMD_PAGES] != NONE)
+
+
+def _stretches(cached: list[Folio | None], table: Table, first: int) -> list[tuple[int, Folio, int]]:
+    """Return (entry, folio, pages) of what is cached and not mapped yet, consecutive pages of a folio together."""
+    found: list[tuple[int, Folio, int]] = []
+    for at, folio in enumerate(cached, first):
+        if folio is None or table.folio[at] != NONE:
+            continue
+        if found and found[-1][1] is folio and found[-1][0] + found[-1][2] == at:
+            found[-1] = (found[-1][0], folio, found[-1][2] + 1)
+        else:
+            found.append((at, folio, 1))
+    return found

@@ -1,0 +1,93 @@
+"""Page tables of the model: a PMD entry that maps a folio, or a table of 512 PTEs; arrays, so that ranges cost one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mapcount.machine.folios import PMD_PAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NONE = -1
+ZERO = -2
+"""The zero page; as a PMD entry the huge zero folio. Nobody counts its mappings."""
+SWAP = -3
+"""A swap entry: `page` is the slot."""
+
+
+@dataclass
+class PmdEntry:
+    """A PMD (or a hugetlb entry of that size) that maps a whole folio."""
+
+    folio: int
+    """Its number, or ZERO."""
+    writable: bool
+
+
+class Table:
+    """512 PTEs: `folio` (a number, NONE, ZERO or SWAP), `page` within the folio, `writable`."""
+
+    __slots__ = ("folio", "page", "writable")
+
+    def __init__(self) -> None:
+        self.folio = np.full(PMD_PAGES, NONE, np.int64)
+        self.page = np.zeros(PMD_PAGES, np.int32)
+        self.writable = np.zeros(PMD_PAGES, np.bool_)
+
+    def set(self, at: int, folio: int, first: int, nr_pages: int, *, writable: bool) -> None:
+        """Let entries from `at` on map consecutive pages of a folio."""
+        self.folio[at : at + nr_pages] = folio
+        self.page[at : at + nr_pages] = np.arange(first, first + nr_pages, dtype=np.int32)
+        self.writable[at : at + nr_pages] = writable
+
+    def clear(self, at: int, end: int) -> None:
+        """Empty the entries `[at, end)`."""
+        self.folio[at:end] = NONE
+        self.writable[at:end] = False
+
+    def runs(self, at: int, end: int) -> Iterator[TableRun]:
+        """Yield, ascending, the stretches of `[at, end)` that map consecutive pages of one folio at consecutive addresses."""
+        folio, page = self.folio[at:end], self.page[at:end]
+        mapped = np.flatnonzero(folio >= 0)
+        if not mapped.size:
+            return
+        goes_on = (
+            (mapped[1:] == mapped[:-1] + 1)
+            & (folio[mapped[1:]] == folio[mapped[:-1]])
+            & (page[mapped[1:]] == page[mapped[:-1]] + 1)
+        )
+        starts = np.concatenate([[0], np.flatnonzero(~goes_on) + 1])
+        lengths = np.diff(np.append(starts, mapped.size))
+        for start, length in zip(mapped[starts].tolist(), lengths.tolist(), strict=True):
+            yield TableRun(at + start, int(folio[start]), int(page[start]), length)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is in it, not even a swap entry."""
+        return bool((self.folio == NONE).all())
+
+
+class TableRun(NamedTuple):
+    """Entries from `at` on that map pages of a folio from `first` on."""
+
+    at: int
+    folio: int
+    first: int
+    nr_pages: int
+
+
+Tables = dict[int, "PmdEntry | Table"]
+"""The page tables of an address space, by page number >> 9: what the PMD there holds. None there: nothing."""
+
+
+def spans(first: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Cut page numbers `[first, end)` by page table: yield (number of the table, first entry, end entry)."""
+    while first < end:
+        pmd = first // PMD_PAGES
+        until = min(end, (pmd + 1) * PMD_PAGES)
+        yield pmd, first % PMD_PAGES, until - pmd * PMD_PAGES
+        first = until

@@ -1,0 +1,144 @@
+"""VMAs of the model: found by page number, split and merged as the kernel does, since the ends of a VMA bound large folios."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mapcount.mapping.schema import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mapcount.machine.folios import File
+    from mapcount.scenarios.steps import Advice, Protection
+
+
+@dataclass(frozen=True, eq=False)
+class AnonVma:
+    """What anon pages of some VMAs have in common. `singular`: it did not come down from a parent process."""
+
+    singular: bool
+
+
+@dataclass(eq=False)
+class Vma:
+    """Pages `[first, end)`, numbered as in the address space."""
+
+    vma_id: int
+    first: int
+    end: int
+    kind: Kind
+    shared: bool
+    protection: Protection
+    advice: Advice | None = None
+    """HUGEPAGE, NOHUGEPAGE or neither."""
+    file: File | None = None
+    offset: int = 0
+    """Page of the file at `first`; of anon memory the page number at which it was mapped first."""
+    anon: AnonVma | None = None
+
+    def file_page(self, page: int) -> int:
+        """Return the page of the file that is mapped at a page of the address space."""
+        return self.offset + page - self.first
+
+
+class VmaList:
+    """The VMAs of an address space, ascending and disjoint. `split_pmd(page)` is told where a VMA is about to end anew."""
+
+    def __init__(self, split_pmd: Callable[[int], None], new_id: Callable[[], int]) -> None:
+        self._vmas: list[Vma] = []
+        self._split_pmd = split_pmd
+        self._new_id = new_id
+
+    def __iter__(self) -> Iterator[Vma]:
+        return iter(tuple(self._vmas))
+
+    def find(self, page: int) -> Vma | None:
+        """Return the VMA that a page belongs to."""
+        at = bisect_right(self._vmas, page, key=lambda vma: vma.first) - 1
+        return self._vmas[at] if at >= 0 and page < self._vmas[at].end else None
+
+    def overlapping(self, first: int, end: int) -> list[Vma]:
+        """Return the VMAs that have pages of `[first, end)`."""
+        return [vma for vma in self._vmas if vma.first < end and first < vma.end]
+
+    def add(self, vma: Vma) -> Vma:
+        """Put in a VMA where none is, and merge it with its neighbours; return what it is part of now."""
+        at = bisect_right(self._vmas, vma.first, key=lambda other: other.first)
+        self._vmas.insert(at, vma)
+        return self._merge_around(vma)
+
+    def remove(self, vma: Vma) -> None:
+        """Take out a VMA."""
+        self._vmas.remove(vma)
+
+    def isolate(self, first: int, end: int) -> list[Vma]:
+        """Split VMAs at `first` and `end`; return those that lie within."""
+        for page in (first, end):
+            vma = self.find(page)
+            if vma is not None and vma.first < page:
+                self._split(vma, page)
+        return self.overlapping(first, end)
+
+    def change(self, vma: Vma, first: int, end: int, what: Callable[[Vma], None]) -> None:
+        """Change what a VMA says of `[first, end)`, which it contains: split it there, then merge what became alike."""
+        (middle,) = self.isolate(max(first, vma.first), min(end, vma.end))
+        what(middle)
+        self._merge_around(middle)
+
+    def anon_of_neighbour(self, vma: Vma) -> AnonVma | None:
+        """Return the AnonVma that a VMA may share with a neighbour, of which it could be the continuation but for rights."""
+        at = self._vmas.index(vma)
+        neighbours = [self._vmas[at + 1 : at + 2], self._vmas[at - 1 : at] if at else []]
+        for near in itertools.chain.from_iterable(neighbours):
+            left, right = (vma, near) if near.first > vma.first else (near, vma)
+            alike = left.end == right.first and left.file is right.file and _goes_on(left, right)
+            if alike and left.advice is right.advice and near.anon is not None and near.anon.singular:
+                return near.anon
+        return None
+
+    def _split(self, vma: Vma, page: int) -> None:
+        self._split_pmd(page)
+        rest = replace(vma, vma_id=self._new_id(), first=page, offset=vma.file_page(page))
+        vma.end = page
+        if vma.file is not None:
+            vma.file.users += 1
+        self._vmas.insert(self._vmas.index(vma) + 1, rest)
+
+    def _merge_around(self, vma: Vma) -> Vma:
+        at = self._vmas.index(vma)
+        for left, right in ((at, at + 1), (at - 1, at)):
+            if left >= 0 and right < len(self._vmas) and _can_merge(self._vmas[left], self._vmas[right]):
+                gone = self._vmas.pop(right)
+                self._vmas[left].end = gone.end
+                self._vmas[left].anon = self._vmas[left].anon or gone.anon
+                if gone.file is not None:
+                    gone.file.users -= 1
+                vma = self._vmas[left]
+        return vma
+
+
+def _goes_on(left: Vma, right: Vma) -> bool:
+    return left.file_page(left.end) == right.offset
+
+
+def _can_merge(left: Vma, right: Vma) -> bool:
+    return (
+        left.end == right.first
+        and left.kind is right.kind
+        and left.kind is not Kind.HUGETLB
+        and (left.shared, left.protection, left.advice) == (right.shared, right.protection, right.advice)
+        and left.file is right.file
+        and _goes_on(left, right)
+        and _same_anon(left.anon, right.anon)
+    )
+
+
+def _same_anon(left: AnonVma | None, right: AnonVma | None) -> bool:
+    if left is None or right is None:
+        other = left or right
+        return other is None or other.singular
+    return left is right

@@ -1,0 +1,313 @@
+"""Random walks: steps drawn by a seed, most of which change what is mapped. The same on every version of Python."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from mapcount.mapping.schema import Kind
+from mapcount.scenarios.ranges import AREA_PAGES
+from mapcount.scenarios.scenario import FIRST_PROCESS, Scenario, Settings
+from mapcount.scenarios.standing import Process, Standing, Stretch
+from mapcount.scenarios.steps import (
+    AREAS,
+    Access,
+    Advice,
+    Exit,
+    Fallocate,
+    Fork,
+    Madvise,
+    Memfd,
+    Mmap,
+    Mprotect,
+    Mremap,
+    Munmap,
+    Protection,
+    Reclaim,
+    Span,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from mapcount.scenarios.steps import Step
+
+    Draw = Callable[["_Walk", str, Process], list[Step]]
+
+_T = TypeVar("_T")
+
+PROCESSES = ("p", "c", "d", "e", "g")
+PMD_PAGES = 512
+_SPREAD = 2 * PMD_PAGES
+"""mremap moves to one of the first pages of an area: page tables are shared, and crossed."""
+_SIZES = (1, 1, 1, 2, 2, 3, 5, 8, 16, 33, 100, 256, 512)
+_TRIES = 64
+"""Draws that may come to nothing before a step that always does something is taken."""
+
+
+class _Walk:
+    """Where a walk is, and its dice."""
+
+    def __init__(self, seed: int, standing: Standing) -> None:
+        self.standing = standing
+        self.models = dict(standing.mapped)
+        """By area, what is to be mapped there."""
+        self._random = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+
+    def below(self, end: int) -> int:
+        """Draw a number in `[0, end)`. Of random.Random only randrange gives the same in every version."""
+        return self._random.randrange(end)
+
+    def one_of(self, things: Sequence[_T]) -> _T:
+        """Draw one of several."""
+        return things[self.below(len(things))]
+
+    def weighted(self, weights: Mapping[str, int]) -> str:
+        """Draw a key by its weight."""
+        at = self.below(sum(weights.values()))
+        for name, weight in weights.items():
+            at -= weight
+            if at < 0:
+                return name
+        raise AssertionError
+
+    def part(self, stretch: Stretch) -> Span:
+        """Draw pages of a stretch: of hugetlb whole folios."""
+        span, unit = stretch.span, PMD_PAGES if stretch.kind is Kind.HUGETLB else 1
+        units = span.nr_pages // unit
+        if self.below(8) == 0:
+            return span
+        size = min(self.one_of(_SIZES), units)
+        first = span.first + unit * self.below(units - size + 1)
+        return Span(span.area, first, first + unit * size)
+
+
+def walk(seed: int, nr_steps: int, standing: Standing, weights: Mapping[str, int] | None = None) -> Iterator[Step]:
+    """
+    Yield `nr_steps` steps from here on, over what was mmapped last in each area, and apply each of them to `standing`.
+
+    `weights` says how often a verb of DRAWS is drawn, those left out never (default: WEIGHTS). Something must have been
+    mmapped, and a process must be alive.
+    """
+    state = _Walk(seed, standing)
+    waiting: list[Step] = []
+    for _ in range(nr_steps):
+        if not waiting:
+            waiting = _draw(state, WEIGHTS if weights is None else weights)
+        step = waiting.pop(0)
+        standing.apply(step)
+        yield step
+
+
+def _draw(state: _Walk, weights: Mapping[str, int]) -> list[Step]:
+    for _ in range(_TRIES):
+        name = state.one_of(list(state.standing.processes))
+        steps = DRAWS[state.weighted(weights)](state, name, state.standing.processes[name])
+        if steps:
+            return steps
+    name, process = next(iter(state.standing.processes.items()))
+    return _mmap(state, name, process) or _protect(state, name, process)
+
+
+def _mmap(state: _Walk, name: str, process: Process) -> list[Step]:
+    """Map a hole in what was mapped there last."""
+    holes = [
+        (hole, model)
+        for model in state.models.values()
+        if not model.file or model.file in process.files
+        for hole in process.holes(model.span)
+    ]
+    if not holes:
+        return []
+    hole, model = state.one_of(holes)
+    page = model.file_page + hole.first - model.span.first if model.file else 0
+    return [Mmap(name, hole, model.kind, model.shared, model.advice, model.file, page)]
+
+
+def _renew(state: _Walk, name: str, process: Process) -> list[Step]:
+    """Map an area anew and write to it: whole folios again, of which parts were gone."""
+    model = state.one_of(list(state.models.values()))
+    if model.file and model.file not in process.files:
+        return []
+    steps: list[Step] = [Munmap(name, model.span)] if process.inside(model.span) else []
+    page = model.span.first + state.below(model.span.nr_pages)
+    anew = Mmap(name, model.span, model.kind, model.shared, model.advice, model.file, model.file_page)
+    return [*steps, anew, Access(name, Span(model.span.area, page, page + 1), write=True)]
+
+
+def _access(state: _Walk, name: str, process: Process, *, write: bool) -> list[Step]:
+    usable = (Protection.WRITE,) if write else (Protection.WRITE, Protection.READ)
+    stretches = [one for one in process.stretches if one.protection in usable]
+    if not stretches:
+        return []
+    span = state.one_of(stretches).span
+    size = min(span.nr_pages, state.one_of((1, 1, 1, 2, 3)))
+    first = span.first + state.below(span.nr_pages - size + 1)
+    return [Access(name, Span(span.area, first, first + size), write=write)]
+
+
+def _write(state: _Walk, name: str, process: Process) -> list[Step]:
+    return _access(state, name, process, write=True)
+
+
+def _read(state: _Walk, name: str, process: Process) -> list[Step]:
+    return _access(state, name, process, write=False)
+
+
+def _fork(state: _Walk, name: str, process: Process) -> list[Step]:
+    free = [child for child in PROCESSES if child not in state.standing.processes]
+    return [Fork(name, free[0])] if free and process.stretches else []
+
+
+def _exit(state: _Walk, name: str, _process: Process) -> list[Step]:
+    return [Exit(name)] if len(state.standing.processes) > 1 else []
+
+
+def _part(state: _Walk, process: Process) -> Span | None:
+    return state.part(state.one_of(process.stretches)) if process.stretches else None
+
+
+def _munmap(state: _Walk, name: str, process: Process) -> list[Step]:
+    span = _part(state, process)
+    return [Munmap(name, span)] if span else []
+
+
+def _madvise(advice: Advice) -> Draw:
+    def draw(state: _Walk, name: str, process: Process) -> list[Step]:
+        span = _part(state, process)
+        return [Madvise(name, span, advice)] if span else []
+
+    return draw
+
+
+def _protect(state: _Walk, name: str, process: Process) -> list[Step]:
+    if not process.stretches:
+        return []
+    stretch = state.one_of(process.stretches)
+    others = [one for one in (Protection.READ, Protection.WRITE, Protection.NONE) if one is not stretch.protection]
+    # What may not be accessed at all is of less interest than what may only be read.
+    return [Mprotect(name, state.part(stretch), others[0] if state.below(4) else others[1])]
+
+
+def _mremap(state: _Walk, name: str, process: Process) -> list[Step]:
+    movable = [one for one in process.stretches if one.kind is not Kind.HUGETLB]
+    if not movable:
+        return []
+    span = state.part(state.one_of(movable))
+    spare = next(area for area in AREAS if area not in state.models or area == AREAS[-1])
+    area = state.one_of([*state.models, spare])
+    # Every second time to the same place within a page table, where a PMD can move as it is.
+    page = span.first % PMD_PAGES if state.below(2) else state.below(_SPREAD)
+    overlaps = area == span.area and page < span.end and span.first < page + span.nr_pages
+    if overlaps or page + span.nr_pages > AREA_PAGES:
+        return []
+    return [Mremap(name, span, area, page)]
+
+
+def _file_pages(*, punch: bool) -> Draw:
+    def draw(state: _Walk, name: str, process: Process) -> list[Step]:
+        if not process.files:
+            return []
+        file = state.one_of(sorted(process.files))
+        pages = state.standing.file_pages[file]
+        size = min(state.one_of(_SIZES), pages)
+        first = state.below(pages - size + 1)
+        return [Fallocate(name, file, first, first + size, punch=punch)]
+
+    return draw
+
+
+def _reclaim(_state: _Walk, _name: str, _process: Process) -> list[Step]:
+    return [Reclaim()]
+
+
+DRAWS: Mapping[str, Draw] = {
+    "mmap": _mmap,
+    "renew": _renew,
+    "write": _write,
+    "read": _read,
+    "fork": _fork,
+    "exit": _exit,
+    "munmap": _munmap,
+    "mprotect": _protect,
+    "mremap": _mremap,
+    "fallocate": _file_pages(punch=False),
+    "punch": _file_pages(punch=True),
+    "reclaim": _reclaim,
+    **{advice.value: _madvise(advice) for advice in Advice},
+}
+"""What a walk can do, drawn for one process: the steps, none if there is nothing to do it to."""
+
+WEIGHTS: Mapping[str, int] = {
+    "write": 24,
+    "read": 8,
+    "fork": 12,
+    "exit": 9,
+    "munmap": 12,
+    "dontneed": 12,
+    "mprotect": 12,
+    "mremap": 6,
+    "mmap": 8,
+    "renew": 4,
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A kind of walk: what is switched on, what is mapped at first, and how often each verb is drawn."""
+
+    says: str
+    opening: tuple[Step, ...]
+    settings: Settings = Settings()
+    weights: Mapping[str, int] = field(default_factory=lambda: WEIGHTS)
+    needs: tuple[int, int] = (0, 0)
+
+
+def _opening(nr_pages: int, area: str = "a", file: str = "", first: int = 0) -> Mmap:
+    span = Span(area, first, first + nr_pages)
+    kind, advice = Kind.SHMEM if file else Kind.ANON, Advice.HUGEPAGE
+    return Mmap(FIRST_PROCESS, span, kind, shared=bool(file), advice=advice, file=file)
+
+
+_SHMEM_OPENING = (Memfd(FIRST_PROCESS, "f", PMD_PAGES), _opening(PMD_PAGES, file="f"), _opening(67, "b", "f", 3))
+PROFILES: Mapping[str, Profile] = {
+    "small": Profile("folios of one page", (Mmap(FIRST_PROCESS, Span("a", 0, 23)),)),
+    "2M": Profile("folios of PMD size", (_opening(PMD_PAGES),), weights={**WEIGHTS, "reclaim": 2}),
+    "64k": Profile("folios of 64k", (_opening(37),), Settings(anon={4: "madvise"}), needs=(6, 8)),
+    "mixed": Profile(
+        "folios of PMD size, of 64k and of one page",
+        (_opening(PMD_PAGES + 37), Mmap(FIRST_PROCESS, Span("b", 5, 18))),
+        Settings(anon={4: "madvise"}),
+        needs=(6, 8),
+    ),
+    "shmem": Profile("a file in memory, mapped twice", _SHMEM_OPENING, Settings(shmem={9: "always"})),
+    "file": Profile(
+        "a file in memory, of which parts are taken away",
+        _SHMEM_OPENING,
+        Settings(shmem={9: "always"}),
+        {**WEIGHTS, "fallocate": 4, "punch": 6},
+    ),
+    "hugetlb": Profile(
+        "hugetlb pages",
+        (Mmap(FIRST_PROCESS, Span("a", 0, 3 * PMD_PAGES), Kind.HUGETLB),),
+        Settings(hugetlb_pages=24),
+        {name: weight for name, weight in WEIGHTS.items() if name not in {"mremap", "mprotect"}},
+    ),
+    "swap": Profile(
+        "folios that are swapped out, given back and put together again",
+        (_opening(PMD_PAGES + 37),),
+        Settings(swap=True),
+        {**WEIGHTS, "pageout": 8, "free": 6, "collapse": 6},
+    ),
+}
+
+
+def walk_scenario(profile: str, seed: int, nr_steps: int) -> Scenario:
+    """Return a walk of a profile as a scenario; the steps of its opening come on top. KeyError if there is no such profile."""
+    about, standing = PROFILES[profile], Standing()
+    for step in about.opening:
+        standing.apply(step)
+    steps = (*about.opening, *walk(seed, nr_steps, standing, about.weights))
+    says = f"A random walk of {nr_steps} steps by seed {seed}: {about.says}."
+    return Scenario(f"walk-{profile}-{seed}", says, steps, about.settings, about.needs)
