@@ -12,6 +12,7 @@ from mapcount.machine.file_fault import file_fault
 from mapcount.machine.folios import PMD_PAGES
 from mapcount.machine.hugetlb import hugetlb_fault
 from mapcount.machine.page_tables import NONE, SWAP, PmdEntry, spans
+from mapcount.machine.swap_fault import swap_fault
 from mapcount.mapping.schema import Kind
 from mapcount.scenarios.steps import Protection
 
@@ -46,6 +47,9 @@ def fault(machine: Machine, mm: Mm, vma: Vma, page: int, *, write: bool) -> bool
     entry = mm.tables.get(page // PMD_PAGES)
     if isinstance(entry, PmdEntry):
         write_pmd(machine, mm, vma, entry, page // PMD_PAGES)
+        return True
+    if entry is not None and entry.folio[page % PMD_PAGES] == SWAP:
+        swap_fault(machine, mm, vma, entry, page, write=write)
         return True
     if entry is not None and entry.folio[page % PMD_PAGES] != NONE:
         write_pte(machine, mm, vma, entry, page)

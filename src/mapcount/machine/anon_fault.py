@@ -69,13 +69,21 @@ def map_new(machine: Machine, mm: Mm, vma: Vma, page: int, order: int) -> None:
 
 def _order(machine: Machine, vma: Vma, table: Table, page: int) -> int:
     # The largest that is allowed, lies within the VMA, and finds its entries empty: alloc_anon_folio(), mm/memory.c.
-    if not machine.era.policies.large_anon_below_pmd:
-        return 0
-    for order in sorted(machine.settings.anon, reverse=True):
-        if not SMALLEST_ORDER <= order < PMD_ORDER or not covers(vma, page, order):
-            continue
+    for order in suitable_orders(machine, vma, page):
         at = page >> order << order & PMD_PAGES - 1
-        is_free = (table.folio[at : at + (1 << order)] == NONE).all()
-        if allows(machine.settings.anon[order], vma, machine.settings.thp) and is_free:
+        if (table.folio[at : at + (1 << order)] == NONE).all():
             return order
     return 0
+
+
+def suitable_orders(machine: Machine, vma: Vma, page: int) -> list[int]:
+    """Return the orders below PMD size, largest first, that settings, VMA and address allow: thp_vma_allowable_orders()."""
+    if not machine.era.policies.large_anon_below_pmd:
+        return []
+    return [
+        order
+        for order in sorted(machine.settings.anon, reverse=True)
+        if SMALLEST_ORDER <= order < PMD_ORDER
+        and covers(vma, page, order)
+        and allows(machine.settings.anon[order], vma, machine.settings.thp)
+    ]

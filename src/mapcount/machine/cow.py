@@ -8,6 +8,7 @@ from mapcount.machine.anon_fault import map_new, prepare_anon
 from mapcount.machine.folios import PMD_PAGES, Folio
 from mapcount.machine.page_tables import ZERO, PmdEntry, Table
 from mapcount.machine.pmd_split import split_pmd
+from mapcount.machine.swap import free_swap, free_unmapped
 from mapcount.mapping.schema import Kind, Level
 from mapcount.schemes.eras import Reuse
 
@@ -55,6 +56,8 @@ def write_pte(machine: Machine, mm: Mm, vma: Vma, table: Table, page: int) -> No
         prepare_anon(mm, vma)
         map_new(machine, mm, vma, page, 0)
         machine.unmap(mm, vma, page, folio, sub, 1, Level.PTE)
+        if machine.era.policies.copy_frees_swap:
+            free_unmapped(machine, folio)
 
 
 def _is_exclusive(machine: Machine, folio: Folio, page: int) -> bool:
@@ -70,6 +73,8 @@ def _may_reuse(machine: Machine, folio: Folio, page: int) -> bool:
     if _is_exclusive(machine, folio, page):
         return True
     reuse = machine.era.policies.reuse if folio.order else Reuse.REFCOUNT
+    if machine.era.policies.reuse_frees_swap and (reuse is Reuse.OWNER or folio.entries == 1):
+        free_swap(machine, folio)
     if reuse is Reuse.OWNER:
         mapcount = machine.counts.ask("folio_mapcount", folio.number)
         shared = machine.counts.ask("mapped_shared", folio.number)

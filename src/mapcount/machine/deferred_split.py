@@ -24,14 +24,15 @@ def shrink(machine: Machine) -> None:
     deferred_split_scan(), mm/huge_memory.c. Nobody else refers to a folio of the model, so that every split succeeds.
     """
     for folio in [folio for folio in machine.folios.values() if is_queued(machine, folio)]:
-        if _is_partially_mapped(machine, folio) or _is_underused(machine, folio):
+        if is_partially_mapped(machine, folio) or _is_underused(machine, folio):
             split_folio(machine, folio)
         else:
             folio.queued = False
             machine.counts.set_flag("deferred", folio.number, 0)
 
 
-def _is_partially_mapped(machine: Machine, folio: Folio) -> bool:
+def is_partially_mapped(machine: Machine, folio: Folio) -> bool:
+    """Tell whether a folio that is queued was found partially mapped."""
     # Before there was a flag for it, nothing else was queued.
     if not machine.era.policies.partially_mapped_flag:
         return True

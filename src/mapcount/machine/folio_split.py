@@ -11,6 +11,7 @@ from mapcount.machine.cow import EXCLUSIVE
 from mapcount.machine.folios import PMD_PAGES, Folio
 from mapcount.machine.page_tables import NONE, ZERO, PmdEntry, Table
 from mapcount.machine.rmap import places_of, unmap_everywhere
+from mapcount.machine.swap import enter_cache
 from mapcount.mapping.schema import Kind, Level, Op
 
 if TYPE_CHECKING:
@@ -60,17 +61,20 @@ def _split_anon(machine: Machine, folio: Folio) -> dict[int, Folio]:
     folio.extra_refs += 1
     mappers = _mappers(folio, [_unmap(machine, folio, place) for place in places_of(machine, folio)])
     folio.extra_refs -= 1
-    is_cached = folio.extra_refs > 0
-    folio.extra_refs = 0
+    slot = folio.slot
+    if slot is not None:
+        machine.swap.remove(folio)
     machine.end_split(folio)
     new: dict[int, Folio] = {}
     for page, entries in enumerate(mappers):
         if not folio.holds_data(page) and machine.era.policies.split_maps_zero_page:
             _map_zero(entries)
             entries.clear()
-        if entries or is_cached:
+        if entries or slot is not None:
             new[page] = part = machine.new_folio(Kind.ANON, 0)
-            part.data, part.extra_refs = folio.data >> page & 1, int(is_cached)
+            part.data = folio.data >> page & 1
+            if slot is not None:
+                enter_cache(machine, part, slot + page)
             _remap(machine, part, entries, exclusive=bool(exclusive[page]))
     return new
 

@@ -40,9 +40,12 @@ class Folio:
     """Of the file, where its first page is."""
     extra_refs: int = 0
     """References that are neither mappings nor of the page cache: swap cache."""
+    slot: int | None = None
+    """In the swap cache: the swap slot of its first page."""
     data: int = 0
     """Bit i tells that page i of an anon folio was written, and so holds something besides zeros."""
-    was_mapped: bool = False
+    was_seen: bool = False
+    """It was mapped when somebody looked (observe.py)."""
     queued: bool = False
     """In the deferred split queue for another reason than an unmapping."""
 
@@ -66,7 +69,6 @@ class Folio:
 
     def add(self, level: Level, nr_pages: int) -> None:
         """Note entries that map it now, or (negative) no more."""
-        self.was_mapped = True
         if level:
             self.huge += 1 if nr_pages > 0 else -1
         else:

@@ -68,8 +68,10 @@ def _copy_ptes(machine: Machine, child: Mm, vma: Vma, copy: Vma, pmd: int, entry
     if not vma.shared:
         entry.writable[at:until] = False
     table = child.table(pmd)
+    entry.exclusive[at:until] = False
     for name in ("folio", "page", "writable"):
         getattr(table, name)[at:until] = getattr(entry, name)[at:until]
+    machine.swap.entries.update(entry.slots(at, until))
     for run in entry.runs(at, until):
         folio = machine.folios[run.folio]
         machine.map(Op.DUP, child, copy, pmd * PMD_PAGES + run.at, folio, run.first, run.nr_pages, Level.PTE)

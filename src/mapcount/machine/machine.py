@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mapcount.machine.counts import Counts
 from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, File, Folio
 from mapcount.machine.page_tables import PmdEntry, Table, Tables
+from mapcount.machine.swap import SwapSpace
 from mapcount.machine.vmas import Vma, VmaList
 from mapcount.mapping.schema import Kind, Level, Op
 from mapcount.scenarios.scenario import Settings
@@ -47,6 +48,7 @@ class Machine:
         self.era = era
         self.settings = settings or Settings()
         self.counts = Counts(scheme)
+        self.swap = SwapSpace()
         self.folios: dict[int, Folio] = {}
         self.orders: list[int] = []
         self.kinds: list[Kind] = []

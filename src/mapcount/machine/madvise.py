@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mapcount.errors import KernelFeatureError
+from mapcount.machine.reclaim import pageout
 from mapcount.machine.zap import zap
 from mapcount.scenarios.steps import Advice
 
@@ -17,7 +19,13 @@ ENOMEM = -12
 
 
 def madvise(machine: Machine, mm: Mm, first: int, end: int, advice: Advice) -> int:
-    """Give advice on `[first, end)`, VMA by VMA; with holes in it the rest is advised and -ENOMEM returned."""
+    """
+    Give advice on `[first, end)`, VMA by VMA; with holes in it the rest is advised and -ENOMEM returned.
+
+    Raises KernelFeatureError for advice that is not modelled.
+    """
+    if advice not in _ADVICE:
+        raise KernelFeatureError(f"the model does not know what `{advice.value}` does")
     page, result = first, 0
     while page < end:
         vma = mm.vmas.find(page)
@@ -49,4 +57,5 @@ _ADVICE: dict[Advice, Callable[[Machine, Mm, Vma, int, int, Advice], int]] = {
     Advice.HUGEPAGE: _set,
     Advice.NOHUGEPAGE: _set,
     Advice.DONTNEED: _dontneed,
+    Advice.PAGEOUT: pageout,
 }

@@ -53,7 +53,10 @@ def runs_of(values: Iterable[int]) -> Runs:
 
 
 def _alive(machine: Machine) -> Iterator[Folio]:
-    return (folio for folio in machine.folios.values() if folio.was_mapped)
+    for folio in machine.folios.values():
+        folio.was_seen = folio.was_seen or folio.entries > 0
+        if folio.was_seen:
+            yield folio
 
 
 def _mapped(mm: Mm) -> Iterator[Mapped]:

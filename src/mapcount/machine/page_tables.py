@@ -10,7 +10,7 @@ import numpy as np
 from mapcount.machine.folios import PMD_PAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 NONE = -1
 ZERO = -2
@@ -29,20 +29,36 @@ class PmdEntry:
 
 
 class Table:
-    """512 PTEs: `folio` (a number, NONE, ZERO or SWAP), `page` within the folio, `writable`."""
+    """
+    512 PTEs: `folio` (a number, NONE, ZERO or SWAP), `page` within the folio or the slot, `writable`.
 
-    __slots__ = ("folio", "page", "writable")
+    `exclusive` tells of a swap entry that the page was PageAnonExclusive: pte_swp_exclusive().
+    """
+
+    __slots__ = ("exclusive", "folio", "page", "writable")
 
     def __init__(self) -> None:
         self.folio = np.full(PMD_PAGES, NONE, np.int64)
         self.page = np.zeros(PMD_PAGES, np.int32)
         self.writable = np.zeros(PMD_PAGES, np.bool_)
+        self.exclusive = np.zeros(PMD_PAGES, np.bool_)
 
     def set(self, at: int, folio: int, first: int, nr_pages: int, *, writable: bool) -> None:
         """Let entries from `at` on map consecutive pages of a folio."""
         self.folio[at : at + nr_pages] = folio
         self.page[at : at + nr_pages] = np.arange(first, first + nr_pages, dtype=np.int32)
         self.writable[at : at + nr_pages] = writable
+
+    def set_swap(self, at: int, slot: int, exclusive: Sequence[int]) -> None:
+        """Let entries from `at` on stand for consecutive slots."""
+        end = at + len(exclusive)
+        self.set(at, SWAP, slot, len(exclusive), writable=False)
+        self.exclusive[at:end] = exclusive
+
+    def slots(self, at: int, end: int) -> list[int]:
+        """Return the slots of the swap entries in `[at, end)`."""
+        slots: list[int] = self.page[at:end][self.folio[at:end] == SWAP].tolist()
+        return slots
 
     def clear(self, at: int, end: int) -> None:
         """Empty the entries `[at, end)`."""

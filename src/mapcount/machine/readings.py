@@ -113,5 +113,5 @@ def _kpagecount(machine: Machine, view: View) -> dict[str, Runs]:
     return {
         name_of(folios[folio]): tuple((count, pages) for _, count, pages in group)
         for folio, group in groupby(rows, key=lambda row: row[0])
-        if folios[folio].was_mapped
+        if folios[folio].was_seen
     }

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from mapcount.machine.folios import PMD_PAGES
 from mapcount.machine.page_tables import ZERO, PmdEntry, spans
 from mapcount.machine.pmd_split import split_pmd
+from mapcount.machine.swap import free_unmapped, zap_entry
 from mapcount.mapping.schema import Level
 
 if TYPE_CHECKING:
     from mapcount.machine.machine import Machine, Mm
+    from mapcount.machine.page_tables import Table
     from mapcount.machine.vmas import Vma
 
 
@@ -31,13 +33,20 @@ def zap(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, *, frees_table
             if entry.folio != ZERO:
                 machine.unmap(mm, vma, page, machine.folios[entry.folio], 0, PMD_PAGES, Level.PMD)
         elif entry is not None:
-            runs = list(entry.runs(at, until))
-            entry.clear(at, until)
-            for run in runs:
-                start = pmd * PMD_PAGES + run.at
-                machine.unmap(mm, vma, start, machine.folios[run.folio], run.first, run.nr_pages, Level.PTE)
+            _zap_ptes(machine, mm, vma, entry, pmd, at, until)
             if whole and frees_tables:
                 del mm.tables[pmd]
+
+
+def _zap_ptes(machine: Machine, mm: Mm, vma: Vma, table: Table, pmd: int, at: int, until: int) -> None:
+    runs, slots = list(table.runs(at, until)), table.slots(at, until)
+    table.clear(at, until)
+    for run in runs:
+        folio = machine.folios[run.folio]
+        machine.unmap(mm, vma, pmd * PMD_PAGES + run.at, folio, run.first, run.nr_pages, Level.PTE)
+        free_unmapped(machine, folio)
+    for slot in slots:
+        zap_entry(machine, slot)
 
 
 def munmap(machine: Machine, mm: Mm, first: int, end: int) -> None:

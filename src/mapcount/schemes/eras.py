@@ -36,6 +36,16 @@ class Reuse(enum.Enum):
     OWNER = "one address space has all mappings of the folio, more than one, and no reference is left over"
 
 
+class SwapIn(enum.Enum):
+    """How a page comes back from a swap device that reads at once, such as a RAM disk."""
+
+    SMALL = "page by page; past the swap cache if only this entry stands for it"
+    LARGE = (
+        "so, but a large folio whose slots follow one another comes back whole if only this entry stands for the page"
+    )
+    CACHED = "as large as the slots allow, through the swap cache, which every fault then tries to free"
+
+
 class Bit56(enum.Enum):
     """What bit 56 of a page's entry in /proc/PID/pagemap tells."""
 
@@ -84,6 +94,15 @@ class Policies:
     """fork copies the entries of a shared hugetlb mapping, too."""
     frees_empty_tables: bool
     """MADV_DONTNEED of all that a page table maps frees the table, so that a PMD may map there again."""
+    advice_splits: bool
+    """MADV_PAGEOUT splits every large folio that PTEs map; later only those that the range does not cover whole."""
+    advice_asks_page: bool
+    """It judges by the mapcount of the page at hand whether a large folio is shared; later by the folio."""
+    swap_in: SwapIn
+    reuse_frees_swap: bool
+    """A write to the only mapping frees the swap cache of the page, so that it can be reused."""
+    copy_frees_swap: bool
+    """A write that copies frees the swap cache of the page that nobody maps any more."""
     mremap_checks_first: bool
     """mremap looks at what is to be moved before it unmaps what is in the way, and moves over several VMAs."""
 
@@ -203,6 +222,42 @@ FACTS = (
         True,
         '6375e95f381e ("mm: pgtable: reclaim empty PTE page in madvise(MADV_DONTNEED)"): CONFIG_PT_RECLAIM, on x86-64',
     ),
+    Fact(FIRST, "advice_splits", True, "madvise_cold_or_pageout_pte_range(), mm/madvise.c of 6.1"),
+    Fact(
+        (6, 10),
+        "advice_splits",
+        False,
+        '3931b871c494 ("mm: madvise: avoid split during MADV_PAGEOUT and MADV_COLD")',
+    ),
+    Fact(FIRST, "advice_asks_page", True, "madvise_cold_or_pageout_pte_range(), mm/madvise.c of 6.1"),
+    Fact(
+        (6, 3),
+        "advice_asks_page",
+        False,
+        '07e8c82b5eff ("madvise: convert madvise_cold_or_pageout_pte_range() to use folios")',
+    ),
+    Fact(FIRST, "swap_in", SwapIn.SMALL, "do_swap_page(), mm/memory.c of 6.1"),
+    Fact(
+        (6, 12),
+        "swap_in",
+        SwapIn.LARGE,
+        '242d12c98174 ("mm: support large folios swap-in for sync io devices")',
+    ),
+    Fact(
+        (7, 0),
+        "swap_in",
+        SwapIn.CACHED,
+        '"mm, swap: never bypass the swap cache even for SWP_SYNCHRONOUS_IO"; do_swap_page(), mm/memory.c of 7.3',
+    ),
+    Fact(FIRST, "reuse_frees_swap", False, "do_wp_page(), mm/memory.c of 5.10"),
+    Fact(
+        (5, 18),
+        "reuse_frees_swap",
+        True,
+        '53a05ad9f21d ("mm: optimize do_wp_page() for exclusive pages in the swapcache")',
+    ),
+    Fact(FIRST, "copy_frees_swap", False, "wp_page_copy(), mm/memory.c of 5.10"),
+    Fact((5, 14), "copy_frees_swap", True, 'f4c4a3f48480 ("mm: free idle swap cache page after COW")'),
     Fact(FIRST, "mremap_checks_first", False, "mremap_to(), mm/mremap.c of 6.12"),
     Fact((6, 17), "mremap_checks_first", True, 'd23cb648e365 ("mm/mremap: permit mremap() move of multiple VMAs")'),
     Fact(FIRST, "bit56", Bit56.FIRST_PAGE, "pagemap_pmd_range(), fs/proc/task_mmu.c of 6.1"),
