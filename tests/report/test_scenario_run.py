@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 
 import pytest
 
-from mapcount.errors import MapcountError
+from mapcount.errors import ExpectationError
 from mapcount.machine.backend import ModelBackend
 from mapcount.report import scenario_run
 from mapcount.report.scenario_record import ScenarioRun, verdict_of
@@ -128,11 +129,9 @@ def test_verdicts():
 
 def test_a_run_that_ended_early_is_shown_as_far_as_it_went():
     scenario, machine, done = parse(f"{TEXT}expect a mapcount 7", name="x"), PageMachine(), []
-    steps = run(scenario, machine)
-    with pytest.raises(MapcountError):
-        while True:
-            done.append(next(steps))
-    assert (
-        "\n".join(lines(ScenarioRun(scenario, machine.name, "6.12", True, done, "mapcount run x"), width=80)) + "\n"
-        == SHOWN
-    )
+    with suppress(ExpectationError):
+        for seen in run(scenario, machine):
+            done.append(seen)  # noqa: PERF402 - what extend() keeps of an iterator that fails is nowhere said
+    assert len(done) == len(scenario.steps) - 1
+    shown_run = ScenarioRun(scenario, machine.name, "6.12", True, done, "mapcount run x")
+    assert "\n".join(lines(shown_run, width=80)) + "\n" == SHOWN

@@ -43,9 +43,8 @@ def _text(runs):
     """Yield runs with equal neighbours joined: what stands for them in a canonical text."""
     joined = []
     for value, pages in runs:
-        if joined and joined[-1][0] == value:
-            pages += joined.pop()[1]
-        joined.append((value, pages))
+        before = joined.pop()[1] if joined and joined[-1][0] == value else 0
+        joined.append((value, before + pages))
     return [f"{value}*{pages}" for value, pages in joined]
 
 
