@@ -54,7 +54,7 @@ def run(command: Sequence[str], environment: dict[str, str], timeout_s: float) -
 
     It and what it started are killed at the time-out (KernelImageError) and on Ctrl-C.
     """
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -63,16 +63,15 @@ def run(command: Sequence[str], environment: dict[str, str], timeout_s: float) -
         text=True,
         errors="replace",
         start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=timeout_s)
-    except BaseException as error:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise KernelImageError(f"{os.path.basename(command[0])} did not end within {timeout_s:g} s") from error
-        raise
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise KernelImageError(f"{os.path.basename(command[0])} did not end within {timeout_s:g} s") from error
+            raise
     return process.returncode, output
 
 
