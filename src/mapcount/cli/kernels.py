@@ -34,7 +34,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "names",
-        metavar="NAME",
+        metavar="WHAT",
         nargs="*",
         help="fetch: series such as 6.12; verify: series, names or releases (default: all); add: path of a bzImage",
     )
