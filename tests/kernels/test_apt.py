@@ -159,6 +159,11 @@ def test_a_stranger_cannot_bring_his_own_keys(archive, apt, keys):
         apt.update()
 
 
+def test_a_directory_that_apt_could_not_be_told(tmp_path, keys):
+    with pytest.raises(KernelImageError, match="set MAPCOUNT_KERNELS to one without blanks"):
+        Apt(tmp_path / "my kernels", [], [keys[0].keyring]).update()
+
+
 def test_without_a_keyring_nothing_is_asked(archive, cache, tmp_path):
     with pytest.raises(KernelImageError, match="apt-get install -y debian-archive-keyring"):
         Apt(cache / "apt", [Suite("copy:/nowhere", "old")], [tmp_path / "no.gpg"]).update()

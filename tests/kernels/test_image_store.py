@@ -114,6 +114,11 @@ def test_the_second_writer_does_not_wait_for_ever(cache):
         pass
 
 
+def test_what_the_disk_refuses_is_one_message(cache):
+    with pytest.raises(KernelImageError, match="nowhere/file: No such file or directory"), locked(print) as root:
+        (root / "nowhere" / "file").write_text("")
+
+
 def test_a_cache_that_cannot_be_written_says_what_to_set(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MAPCOUNT_KERNELS", str(tmp_path / "file" / "kernels"))

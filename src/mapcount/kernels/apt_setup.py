@@ -33,12 +33,16 @@ def configure(directory: Path, suites: Iterable[Suite], keyrings: Sequence[Path]
     """
     Write what apt is told into a directory; return the environment in which it heeds that and nothing else.
 
-    Raises KernelImageError if there is no apt, or no keyring.
+    Raises KernelImageError if there is no apt or no keyring, or the name of the directory cannot be told to apt.
     """
     if not shutil.which("apt-get") or not os.access(HELPER, os.X_OK):
         raise KernelImageError(
             "kernel packages are fetched through apt, and apt-get is not here; on Debian and Ubuntu it always is. "
             "Elsewhere: mapcount kernels add PATH --name NAME for an image of your own"
+        )
+    if re.search(r'["\s,\[\]]', str(directory)):
+        raise KernelImageError(
+            f"apt's files do not take a path like {str(directory)!r}; set MAPCOUNT_KERNELS to one without blanks"
         )
     for part in ("etc", "state/lists/partial", "cache/archives/partial"):
         (directory / part).mkdir(mode=0o755, parents=True, exist_ok=True)
