@@ -97,8 +97,8 @@ class Apt:
         if any("NO_PUBKEY" in problem.why for problem in found.problems) and self._fetch_newer_keyring(found.packages):
             found = self._update()
         if not found.packages:
-            reasons = "; ".join(f"{problem.suite}: {problem.why}" for problem in found.problems)
-            raise KernelImageError(f"no suite of Debian could be read: {reasons or 'all are empty'}")
+            first = next((f"; of {problem.suite} apt said: {problem.why}" for problem in found.problems), "")
+            raise KernelImageError(f"no suite of Debian could be read{first}")
         whole = self._directory / f"{_INDEX_NAME}.{os.getpid()}"
         whole.write_bytes(msgspec.json.encode(found))
         whole.replace(self._directory / _INDEX_NAME)

@@ -127,7 +127,7 @@ def _one(root: Path, apt: Apt, series: str, candidate: Candidate, say: Callable[
 def _not_there(series: str, kernels: Mapping[str, Sequence[Candidate]], index: Index) -> str:
     """Say that no suite has a series, what they have, and which could not be asked."""
     if not kernels:
-        return f"there is no image of Linux {series}: {'; '.join(problem.why for problem in index.problems)}"
+        return f"Linux {series} was not looked for: {'; '.join(problem.why for problem in index.problems)}"
     words = f"no suite of Debian that was read has an image of Linux {series}"
     if index.problems:
         words += f" (not read: {', '.join(sorted({problem.suite for problem in index.problems}))}; mapcount kernels says why)"
