@@ -148,5 +148,6 @@ def test_commands_are_those_of_the_design():
         "doctor",
         "compare",
         "schemes",
+        "kernels",
         "completion",
     ]
