@@ -19,5 +19,5 @@ def test_it_is_a_fragment_that_sets_each_symbol_once():
 
 def test_it_gives_what_its_name_says():
     assert page_mapcount_of("7.3.4", FRAGMENT) is False
-    for needed in ("SMP", "TRANSPARENT_HUGEPAGE", "DEBUG_INFO_BTF", "SERIAL_8250_CONSOLE", "BLK_DEV_RAM"):
+    for needed in ("SMP", "TRANSPARENT_HUGEPAGE", "DEBUG_INFO_BTF", "SERIAL_8250_CONSOLE", "UNIX", "BLK_DEV_RAM"):
         assert f"\nCONFIG_{needed}=y\n" in FRAGMENT
