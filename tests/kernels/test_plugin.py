@@ -139,6 +139,14 @@ def test_only_the_range_the_words_and_the_kinds_that_were_asked_for_are_logged(p
 
 
 @needs_gcc
+def test_only_the_widths_that_were_asked_for_are_logged(processor, watch):
+    all_pages(watch, sizes=1 + 4)
+    for size in (1, 2, 4, 8):
+        processor.run("c7", VMEMMAP + 16, 1, size=size)
+    assert watch.end()["size"].tolist() == [1, 4]
+
+
+@needs_gcc
 def test_four_bytes_of_the_same_struct_page_go_with_a_record(processor, watch):
     processor.run("c7", VMEMMAP + 2 * 64 + 56, 509)
     all_pages(watch, context=56)
@@ -180,6 +188,15 @@ def test_a_full_log_is_an_error_that_says_how_much_is_missing(processor, watch):
     all_pages(watch)
     processor.run("c7", VMEMMAP, 1)
     assert len(watch.end()) == 1, "it can be used again"
+
+
+@needs_gcc
+def test_what_cannot_be_told_as_there_is_no_ram_is_not_dropped_in_silence(processor, watch):
+    processor.ram.rename(processor.ram.with_name("elsewhere"))
+    all_pages(watch)
+    processor.load("f0 ff 43 30", VMEMMAP)
+    with pytest.raises(GuestError, match="1 more"):
+        watch.end()
 
 
 @needs_gcc

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mapcount import __version__
 from mapcount.blas import start_no_blas_threads
-from mapcount.cli import capture, compare, completion, diff, doctor, report, schemes
+from mapcount.cli import capture, compare, completion, diff, doctor, kernels, report, run, schemes
 from mapcount.errors import EXIT_INTERRUPTED, EXIT_OK, MapcountError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Command(Protocol):
         """Do it and return the exit code. Raises MapcountError for what a user can cure."""
 
 
-_COMMANDS: tuple[Command, ...] = (capture, report, diff, doctor, compare, schemes, completion)
+_COMMANDS: tuple[Command, ...] = (capture, report, diff, doctor, compare, schemes, run, kernels, completion)
 
 _FIRST_RUN = """\
 mapcount: who maps this folio, and how would the kernel know?

@@ -56,6 +56,7 @@ struct control {
 	uint64_t first, end;	/* addresses of the struct pages that are logged */
 	uint64_t loads;		/* whether loads are logged */
 	uint64_t words;		/* bit w: the w-th 4 bytes of a struct page are logged */
+	uint64_t sizes;		/* sum of the widths in bytes (1, 2, 4, 8) that are logged */
 	uint64_t context;	/* offset in the accessed struct page of 4 bytes that go with each record */
 	uint64_t count, lost;	/* records written; not written, as the log was full */
 	uint64_t nr_pages, nr_records;
@@ -118,18 +119,21 @@ static void accessed(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address,
 	struct record record = { .pc = site->pc, .address = address, .bit = site->bit };
 
 	(void)cpu;
+	record.size = 1u << qemu_plugin_mem_size_shift(info);
 	if (offset >= control->nr_pages * STRUCT_PAGE)
 		return;
 	if (store)
 		counts[offset / 4 + (locked ? control->nr_pages * WORDS : 0)]++;
 	if (!control->on || address < control->first || address >= control->end)
 		return;
-	if ((!store && !control->loads && !locked) || !(control->words >> (offset / 4 % WORDS) & 1))
+	if ((!store && !control->loads && !locked) || !(control->words >> (offset / 4 % WORDS) & 1) ||
+	    !(control->sizes & record.size))
 		return;
-	if (!ram && !map_ram())
+	if (!ram && !map_ram()) {
+		control->lost++;
 		return;
+	}
 	record.kind = (locked ? LOCKED_LOAD : LOAD) + store;
-	record.size = 1u << qemu_plugin_mem_size_shift(info);
 	physical = qemu_plugin_hwaddr_phys_addr(qemu_plugin_get_hwaddr(info, address));
 	inside = physical - address % STRUCT_PAGE + control->context;
 	if (record.size <= 8 && physical + 8 <= ram_size)
@@ -224,6 +228,7 @@ static bool share(const char *path, uint64_t nr_pages, uint64_t nr_records)
 	marks = (void *)(at + MARKS_AT);
 	records = (void *)(at + RECORDS_AT);
 	counts = (void *)(at + counts_at);
+	/* vmemmap begins here on x86-64 with four levels of page tables and without KASLR. */
 	*control = (struct control){ .base = 0xffffea0000000000, .nr_pages = nr_pages, .nr_records = nr_records };
 	control->magic = 0x737365636361;
 	return true;

@@ -11,7 +11,6 @@ import lzma
 import os
 import re
 import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mapcount.errors import KernelImageError
+from mapcount.kernels.apt_setup import HELPER, Suite, configure, run
 from mapcount.kernels.deb import unpacked
 from mapcount.kernels.packages import Package, newest_keyring, parse_index
 
@@ -27,20 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 KEYRINGS = tuple(Path(f"/usr/share/keyrings/debian-archive-keyring.{suffix}") for suffix in ("gpg", "pgp"))
-_HELPER = "/usr/lib/apt/apt-helper"
 _UPDATE_S = 300
 _DOWNLOAD_S = 1200
 _INDEX_NAME = "index.json"
 # URItoFileName() of apt quotes these in the names of lists.
 _QUOTED = re.compile(r'[\\|{}\[\]<>"^~_=!@#$%&*]')
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A suite of an archive, by its address and name."""
-
-    archive: str
-    name: str
 
 
 _DEBIAN = "http://deb.debian.org/debian"
@@ -73,11 +64,11 @@ class Apt:
     """An apt of our own in a directory. One process at a time may call `update`; `download` is free."""
 
     def __init__(
-        self, directory: Path, suites: Sequence[Suite] = SUITES, keyrings: Sequence[Path] | None = None
+        self, directory: Path, suites: Sequence[Suite] | None = None, keyrings: Sequence[Path] | None = None
     ) -> None:
         self._directory = directory
-        self._suites = suites
-        self._keyrings = keyrings
+        self._suites = SUITES if suites is None else suites
+        self._keyrings = KEYRINGS if keyrings is None else keyrings
         self._own_keyring = directory / "keyring.gpg"
 
     def index(self) -> Index | None:
@@ -111,10 +102,10 @@ class Apt:
         Raises KernelImageError; nothing is left in the directory then.
         """
         target = directory / f"{package.name}.deb"
-        environment = self._configure()
-        command = [_HELPER, "-q", "download-file", package.uri, str(target), f"SHA256:{package.sha256}"]
+        environment = self._environment()
+        command = [HELPER, "-q", "download-file", package.uri, str(target), f"SHA256:{package.sha256}"]
         try:
-            code, output = _run(command, environment, _DOWNLOAD_S)
+            code, output = run(command, environment, _DOWNLOAD_S)
             if code != 0 or not target.is_file():
                 raise KernelImageError(f"{package.name} {package.version}: {_why(output)}")
         except BaseException:
@@ -124,8 +115,8 @@ class Apt:
         return target
 
     def _update(self) -> Index:
-        code, output = _run(["apt-get", "-q", "update"], self._configure(), _UPDATE_S)
-        problems = _problems(output) if code or "\nW:" in f"\n{output}" or "\nE:" in f"\n{output}" else ()
+        _, output = run(["apt-get", "-q", "update"], self._environment(), _UPDATE_S)
+        problems = _problems(output)
         packages: list[Package] = []
         for suite in self._suites:
             text = self._list(suite)
@@ -167,103 +158,8 @@ class Apt:
             shutil.copyfile(found, self._own_keyring)
             return self._own_keyring.read_bytes() != before
 
-    def _configure(self) -> dict[str, str]:
-        """Write the configuration; return the environment in which apt uses it and no other."""
-        if not shutil.which("apt-get") or not os.access(_HELPER, os.X_OK):
-            raise KernelImageError(
-                "kernel packages are fetched through apt, and apt-get is not here; on Debian and Ubuntu it always is. "
-                "Elsewhere: mapcount kernels add PATH --name NAME for an image of your own"
-            )
-        for part in ("etc", "state/lists/partial", "cache/archives/partial"):
-            (self._directory / part).mkdir(mode=0o755, parents=True, exist_ok=True)
-        _write(self._directory / "status", "")
-        _write(self._directory / "sources.list", self._sources())
-        conf = self._directory / "apt.conf"
-        environment = {**os.environ, "APT_CONFIG": str(conf), "LC_ALL": "C.UTF-8"}
-        _write(conf, _configuration(self._directory) + _proxies())
-        return environment
-
-    def _sources(self) -> str:
-        keyrings = [path for path in self._keyrings or KEYRINGS if path.is_file()]
-        if not keyrings:
-            raise KernelImageError(
-                "Debian's keyring is missing, without which no package can be trusted: "
-                "apt-get install -y debian-archive-keyring"
-            )
-        if self._own_keyring.is_file():
-            keyrings.append(self._own_keyring)
-        signed = f"[arch=amd64 signed-by={','.join(map(str, keyrings))}]"
-        return "".join(f"deb {signed} {suite.archive} {suite.name} main\n" for suite in self._suites)
-
-
-def _configuration(directory: Path) -> str:
-    """Return an apt.conf under which apt keeps to a directory. What could switch checks off is set to the safe value."""
-    values = {
-        "Dir::Etc": f"{directory}/etc",
-        "Dir::Etc::main": "/dev/null",
-        "Dir::Etc::parts": "/dev/null",
-        "Dir::Etc::sourcelist": f"{directory}/sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::Etc::preferencesparts": "/dev/null",
-        "Dir::Etc::trusted": "/dev/null",
-        "Dir::Etc::trustedparts": "/dev/null",
-        "Dir::State": f"{directory}/state",
-        "Dir::State::status": f"{directory}/status",
-        "Dir::Cache": f"{directory}/cache",
-        "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "",
-        "pkgCacheFile::Generate": "false",
-        "APT::Architecture": "amd64",
-        "APT::Architectures::": "amd64",
-        "APT::Get::AllowUnauthenticated": "false",
-        "Acquire::AllowInsecureRepositories": "false",
-        "Acquire::AllowWeakRepositories": "false",
-        "Acquire::AllowDowngradeToInsecureRepositories": "false",
-        "Acquire::Check-Valid-Until": "true",
-        "Acquire::GzipIndexes": "true",
-        "Acquire::IndexTargets::deb::Packages::KeepCompressedAs": "xz",
-        "Acquire::Languages": "none",
-        "Acquire::PDiffs": "false",
-        "Acquire::Retries": "2",
-        "Acquire::http::Timeout": "30",
-        "Acquire::https::Timeout": "30",
-    }
-    return "".join(f'{name} "{value}";\n' for name, value in values.items())
-
-
-def _proxies() -> str:
-    """Return the lines of the system's apt configuration that say how to reach archives."""
-    environment = {name: value for name, value in os.environ.items() if name != "APT_CONFIG"}
-    _, output = _run(["apt-config", "dump", "Acquire", "--format", '%F "%v";%n'], environment, 30)
-    return "".join(f"{line}\n" for line in output.splitlines() if re.match(r"Acquire::https?::.*Proxy\S* ", line))
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a small file whole, unless it has that text already: others may be reading it."""
-    if path.exists() and path.read_text() == text:
-        return
-    whole = path.with_name(f"{path.name}.{os.getpid()}")
-    whole.write_text(text)
-    whole.replace(path)
-
-
-def _run(command: Sequence[str], environment: dict[str, str], timeout_s: float) -> tuple[int, str]:
-    """Run a command to its end and return exit code and all it said. It is killed at the time-out and on Ctrl-C."""
-    try:
-        ran = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise KernelImageError(f"{os.path.basename(command[0])} did not end within {timeout_s:.0f} s") from error
-    return ran.returncode, ran.stdout
+    def _environment(self) -> dict[str, str]:
+        return configure(self._directory, self._suites, (*self._keyrings, self._own_keyring))
 
 
 def _problems(output: str) -> tuple[str, ...]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
 from mapcount.errors import KernelImageError
+from mapcount.kernels.apt import Index
 from mapcount.kernels.deb import find_kernel, unpacked
 from mapcount.kernels.debian_version import version_key
 from mapcount.kernels.image_record import RECORD_NAME, StoredPackage
 from mapcount.kernels.image_store import locked, put
-from mapcount.kernels.images import Image, cached_image
+from mapcount.kernels.images import Image, cached_image, find_image
 from mapcount.kernels.packages import Candidate, by_series
 from mapcount.units import format_bytes
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from mapcount.kernels.apt import Apt, Index
+    from mapcount.kernels.apt import Apt
 
 _FRESH_S = 600
 """An index younger than this is not read again."""
@@ -30,18 +32,22 @@ def fetch(apt: Apt, series: Sequence[str], say: Callable[[str], None]) -> list[I
     """
     Fetch the newest image of each series, of every series if none is named; one that is cached is left as it is.
 
-    Returns for each the image, or why it cannot be had. Raises KernelImageError if no index can be had at all, or the cache
-    cannot be written.
+    Return for each the image, or why it cannot be had. Where nothing newer can be had, that is the newest one cached. Raises
+    KernelImageError if none is named and no index can be had, or if the cache cannot be written.
     """
     results: list[Image | KernelImageError] = []
     with locked(say) as root:
-        index = current_index(apt, say)
+        try:
+            index = current_index(apt, say)
+        except KernelImageError as error:
+            if not series:
+                raise
+            index = Index(0, (), (str(error),))
         kernels = by_series(index.packages)
         for one in series or kernels:
             try:
-                results.append(_newest(root, apt, one, kernels, index, say))
+                results.append(_newest_or_cached(root, apt, one, kernels, index, say))
             except KernelImageError as error:
-                say(f"{one}: {error}")
                 results.append(error)
     return results
 
@@ -60,6 +66,25 @@ def current_index(apt: Apt, say: Callable[[str], None], *, oldest_s: float = _FR
 def directory_name(candidate: Candidate) -> str:
     """Return the name of the directory of an image in the cache."""
     return f"{candidate.release}_{candidate.kernel.version.replace(':', '%3a')}"
+
+
+def _newest_or_cached(
+    root: Path,
+    apt: Apt,
+    series: str,
+    kernels: Mapping[str, Sequence[Candidate]],
+    index: Index,
+    say: Callable[[str], None],
+) -> Image:
+    try:
+        return _newest(root, apt, series, kernels, index, say)
+    except KernelImageError as error:
+        try:
+            image = find_image(series)
+        except KernelImageError:
+            raise error from None
+        say(f"note: {error}; {image.release}, which is cached, serves")
+        return image
 
 
 def _newest(
@@ -102,9 +127,15 @@ def _one(root: Path, apt: Apt, series: str, candidate: Candidate, say: Callable[
 
 def _not_there(series: str, kernels: Mapping[str, Sequence[Candidate]], index: Index) -> str:
     """Say that no suite has a series, what they have, and which could not be asked."""
-    words = f"no suite of Debian that was read has an image of Linux {series}; they have {', '.join(kernels) or 'none'}"
+    suites = sorted(set(re.findall(r"/dists/([^/ ]+)", " ".join(index.problems))))
+    words = f"no suite of Debian that was read has an image of Linux {series}"
+    if suites and kernels:
+        words += f" (not read: {', '.join(suites)}; mapcount kernels says why)"
+    elif index.problems:
+        words += f" ({'; '.join(index.problems)})"
+    if not kernels:
+        return words
     before = [one for one in kernels if version_key(one) < version_key(series)]
     after = [one for one in kernels if version_key(one) > version_key(series)]
     near = " and ".join([*before[-1:], *after[:1]])
-    not_read = f". Not read: {'; '.join(index.problems)}" if index.problems else ""
-    return f"{words}{f' (nearest: {near})' if near else ''}{not_read}"
+    return f"{words}; they have {', '.join(kernels)}, the nearest being {near}"

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from mapcount.errors import GuestError
 from mapcount.kernels.driver import Driver
 from mapcount.kernels.guest import Guest
 from mapcount.kernels.guest_files import GuestFiles
@@ -14,6 +13,7 @@ from mapcount.kernels.guest_memory import GuestMemory, ask_symbols
 from mapcount.kernels.guest_observe import GuestObserver
 from mapcount.kernels.guest_proc import read_counts, read_vmas
 from mapcount.kernels.guest_settings import apply_settings, quiet
+from mapcount.kernels.guest_swap import GuestSwap
 from mapcount.kernels.layout import layout_of
 from mapcount.scenarios.observation import Observation
 
@@ -70,8 +70,7 @@ class GuestBackend:
         guest = self.guest
         self.end()
         apply_settings(self._files, settings)
-        if settings.swap:
-            self._switch_swap_on()
+        self._swap.switch(on=settings.swap)
         self._observer = GuestObserver(self._memory, page_mapcount=self.page_mapcount)
         self._driver = Driver(guest.channel, self._reclaim)
         self._driver.begin()
@@ -124,6 +123,7 @@ class GuestBackend:
             guest = stack.enter_context(Guest(self._image, qemu_arguments=self._arguments))
             self._memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))
             self._files = GuestFiles(guest.channel)
+            self._swap = GuestSwap(self._image, self._files, guest.channel)
             quiet(self._files, guest.channel)
             self._held = stack.pop_all()
         self._guest = guest
@@ -131,6 +131,3 @@ class GuestBackend:
     def _reclaim(self) -> int:
         self._files.write("/proc/sys/vm/drop_caches", _DROP_SLAB)
         return 0
-
-    def _switch_swap_on(self) -> None:
-        raise GuestError("swap in guests is not there yet")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mapcount.kernels.agent import Channel
 
 # Numbers of x86-64: arch/x86/entry/syscalls/syscall_64.tbl.
-_READ, _WRITE, _OPEN, _CLOSE, _MMAP, _PREAD, _MADVISE, _GETDENTS = 0, 1, 2, 3, 9, 17, 28, 217
+_WRITE, _OPEN, _CLOSE, _MMAP, _PREAD, _PWRITE, _MADVISE = 1, 2, 3, 9, 17, 18, 28
 _PRIVATE_ANONYMOUS = 0x22
 _COLD = 20
 """MADV_COLD."""
@@ -65,6 +65,17 @@ class GuestFiles:
             offset, nr_bytes = offset + got, None if nr_bytes is None else nr_bytes - got
         self._channel.call(0, _CLOSE, descriptor)
         return b"".join(parts)
+
+    def write_bytes(self, path: str, offset: int, data: bytes) -> None:
+        """Write bytes into a file that is there, at `offset`."""
+        descriptor = self._channel.call(0, _OPEN, path, 1)
+        if descriptor < 0:
+            raise GuestError(f"{path} in the guest cannot be opened ({descriptor})")
+        self._channel.poke(0, self._buffer, data)
+        written = self._channel.call(0, _PWRITE, descriptor, self._buffer, len(data), offset)
+        self._channel.call(0, _CLOSE, descriptor)
+        if written != len(data):
+            raise GuestError(f"{len(data)} bytes at {offset} of {path} in the guest cannot be written ({written})")
 
     def drain_lru_batches(self) -> None:
         """Empty this CPU's batches of pages on their way to LRU lists: they hold references (lru_add_drain())."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mapcount.errors import KernelImageError, OutputExistsError, UsageError
+from mapcount.errors import KernelImageError, UsageError
 from mapcount.kernels.boot_image import page_mapcount_of
 from mapcount.kernels.deb import KernelFiles, read_module
 from mapcount.kernels.image_record import (
@@ -103,8 +103,7 @@ def add(path: Path, name: str, config: Path | None, *, force: bool, say: Callabl
     """
     Put an image of one's own into the cache under a name.
 
-    Raises UsageError for a name that is a series or no name, OutputExistsError if it is taken and not `force`, and
-    KernelImageError.
+    Raises UsageError for a name that is a series, no name, or taken (unless `force`), and KernelImageError.
     """
     if SERIES.fullmatch(name) or not _NAME.fullmatch(name):
         raise UsageError(
@@ -115,19 +114,27 @@ def add(path: Path, name: str, config: Path | None, *, force: bool, say: Callabl
     files = KernelFiles(image.path, image.config, ())
     with locked(say) as root:
         if (root / name).exists() and not force:
-            raise OutputExistsError(str(root / name))
+            raise UsageError(f"an image called {name} is there already; another --name, or --force to replace it")
         return put(root, name, name, image.release, files, image.source, ())
 
 
 def verify(names: Sequence[str] = ()) -> list[Verdict]:
-    """Read every byte of cached images, of all or those of these series, names or releases. Raises KernelImageError."""
+    """
+    Read every byte of cached images: of all, or of these series, names or releases.
+
+    Raises KernelImageError if nothing cached has one of the names.
+    """
     verdicts = []
     known: set[str] = set()
     for directory in cached_directories():
-        record = read_image_record(directory)
-        known |= {record.name, record.release}
-        if not names or {record.name, record.release} & set(names):
-            verdicts.append(Verdict(record.name, directory, tuple(changed(directory, record))))
+        try:
+            record = read_image_record(directory)
+            called, problems = {record.name, record.release}, tuple(changed(directory, record))
+        except KernelImageError as error:
+            called, problems = {directory.name}, (str(error),)
+        known |= called
+        if not names or called & set(names):
+            verdicts.append(Verdict(directory.name, directory, problems))
     if missing := [name for name in names if name not in known]:
         raise KernelImageError(f"nothing cached is called {', '.join(missing)}; mapcount kernels lists what is")
     return verdicts

@@ -159,11 +159,18 @@ def read_image_record(directory: Path) -> Record:
 
 
 def _names(directory: Path) -> set[str]:
-    record = read_image_record(directory)
+    """Return what finds an image; one whose record is damaged, which must not hide the others, by its directory alone."""
+    try:
+        record = read_image_record(directory)
+    except KernelImageError:
+        return {directory.name}
     return {record.name, record.release}
 
 
 def _age(directory: Path) -> tuple[object, ...]:
-    record = read_image_record(directory)
+    try:
+        record = read_image_record(directory)
+    except KernelImageError:
+        return ()
     version = record.packages[0].version if record.packages else record.release
     return (version_key(record.release), version_key(version))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SOURCE = Path(__file__).with_name("accesses.c")
 FLAGS = ("-shared", "-fPIC", "-O2", "-Wall", "-fvisibility=hidden")
+ALL_SIZES = 1 + 2 + 4 + 8
 ALL_WORDS = (1 << STRUCT_PAGE_BYTES // 4) - 1
 RECORD = np.dtype(
     [
@@ -50,19 +51,10 @@ RECORD = np.dtype(
 )
 """A record, as in accesses.c."""
 _CONTROL = (
-    "magic",
-    "on",
-    "base",
-    "first",
-    "end",
-    "loads",
-    "words",
-    "context",
-    "count",
-    "lost",
-    "nr_pages",
-    "nr_records",
+    *("magic", "on", "base", "first", "end", "loads", "words", "sizes", "context"),
+    *("count", "lost", "nr_pages", "nr_records"),
 )
+"""struct control of accesses.c."""
 _MAGIC = 0x737365636361
 _MARKS_AT, _RECORDS_AT = 4096, 8192
 _MOST_MARKS = (_RECORDS_AT - _MARKS_AT) // 8 - 1
@@ -139,20 +131,23 @@ class AccessWatch:
         *,
         loads: bool = False,
         words: int = ALL_WORDS,
+        sizes: int = ALL_SIZES,
         context: int = 0,
         entries: Iterable[int] = (),
     ) -> None:
         """
         Log accesses to struct pages at addresses `[first, end)`, anew.
 
-        Bit w of `words` is for the w-th four bytes of a struct page. With each record go four bytes at offset `context` of
-        the struct page. Calls of functions that start at `entries` (at most 511) are marked.
+        Bit w of `words` is for the w-th four bytes of a struct page; `sizes` is the sum of the widths in bytes. With each
+        record go four bytes at offset `context` of the struct page. Calls of functions that start at `entries` (at most
+        511) are marked.
         """
         addresses = sorted(entries)
         assert len(addresses) <= _MOST_MARKS, f"{len(addresses)} functions to mark"
         self._marks[1 : 1 + len(addresses)] = addresses
         self._marks[0] = len(addresses)
-        for name, value in (("first", first), ("end", end), ("loads", loads), ("words", words), ("context", context)):
+        asked = {"first": first, "end": end, "loads": loads, "words": words, "sizes": sizes, "context": context}
+        for name, value in asked.items():
             self._control[name][0] = int(value)
         self._control["count"][0] = self._control["lost"][0] = 0
         self._control["on"][0] = 1

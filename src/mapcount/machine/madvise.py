@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mapcount.errors import KernelFeatureError
 from mapcount.machine.lazyfree import free
 from mapcount.machine.reclaim import pageout
 from mapcount.machine.zap import zap
@@ -19,7 +20,13 @@ ENOMEM = -12
 
 
 def madvise(machine: Machine, mm: Mm, first: int, end: int, advice: Advice) -> int:
-    """Give advice on `[first, end)`, VMA by VMA; with holes in it the rest is advised and -ENOMEM returned."""
+    """
+    Give advice on `[first, end)`, VMA by VMA; with holes in it the rest is advised and -ENOMEM returned.
+
+    Raises KernelFeatureError for advice that is not modelled.
+    """
+    if advice not in _ADVICE:
+        raise KernelFeatureError(f"the model does not know what `{advice.value}` does")
     page, result = first, 0
     while page < end:
         vma = mm.vmas.find(page)

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mapcount.mapping.schema import Level
+from mapcount.scenarios.scenario import FIRST_PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,16 +15,22 @@ if TYPE_CHECKING:
     from mapcount.scenarios.observation import Mapped
 
 CELLS = 32
-LEGEND = "Bars show a folio's pages: = by a PMD, # by PTEs, + some of the cell's pages, . none."
+LEGEND = "Bars are a folio's pages: = mapped by a PMD, # by PTEs, + in part, . not."
 
 
 def picture(entries: Sequence[Mapped], order: int, *, width: int, indent: str) -> Iterator[str]:
     """Yield lines of at most `width` columns: `p |====| PMD 0:512 at a[0]`. A range, `first:end`, is never cut."""
-    for process, theirs in groupby(sorted(entries), key=lambda entry: entry.process):
+    for process, theirs in by_process(entries):
         own = list(theirs)
         head = f"{indent}{process} |{bar(own, order)}|"
         ranges = [_range(entry) for entry in sorted(own, key=lambda entry: (entry.first, entry.area, entry.page))]
         yield from _hang(f"{head} ", ranges, width)
+
+
+def by_process(entries: Sequence[Mapped]) -> Iterator[tuple[str, Iterator[Mapped]]]:
+    """Yield processes with their entries, sorted by address: the first process of the scenario, then by name."""
+    in_order = sorted(entries, key=lambda entry: (entry.process != FIRST_PROCESS, entry))
+    yield from groupby(in_order, key=lambda entry: entry.process)
 
 
 def bar(entries: Sequence[Mapped], order: int) -> str:

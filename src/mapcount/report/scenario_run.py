@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mapcount.report.encoding import indented
-from mapcount.report.page_picture import LEGEND, picture
+from mapcount.report.page_picture import LEGEND, by_process, picture
+from mapcount.report.scenario_record import ScenarioRun, record, verdict_of
 from mapcount.scenarios.changes import changes
-from mapcount.scenarios.expectations import judge
 from mapcount.scenarios.steps import Expect
-from mapcount.scenarios.text import settings_lines, step_text, text
+from mapcount.scenarios.text import settings_lines, step_text
 from mapcount.units import format_folio_size
 
 if TYPE_CHECKING:
@@ -20,37 +19,22 @@ if TYPE_CHECKING:
 
     from mapcount.scenarios.changes import FolioChange, WordChange
     from mapcount.scenarios.observation import Mapped, Observation
-    from mapcount.scenarios.scenario import Scenario
-    from mapcount.scenarios.steps import Step
 
-RUN_SCHEMA_VERSION = 1
 MAIL_COLUMNS = 72
+LEAST_COLUMNS = 60
 _INDENT = " " * 6
 _NAME_CELLS = 20
 """The longest name of a word, and a blank."""
 
 
-@dataclass(frozen=True)
-class ScenarioRun:
-    """A scenario, the machine it ran on, and what was seen: as many of its steps as were done."""
-
-    scenario: Scenario
-    machine: str
-    release: str
-    page_mapcount: bool
-    done: Sequence[tuple[Step, Observation]]
-    command: str = ""
-    """What to type to see it again."""
-
-
 def lines(run: ScenarioRun, *, width: int) -> Iterator[str]:
-    """Yield the run as lines of at most `width` columns, at least 60. Numbers are never cut."""
+    """Yield the run as lines of at most `width` columns, which is LEAST_COLUMNS or more. Numbers are never cut."""
     yield from _head(run, width)
     before: Observation | None = None
     number = 0
     for step, observation in run.done:
         if isinstance(step, Expect):
-            yield from _wrapped(f"{step_text(step)}: {_verdict(step, observation)[1]}", width, _INDENT)
+            yield from _wrapped(f"{step_text(step)}: {_verdict(step, observation)}", width, _INDENT)
             continue
         number += 1
         yield ""
@@ -108,7 +92,7 @@ def _word(change: WordChange, width: int) -> Iterator[str]:
 
 def _places(entries: Sequence[Mapped], width: int) -> Iterator[str]:
     """Yield where small folios are mapped, process by process, ranges joined."""
-    for process, theirs in groupby(sorted(entries), key=lambda entry: entry.process):
+    for process, theirs in by_process(entries):
         joined: list[tuple[str, int, int]] = []
         for entry in theirs:
             if joined and joined[-1][::2] == (entry.area, entry.page):
@@ -119,15 +103,13 @@ def _places(entries: Sequence[Mapped], width: int) -> Iterator[str]:
         yield from _wrapped(f"PTE at {places}", width, f"{_INDENT}  {process} ")
 
 
-def _verdict(expect: Expect, observation: Observation) -> tuple[str, str]:
-    verdict = judge(expect, observation)
-    if verdict.holds is None:
-        return "untold", f"cannot be told ({verdict.found})"
-    return ("holds", "holds") if verdict.holds else ("fails", f"does not hold, found {verdict.found}")
+def _verdict(expect: Expect, observation: Observation) -> str:
+    verdict, found = verdict_of(expect, observation)
+    return {"holds": "holds", "untold": f"cannot be told ({found})"}.get(verdict, f"does not hold, found {found}")
 
 
 def _summary(run: ScenarioRun) -> str:
-    told = [_verdict(step, observation)[0] for step, observation in run.done if isinstance(step, Expect)]
+    told = [verdict_of(step, observation)[0] for step, observation in run.done if isinstance(step, Expect)]
     words = f"{len(run.done) - len(told)} steps"
     if told:
         words += f"; of {len(told)} expectations {told.count('holds')} hold"
@@ -149,41 +131,4 @@ def _wrapped(words: str, width: int, head: str) -> list[str]:
 
 def document(run: ScenarioRun) -> bytes:
     """Return the run as indented JSON: docs/json.md says what is in it."""
-    number = 0
-    steps: list[dict[str, Any]] = []
-    for index, (step, observation) in enumerate(run.done):
-        line = run.scenario.lines[index] if run.scenario.lines else None
-        about: dict[str, Any] = {"text": step_text(step), "line": line}
-        if isinstance(step, Expect):
-            verdict, _ = _verdict(step, observation)
-            steps.append({"number": number, **about, "verdict": verdict, "found": judge(step, observation).found})
-            continue
-        number += 1
-        steps.append({"number": number, **about, **_observed(observation)})
-    scenario = {"name": run.scenario.name, "says": run.scenario.says, "text": text(run.scenario)}
-    machine = {"name": run.machine, "release": run.release, "page_mapcount": run.page_mapcount}
-    return indented({"schema_version": RUN_SCHEMA_VERSION, "scenario": scenario, "machine": machine, "steps": steps})
-
-
-def _observed(observation: Observation) -> dict[str, Any]:
-    return {
-        "result": observation.result,
-        "mappings": [
-            {
-                "process": entry.process,
-                "area": entry.area,
-                "page": entry.page,
-                "folio": entry.folio,
-                "first": entry.first,
-                "nr_pages": entry.nr_pages,
-                "level": entry.level.name.lower(),
-            }
-            for entry in observation.mappings
-        ],
-        "folios": {
-            name: {"order": state.order, "kind": state.kind.name.lower(), "words": dict(state.words)}
-            for name, state in observation.folios.items()
-        },
-        "kpagecount": dict(observation.kpagecount),
-        "proc": list(observation.proc),
-    }
+    return indented(record(run))
