@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mapcount.machine.folio_split import split_folio
 from mapcount.machine.folios import PMD_PAGES
 from mapcount.machine.page_tables import PmdEntry, Table
+from mapcount.scenarios.steps import Advice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ class Advised:
     at: int
 
 
-def advised_folios(machine: Machine, mm: Mm, pmd: int, at: int, until: int) -> Iterator[Advised]:
+def advised_folios(machine: Machine, mm: Mm, pmd: int, at: int, until: int, advice: Advice) -> Iterator[Advised]:
     """
     Yield the folios that entries `[at, until)` of a page table map whole, and perhaps others map as well.
 
@@ -35,7 +36,7 @@ def advised_folios(machine: Machine, mm: Mm, pmd: int, at: int, until: int) -> I
     entry = mm.tables.get(pmd)
     if isinstance(entry, PmdEntry):
         folio = machine.folios.get(entry.folio)
-        if folio is None or _is_shared(machine, folio, 0):
+        if folio is None or _is_pmd_shared(machine, folio, advice):
             return
         if until - at == PMD_PAGES:
             yield Advised(folio, entry, 0)
@@ -63,6 +64,13 @@ def _of_table(machine: Machine, table: Table, at: int, until: int) -> Iterator[A
         else:
             yield Advised(folio, table, at)
         at += nr_pages
+
+
+def _is_pmd_shared(machine: Machine, folio: Folio, advice: Advice) -> bool:
+    # madvise_free_huge_pmd() was more careful: total_mapcount().
+    if advice is Advice.FREE and machine.era.policies.advice_asks_page:
+        return machine.counts.ask("folio_mapcount", folio.number) != 1
+    return _is_shared(machine, folio, 0)
 
 
 def _is_shared(machine: Machine, folio: Folio, page: int) -> bool:

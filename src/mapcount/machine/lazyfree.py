@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 EINVAL = -22
 
 
-def free(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice: Advice) -> int:
+def free(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, advice: Advice) -> int:
     """Let go of what anon memory in `[first, end)` holds: madvise_free_single_vma(), mm/madvise.c."""
     if vma.kind is not Kind.ANON:
         return EINVAL
     for pmd, at, until in spans(first, end):
-        for advised in advised_folios(machine, mm, pmd, at, until):
+        for advised in advised_folios(machine, mm, pmd, at, until, advice):
             _free_folio(machine, advised)
         entry = mm.tables.get(pmd)
         if isinstance(entry, Table):
@@ -70,7 +70,7 @@ def discard(machine: Machine, folio: Folio) -> None:
     """
     for found in places_of(machine, folio):
         place = found
-        if found.level and not machine.era.policies.discards_pmd:
+        if found.level:
             split_pmd(machine, found.mm, found.page // PMD_PAGES)
             place = replace(found, level=Level.PTE)
         clean = _clean_pages(machine, place, folio)
@@ -86,8 +86,7 @@ def _clean_pages(machine: Machine, place: Place, folio: Folio) -> int:
     entry = place.mm.tables[place.page // PMD_PAGES]
     if folio.dirty:
         return 0
-    if isinstance(entry, PmdEntry):
-        return 0 if entry.dirty else place.nr_pages
+    assert isinstance(entry, Table)
     here = slice(place.page % PMD_PAGES, place.page % PMD_PAGES + place.nr_pages)
     dirty = np.flatnonzero(entry.dirty[here])
     if not dirty.size:
@@ -103,8 +102,6 @@ def _clean_pages(machine: Machine, place: Place, folio: Folio) -> int:
 def _unmap(machine: Machine, folio: Folio, place: Place) -> None:
     pmd, at = divmod(place.page, PMD_PAGES)
     entry = place.mm.tables[pmd]
-    if isinstance(entry, PmdEntry):
-        del place.mm.tables[pmd]
-    else:
-        entry.clear(at, at + place.nr_pages)
+    assert isinstance(entry, Table)
+    entry.clear(at, at + place.nr_pages)
     machine.unmap(place.mm, place.vma, place.page, folio, place.first, place.nr_pages, place.level)

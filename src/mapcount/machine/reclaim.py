@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 EINVAL = -22
 
 
-def pageout(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice: Advice) -> int:
+def pageout(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, advice: Advice) -> int:
     """Reclaim what `[first, end)` maps and nobody else does: madvise_cold_or_pageout_pte_range(), mm/madvise.c."""
     if vma.kind is Kind.HUGETLB:
         return EINVAL
     for pmd, at, until in spans(first, end):
-        found = list(advised_folios(machine, mm, pmd, at, until))
+        found = list(advised_folios(machine, mm, pmd, at, until, advice))
         for advised in found:
             if isinstance(advised.entry, PmdEntry) or is_exclusive(machine, advised.folio):
                 reclaim(machine, advised.folio)
@@ -39,7 +39,7 @@ def pageout(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice: A
 
 def reclaim(machine: Machine, folio: Folio) -> None:
     """Swap a folio out that nothing but its mappings refers to: shrink_folio_list(), mm/vmscan.c."""
-    if folio.lazyfree:
+    if folio.lazyfree and not (folio.order and machine.era.policies.reclaim_splits_lazyfree):
         discard(machine, folio)
         return
     if folio.slot is None:
@@ -56,7 +56,7 @@ def reclaim(machine: Machine, folio: Folio) -> None:
 
 def _splits_first(machine: Machine, folio: Folio) -> bool:
     # Pages that nobody maps are freed so, and need no slot. Without swap the parts, too, stay where they are.
-    if not machine.settings.swap:
+    if folio.lazyfree or not machine.settings.swap:
         return True
     known = not machine.era.policies.advice_splits
     return known and is_queued(machine, folio) and is_partially_mapped(machine, folio)

@@ -98,8 +98,8 @@ class Policies:
     """MADV_PAGEOUT splits every large folio that PTEs map; later only those that the range does not cover whole."""
     advice_asks_page: bool
     """It judges by the mapcount of the page at hand whether a large folio is shared; later by the folio."""
-    discards_pmd: bool
-    """Reclaim drops a folio after MADV_FREE by its PMD entry, or leaves that be; else it splits the PMD first."""
+    reclaim_splits_lazyfree: bool
+    """Reclaim splits a large folio after MADV_FREE before it drops the pages."""
     discards_in_batches: bool
     """It drops such a folio in calls of many pages, so that one page that was written since saves its neighbours."""
     swap_in: SwapIn
@@ -240,14 +240,13 @@ FACTS = (
         False,
         '07e8c82b5eff ("madvise: convert madvise_cold_or_pageout_pte_range() to use folios")',
     ),
-    Fact(FIRST, "discards_pmd", False, "before 735ecdfaf4e8"),
+    Fact(FIRST, "reclaim_splits_lazyfree", True, "shrink_page_list(), mm/vmscan.c of 5.10"),
     Fact(
-        (6, 11),
-        "discards_pmd",
-        True,
-        '735ecdfaf4e8 ("mm/vmscan: avoid split lazyfree THP during shrink_folio_list()")',
+        (6, 0),
+        "reclaim_splits_lazyfree",
+        False,
+        "shrink_folio_list(), mm/vmscan.c of 6.1",
     ),
-    Fact((7, 3), "discards_pmd", False, "try_to_unmap_one(), mm/rmap.c of 7.3; unmap_huge_pmd_locked() is not called"),
     Fact(FIRST, "discards_in_batches", False, "before 354dffd29575"),
     Fact(
         (6, 16),
