@@ -68,7 +68,7 @@ def map_new_pmd(machine: Machine, mm: Mm, vma: Vma, pmd: int) -> None:
 def map_new(machine: Machine, mm: Mm, vma: Vma, page: int, order: int) -> None:
     """Map a new anon folio by PTEs from `page` on, writable."""
     folio = machine.new_folio(Kind.ANON, order)
-    mm.table(page // PMD_PAGES).set(page % PMD_PAGES, folio.number, 0, folio.nr_pages, writable=True)
+    mm.table(page // PMD_PAGES).set(page % PMD_PAGES, folio.number, 0, folio.nr_pages, writable=True, dirty=True)
     machine.map(Op.FIRST_MAP, mm, vma, page, folio, 0, folio.nr_pages, Level.PTE)
 
 

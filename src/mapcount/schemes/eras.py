@@ -98,6 +98,10 @@ class Policies:
     """MADV_PAGEOUT splits every large folio that PTEs map; later only those that the range does not cover whole."""
     advice_asks_page: bool
     """It judges by the mapcount of the page at hand whether a large folio is shared; later by the folio."""
+    reclaim_splits_lazyfree: bool
+    """Reclaim splits a large folio after MADV_FREE before it drops the pages."""
+    discards_in_batches: bool
+    """It drops such a folio in calls of many pages, so that one page that was written since saves its neighbours."""
     swap_in: SwapIn
     reuse_frees_swap: bool
     """A write to the only mapping frees the swap cache of the page, so that it can be reused."""
@@ -237,6 +241,20 @@ FACTS = (
         "advice_asks_page",
         False,
         '07e8c82b5eff ("madvise: convert madvise_cold_or_pageout_pte_range() to use folios")',
+    ),
+    Fact(FIRST, "reclaim_splits_lazyfree", True, "shrink_page_list(), mm/vmscan.c of 5.10"),
+    Fact(
+        (6, 0),
+        "reclaim_splits_lazyfree",
+        False,
+        "shrink_folio_list(), mm/vmscan.c of 6.1",
+    ),
+    Fact(FIRST, "discards_in_batches", False, "before 354dffd29575"),
+    Fact(
+        (6, 16),
+        "discards_in_batches",
+        True,
+        '354dffd29575 ("mm: support batched unmap for lazyfree large folios during reclamation")',
     ),
     Fact(FIRST, "swap_in", SwapIn.SMALL, "do_swap_page(), mm/memory.c of 6.1"),
     Fact(
