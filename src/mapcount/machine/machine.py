@@ -54,6 +54,8 @@ class Machine:
         self.kinds: list[Kind] = []
         """Of all folios that ever were, by number."""
         self.mms: dict[str, Mm] = {}
+        self.ksm_mms: dict[int, Mm] = {}
+        """Those that ksmd scans, in its order."""
         self.rows: list[LogRow] = []
         self.batch = 0
         self._mm_numbers = itertools.count()

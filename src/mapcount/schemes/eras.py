@@ -100,6 +100,8 @@ class Policies:
     """It judges by the mapcount of the page at hand whether a large folio is shared; later by the folio."""
     reclaim_splits_lazyfree: bool
     """Reclaim splits a large folio after MADV_FREE before it drops the pages."""
+    discards_pmd: bool
+    """Of a folio after MADV_FREE it drops, or leaves, a PMD entry as it is; else it splits the PMD first."""
     discards_in_batches: bool
     """It drops such a folio in calls of many pages, so that one page that was written since saves its neighbours."""
     swap_in: SwapIn
@@ -249,9 +251,17 @@ FACTS = (
         False,
         "shrink_folio_list(), mm/vmscan.c of 6.1",
     ),
+    Fact(FIRST, "discards_pmd", False, "try_to_unmap_one(), mm/rmap.c of 6.1; a guest of 6.12"),
+    Fact(
+        (6, 15),
+        "discards_pmd",
+        True,
+        '"mm: avoid splitting pmd for lazyfree pmd-mapped THP in try_to_unmap"; guests of 6.16 and 6.18',
+    ),
+    Fact((7, 3), "discards_pmd", False, "try_to_unmap_one(), mm/rmap.c of 7.3"),
     Fact(FIRST, "discards_in_batches", False, "before 354dffd29575"),
     Fact(
-        (6, 16),
+        (6, 15),
         "discards_in_batches",
         True,
         '354dffd29575 ("mm: support batched unmap for lazyfree large folios during reclamation")',
