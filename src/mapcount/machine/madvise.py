@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapcount.errors import KernelFeatureError
+from mapcount.machine.collapse import collapse
 from mapcount.machine.reclaim import pageout
 from mapcount.machine.zap import zap
 from mapcount.scenarios.steps import Advice
@@ -58,4 +59,5 @@ _ADVICE: dict[Advice, Callable[[Machine, Mm, Vma, int, int, Advice], int]] = {
     Advice.NOHUGEPAGE: _set,
     Advice.DONTNEED: _dontneed,
     Advice.PAGEOUT: pageout,
+    Advice.COLLAPSE: collapse,
 }
