@@ -16,6 +16,7 @@ FOUND = {
     f"{THP}/use_zero_page": "1",
     f"{THP}/khugepaged/pages_to_scan": "4096",
     f"{THP}/khugepaged/defrag": "1",
+    f"{THP}/khugepaged/max_ptes_none": "257",
     f"{THP}/khugepaged/scan_sleep_millisecs": "10000",
     f"{THP}/khugepaged/alloc_sleep_millisecs": "60000",
     f"{THP}/hugepages-64kB/enabled": "always inherit [madvise] never",

@@ -32,6 +32,13 @@ def test_plain_stores_under_the_lock_may_be_swapped():
     assert comparison.agrees
 
 
+def test_volatile_stores_keep_their_order_and_others_may_pass_them():
+    large, entire = store("_large_mapcount"), store("_entire_mapcount")
+    words = WORDS | {"_entire_mapcount"}
+    assert compare([B, large, entire, A], [large, A, entire, B], words).verdict is Verdict.COMPILER
+    assert compare([entire, large], [large, entire], words).verdict is Verdict.ORDER
+
+
 def test_a_store_may_not_leave_the_lock():
     for kernel in ([LOCK, B, UNLOCK, A], [A, LOCK, B, UNLOCK]):
         assert compare(kernel, [LOCK, A, B, UNLOCK], WORDS).verdict is Verdict.ORDER

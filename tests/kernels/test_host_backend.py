@@ -226,6 +226,39 @@ def test_shmem_and_a_private_copy_of_it(play):
     assert rows(seen[6]) == ["c b[3:4] f5+0 PTE", "p a[2:3] f0+0 PTE", "p a[5:6] f3+0 PTE", "p a[6:7] f4+0 PTE"]
 
 
+def test_a_folio_of_a_file_is_seen_until_the_file_lets_it_go(play):
+    file = {"kind": Kind.SHMEM, "shared": True, "file": "f"}
+    seen = play(
+        Memfd("p", "f", 16),
+        Mmap("p", Span("a", 0, 16), **file),
+        (Access("p", Span("a", 2, 5), write=True), 3),
+        Munmap("p", Span("a", 0, 16)),
+        Fallocate("p", "f", 3, 4, punch=True),
+        Mmap("p", Span("b", 0, 16), **file),
+        (Access("p", Span("b", 2, 4), write=True), 2),
+    )
+    assert counts(seen[3]) == {"f0": "0*1", "f1": "0*1", "f2": "0*1"}
+    assert counts(seen[4]) == {"f0": "0*1", "f2": "0*1"}
+    # A write maps the page alone: what lies around it is mapped along by reads only.
+    assert rows(seen[6]) == ["p b[2:3] f0+0 PTE", "p b[3:4] f3+0 PTE"]
+    assert counts(seen[6]) == {"f0": "1*1", "f2": "0*1", "f3": "1*1"}
+
+
+def test_a_huge_folio_of_a_file_is_seen_until_the_file_lets_it_go(play):
+    seen = play(
+        Memfd("p", "f", 1024),
+        Mmap("p", Span("a", 0, 1024), kind=Kind.SHMEM, shared=True, file="f"),
+        (Access("p", Span("a", 512, 513), write=True), 1),
+        (Access("p", Span("a", 0, 1), write=True), 1),
+        Munmap("p", Span("a", 0, 1024)),
+        Fallocate("p", "f", 0, 512, punch=True),
+        shmem={9: "always"},
+    )
+    assert counts(seen[4]) == {"f0": "0*512", "f1": "0*512"}
+    assert counts(seen[5]) == {"f0": "0*512"}
+    assert rows(seen[5]) == []
+
+
 def test_a_huge_folio_of_shmem(play):
     seen = play(
         Memfd("p", "f", 512),
@@ -297,6 +330,16 @@ def test_reclaim_splits_what_is_partially_mapped_and_nothing_else(host, play):
     assert sorted(folio.order for folio in after.folios.values()) == [0] * 495 + [9]
 
 
+def test_reclaim_is_refused_where_it_would_do_more(host):
+    host.begin(Settings())
+    host.do(Mmap("p", Span("a", 0, 7)))
+    host.do(Access("p", Span("a", 0, 7), write=True))
+    host.do(Madvise("p", Span("a", 0, 7), Advice.FREE))
+    with pytest.raises(KernelFeatureError, match="after MADV_FREE"):
+        host.do(Reclaim())
+    assert len(rows(host.observe(0))) == 7
+
+
 def test_smaps_and_bit_56_by_hand(play):
     seen = play(
         Mmap("p", WHOLE, advice=HUGE),
@@ -311,13 +354,13 @@ def test_smaps_and_bit_56_by_hand(play):
     assert (whole.area, whole.first, whole.end) == ("a", 0, 512)
     assert whole.smaps_bytes["AnonHugePages"] == 2048 * KIB
     assert [(row.process, row.first, row.end) for row in after.proc] == [
+        ("c", 17, 512),
         ("p", 0, 5),
         ("p", 5, 6),
         ("p", 6, 512),
-        ("c", 17, 512),
     ]
-    head, one, rest, child = after.proc
-    assert [row.mapped_once for row in after.proc] == [((1, 5),), ((1, 1),), ((1, 11), (0, 495)), ((0, 495),)]
+    child, head, one, rest = after.proc
+    assert [row.mapped_once for row in after.proc] == [((0, 495),), ((1, 5),), ((1, 1),), ((1, 11), (0, 495))]
     told = {
         name: rest.smaps_bytes[name] // KIB for name in ("Rss", "Pss", "Private_Dirty", "Shared_Dirty", "AnonHugePages")
     }
@@ -328,6 +371,7 @@ def test_smaps_and_bit_56_by_hand(play):
         "Shared_Dirty": 495 * 4,
         "AnonHugePages": 0,
     }
+    assert (rest.smaps_bytes["Private"], rest.smaps_bytes["Shared"]) == (44 * KIB, 495 * 4 * KIB)
     assert [row.smaps_bytes["Rss"] for row in (head, one, child)] == [20 * KIB, 4 * KIB, 1980 * KIB]
     assert not set(rest.smaps_bytes) & {"Size", "KernelPageSize", "MMUPageSize"}
     assert seen[0].proc[0].mapped_once == ((0, 512),)
@@ -380,6 +424,10 @@ def test_a_process_that_dies_is_an_error_and_all_is_put_back(host, victim):
     pid = driver.pids["p"]
     server = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(pid if victim == "process" else server, signal.SIGKILL)
+    if victim == "process":
+        wait_for(lambda: not Path(f"/proc/{pid}/maps").read_bytes())
+        with pytest.raises(GuestError, match="was killed"):
+            host.observe(0)
     with pytest.raises(GuestError, match=r"is gone|ended"):
         host.do(Fork("p", "c"))
     host.end()

@@ -38,7 +38,7 @@ def apply(held, tree, settings):
 def test_what_is_named_is_on_and_all_else_is_off(tree):
     found = values(tree)
     with hold(tree) as held:
-        apply(held, tree, Settings(anon={4: "always"}, shmem={9: "within_size", 1: "advise"}))
+        apply(held, tree, Settings(anon={4: "always"}, shmem={9: "within_size", 1: "advise"}, max_ptes_none=13))
         changed = values(tree)
         assert {name: value for name, value in changed.items() if value != found[name]} == {
             f"{THP}/defrag": "always",
@@ -46,6 +46,7 @@ def test_what_is_named_is_on_and_all_else_is_off(tree):
             f"{THP}/use_zero_page": "0",
             f"{THP}/khugepaged/pages_to_scan": "1",
             f"{THP}/khugepaged/defrag": "0",
+            f"{THP}/khugepaged/max_ptes_none": "13",
             f"{THP}/khugepaged/scan_sleep_millisecs": SLEEPS,
             f"{THP}/khugepaged/alloc_sleep_millisecs": SLEEPS,
             f"{THP}/hugepages-64kB/enabled": "always",
@@ -254,8 +255,8 @@ def test_the_next_run_puts_back_what_a_run_left_whose_watchdog_was_killed_too(tr
         process.kill()
         process.wait()
         assert values(tree) != found
-        hold(tree).close()
-        assert values(tree) == found
+        with hold(tree):
+            assert values(tree) == found
 
 
 def test_one_run_at_a_time(tree):
@@ -305,6 +306,10 @@ def test_without_a_watchdog_nothing_is_changed(tree, monkeypatch):
     broken.write_text("raise SystemExit(3)\n")
     monkeypatch.setattr(host_watchdog, "__file__", str(broken))
     with pytest.raises(NotAllowedError, match="nothing was changed"):
+        hold(tree)
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "executable", str(tree / "no-such-python"))
+    with pytest.raises(NotAllowedError, match=r"nothing was changed \(No such file"):
         hold(tree)
     monkeypatch.undo()
     hold(tree).close()

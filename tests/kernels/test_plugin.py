@@ -191,6 +191,15 @@ def test_a_full_log_is_an_error_that_says_how_much_is_missing(processor, watch):
 
 
 @needs_gcc
+def test_what_cannot_be_told_as_there_is_no_ram_is_not_dropped_in_silence(processor, watch):
+    processor.ram.rename(processor.ram.with_name("elsewhere"))
+    all_pages(watch)
+    processor.load("f0 ff 43 30", VMEMMAP)
+    with pytest.raises(GuestError, match="1 more"):
+        watch.end()
+
+
+@needs_gcc
 def test_it_is_built_once():
     path = build_plugin()
     before = path.stat().st_mtime_ns

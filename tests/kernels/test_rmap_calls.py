@@ -28,14 +28,14 @@ def of(*records, before=None):
 
 def test_each_call_tells_its_pages_by_what_it_adds_or_takes():
     found = of(
-        write(1, -1), write(2, 15), write(3, 31, LOCKED_STORE), write(4, 24, LOCKED_STORE), write(8, 31), write(4, -1)
+        write(1, -1), write(2, 15), write(3, 31, LOCKED_STORE), write(4, 24, LOCKED_STORE), write(8, 31), write(4, 15)
     )
     assert found == [
         RmapCall(Change.NEW, 16, 16, False, "folio_add_new_anon_rmap"),
         RmapCall(Change.FORK, 16, 16, False, "copy_page_range"),
         RmapCall(Change.UNMAP, 7, 16, False, "folio_remove_rmap_ptes"),
         RmapCall(Change.FORK, 7, 16, False, "folio_try_dup_anon_rmap_ptes"),
-        RmapCall(Change.UNMAP, 32, 16, False, "folio_remove_rmap_ptes"),
+        RmapCall(Change.UNMAP, 16, 16, False, "folio_remove_rmap_ptes"),
     ]
 
 

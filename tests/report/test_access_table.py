@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -17,7 +18,12 @@ from mapcount.schemes.catalogue import find_scheme
 
 @pytest.fixture(scope="module")
 def rows():
-    return [row for path in PATHS for row in compare_recording(load_recording(path))]
+    recordings = [load_recording(path) for path in PATHS]
+    some = [
+        replace(one, operations=tuple(each for each in one.operations if each.order == 4 or "fork" in each.name))
+        for one in recordings
+    ]
+    return [row for recording in some for row in compare_recording(recording)]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,7 @@ def test_it_fits_and_has_every_operation_and_kernel(rows):
     text = render(access_table(rows, View()), width=80, colour=False)
 
     assert max(map(cell_len, text.splitlines())) <= 80
-    for word in ("5.10", "6.12", "7.3 no-page", "fork of PTEs, 2M", "fork of PTEs, 64K", "shmem: fault-around"):
+    for word in ("5.10", "6.12", "7.3 no-page", "fork of PTEs, 2M", "fork of PTEs, 64K", "exit, the last PTEs, 64K"):
         assert word in text
     assert f"All {len(rows)} operations on 7 kernels: as their schemes say." in " ".join(text.split())
     line = next(line for line in text.splitlines() if line.startswith("fork of PTEs, 2M"))

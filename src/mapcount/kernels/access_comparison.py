@@ -1,6 +1,8 @@
 """A kernel's accesses in an operation against those of its era's scheme: how many of each kind per word, and their order.
 
-Compared are LOCKed accesses and stores to the scheme's words. Loads are not: a compiler loads once or twice as it likes.
+Compared are LOCKed accesses and stores to the scheme's words; of readers the loads of counters. Not compared are the loads
+of who changes counts, which a compiler does once or twice as it likes, and loads of flags and of what shares their bytes,
+which are loaded for many reasons.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from mapcount.kernels.word_access import WordAccess
 
 _LOCK_WORD = "FOLIO_MM_IDS_LOCK"
+_FREE = {"_mm_id[0]", "_mm_id[1]", "_mm_id_mapcount[0]", "_mm_id_mapcount[1]", "_mm_ids", "FOLIO_MM_IDS_SHARED"}
+"""Words that are stored plainly, neither atomic_t nor by WRITE_ONCE(): include/linux/rmap.h of 7.3."""
 
 
 class Verdict(enum.Enum):
@@ -63,12 +67,18 @@ class Comparison:
         return self.verdict in {Verdict.SAME, Verdict.COMPILER}
 
 
-def compare(kernel: Iterable[WordAccess], scheme: Iterable[WordAccess], words: Iterable[str]) -> Comparison:
-    """Compare what a kernel did with what a scheme does to its `words`."""
-    expected = tuple(access._replace(function="") for access in scheme if access.how is not Access.LOAD)
-    own = set(words)
+def compare(
+    kernel: Iterable[WordAccess], scheme: Iterable[WordAccess], words: Iterable[str], *, reads: bool = False
+) -> Comparison:
+    """Compare what a kernel did with what a scheme does to its `words`; `reads`: both load them and do no more."""
+    own = {word for word in words if not reads or word not in CONTAINERS}
+    expected = tuple(
+        access._replace(function="")
+        for access in scheme
+        if access.how is not Access.LOAD or (reads and access.word in own)
+    )
     names = own | {CONTAINERS[word] for word in own if word in CONTAINERS}
-    written = [access for access in kernel if access.how is not Access.LOAD]
+    written = [access for access in kernel if reads or access.how is not Access.LOAD]
     inside = [access._replace(function="") for access in written if access.word in names]
     found = tuple(_named(inside, expected))
     difference = _first_difference(found, expected)
@@ -115,17 +125,26 @@ def _what(access: WordAccess) -> tuple[Access, str]:
     return access.how, access.word
 
 
-def _stretches(accesses: Iterable[WordAccess]) -> list[WordAccess | frozenset[tuple[WordAccess, int]]]:
-    """Return the sequence with the plain stores between two fixed accesses as a multiset, whatever their order."""
-    parts: list[WordAccess | frozenset[tuple[WordAccess, int]]] = []
-    stores: Counter[WordAccess] = Counter()
+def _stretches(accesses: Iterable[WordAccess]) -> list[object]:
+    """
+    Return the sequence, as far as C fixes it.
+
+    Between two LOCKed accesses, or one and the release of the lock, atomic_set() and the like stay in their order, as they
+    are volatile; other plain stores may be anywhere.
+    """
+    parts: list[object] = []
+    volatile: list[WordAccess] = []
+    free: Counter[WordAccess] = Counter()
     for access in accesses:
-        if access.how is Access.STORE and access.word != _LOCK_WORD:
-            stores[access] += 1
-            continue
-        parts += [frozenset(stores.items()), access]
-        stores.clear()
-    return [*parts, frozenset(stores.items())]
+        if access.how is Access.STORE and access.word in _FREE:
+            free[access] += 1
+        elif access.how is Access.STORE and access.word != _LOCK_WORD:
+            volatile.append(access)
+        else:
+            parts += [tuple(volatile), frozenset(free.items()), access]
+            volatile.clear()
+            free.clear()
+    return [*parts, tuple(volatile), frozenset(free.items())]
 
 
 def _counts(found: Iterable[WordAccess], expected: Iterable[WordAccess]) -> Iterator[Count]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mapcount.kernels.access_operations import split_into_calls
 from mapcount.kernels.word_access import WordAccess
+from mapcount.mapping.schema import Level
 from mapcount.schemes.memory import Memory
 from mapcount.schemes.ops import Access
 from mapcount.schemes.words import Scope
@@ -61,7 +62,24 @@ def accesses_of(scheme: BoundScheme, operation: Operation, era: Era) -> list[Wor
     memory.accesses = []
     for change in operation.calls:
         _apply(scheme, memory, operation, change, era)
+    if operation.reads:
+        _read_smaps(scheme, memory, operation)
     return memory.accesses
+
+
+def _read_smaps(scheme: BoundScheme, memory: Memory, operation: Operation) -> None:
+    """
+    Ask what smaps asks: the mappings of each page, of a PMD's too; without counts per page the mean, once for an entry.
+
+    Source: smaps_account(), fs/proc/task_mmu.c of 7.3.
+    """
+    by_pmd = operation.calls_before[-1].level is Level.PMD
+    for page in range(1 << operation.order):
+        if "page_mapcount" in scheme.functions:
+            scheme.functions["page_mapcount"](memory, 0, operation.order, page)
+        elif not page or not by_pmd:
+            scheme.functions["folio_average_page_mapcount"](memory, 0, operation.order, 0)
+            scheme.functions["mapped_shared"](memory, 0, operation.order, 0)
 
 
 def _apply(scheme: BoundScheme, memory: Memory, operation: Operation, change: Call, era: Era) -> None:

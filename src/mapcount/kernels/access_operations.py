@@ -49,23 +49,36 @@ class Call:
 
 
 @dataclass(frozen=True)
+class ReadSmaps:
+    """Read /proc/PID/smaps of a process: no step of a scenario, as it changes nothing."""
+
+    process: str
+
+
+@dataclass(frozen=True)
 class Operation:
     """
     One step of a kernel, on a folio of `order`: the steps that lead there, and the changes that schemes are told.
 
-    `born`: it makes the folio; `frees`: it takes the folio's last mapping and reference.
+    `born`: it makes the folio; `frees`: it takes the folio's last mapping and reference. `reads`: it asks as often as a
+    scheme's reader has to be asked, for each page or for the folio, and it is loads that are compared.
     """
 
     name: str
     order: int
     kind: Kind
     before: tuple[Step, ...]
-    step: Step
+    step: Step | ReadSmaps
     calls_before: tuple[Call, ...]
     calls: tuple[Call, ...]
     settings: Settings
     born: bool = False
     frees: bool = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether it is a reader."""
+        return isinstance(self.step, ReadSmaps)
 
     def runs_on(self, era: Era) -> bool:
         """Tell whether kernels of this era can have such a folio."""
@@ -119,7 +132,7 @@ class _Anon:
         self,
         name: str,
         before: tuple[Step, ...],
-        step: Step,
+        step: Step | ReadSmaps,
         calls_before: tuple[Call, ...],
         *calls: Call,
         born: bool = False,
@@ -145,13 +158,14 @@ def _pmd_operations() -> list[Operation]:
         f.operation("exit with a shared PMD", shared, Exit("c"), (f.new(), dup), unmap),
         f.operation("exit, PMD beside PTEs", (*shared, f.split), Exit("c"), (f.new(), dup, split), unmap),
         f.operation(
-            "exit with the last PMD",
+            "exit, the last PMD",
             mapped,
             Exit("p"),
             (f.new(),),
             Call(Op.UNMAP, Level.PMD, PARENT),
             frees=True,
         ),
+        f.operation("smaps of a PMD", shared, ReadSmaps("p"), (f.new(), dup)),
         f.operation("COW under a PMD", shared, f.touch, (f.new(), dup), split, f.ptes(Op.UNMAP, PARENT, 0, 1)),
     ]
 
@@ -196,7 +210,8 @@ def _pte_operations(order: int) -> list[Operation]:
             (*told_shared, f.ptes(Op.UNMAP, PARENT)),
             third,
         ),
-        f.operation("exit with the last PTEs", alone, Exit("p"), told, f.ptes(Op.UNMAP, PARENT), frees=True),
+        f.operation("smaps of PTEs", shared, ReadSmaps("p"), told_shared),
+        f.operation("exit, the last PTEs", alone, Exit("p"), told, f.ptes(Op.UNMAP, PARENT), frees=True),
     ]
 
 

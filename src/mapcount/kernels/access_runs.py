@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from mapcount.kernels.word_access import WordAccess
 
-_LONGEST_ROUND = 4
+_LONGEST_ROUND = 6
 _LEAST_ROUNDS = 3
 
 

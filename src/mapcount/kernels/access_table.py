@@ -60,14 +60,21 @@ class Row:
 
 
 def compare_recording(recording: Recording, scheme: BoundScheme | None = None) -> Iterator[Row]:
-    """Yield every recorded operation beside the era's scheme, or `scheme`. KeyError for an operation that is none of ours."""
+    """Yield every recorded operation beside the era's scheme, or `scheme`. Raises BadLogError for one that is none of ours."""
     era = era_of(recording.release, page_mapcount=recording.page_mapcount)
     bound = scheme or find_scheme(era.scheme)
     known = {(operation.name, operation.order): operation for operation in operations()}
-    words = [place.word.name for place in bound.scheme.places]
+    # All folios are large: a word of small ones alone is none of theirs.
+    words = [place.word.name for place in bound.scheme.places if not place.small_only]
     for recorded in recording.operations:
-        expected = accesses_of(bound, known[recorded.name, recorded.order], era)
-        comparison = compare(recorded.accesses, expected, words)
+        operation = known.get((recorded.name, recorded.order))
+        if operation is None:
+            raise BadLogError(
+                f"the table of {recording.release} has {recorded.name!r} of order {recorded.order}, which is no operation "
+                "of this version: record it anew"
+            )
+        expected = accesses_of(bound, operation, era)
+        comparison = compare(recorded.accesses, expected, words, reads=operation.reads)
         yield Row(recording.release, recording.page_mapcount, bound.id, recorded.name, recorded.order, comparison)
 
 

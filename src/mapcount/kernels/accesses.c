@@ -129,8 +129,10 @@ static void accessed(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address,
 	if ((!store && !control->loads && !locked) || !(control->words >> (offset / 4 % WORDS) & 1) ||
 	    !(control->sizes & record.size))
 		return;
-	if (!ram && !map_ram())
+	if (!ram && !map_ram()) {
+		control->lost++;
 		return;
+	}
 	record.kind = (locked ? LOCKED_LOAD : LOAD) + store;
 	physical = qemu_plugin_hwaddr_phys_addr(qemu_plugin_get_hwaddr(info, address));
 	inside = physical - address % STRUCT_PAGE + control->context;
@@ -226,6 +228,7 @@ static bool share(const char *path, uint64_t nr_pages, uint64_t nr_records)
 	marks = (void *)(at + MARKS_AT);
 	records = (void *)(at + RECORDS_AT);
 	counts = (void *)(at + counts_at);
+	/* vmemmap begins here on x86-64 with four levels of page tables and without KASLR. */
 	*control = (struct control){ .base = 0xffffea0000000000, .nr_pages = nr_pages, .nr_records = nr_records };
 	control->magic = 0x737365636361;
 	return true;

@@ -48,6 +48,11 @@ class FolioNames:
         self._before: dict[str, Entries] = {}
         self._met = 0
 
+    @property
+    def known(self) -> dict[int, Folio]:
+        """The folios that have a name, by the frame of their first page, as they were described last."""
+        return {head: folio for head, (_, folio) in self._names.items()}
+
     def moved(self, step: Step) -> None:
         """Learn of a step that was done, before what came of it is named: it may have moved entries."""
         if not isinstance(step, Mremap) or step.process not in self._before:
@@ -95,7 +100,6 @@ def _inside(pages: U64, first: int, nr_pages: int) -> Bools:
 def _kept_heads(before: Entries, after: Entries) -> set[int]:
     _, old, new = np.intersect1d(before.page, after.page, assume_unique=True, return_indices=True)
     same = before.pfn[old] == after.pfn[new]
-    same &= before.head[old] == after.head[new]
     return set(np.unique(after.head[new[same]]).tolist())
 
 

@@ -16,6 +16,7 @@ from mapcount.kernels.folio_names import FolioNames
 from mapcount.kernels.host_cgroup import HostCgroup
 from mapcount.kernels.host_observe import observe
 from mapcount.kernels.host_settings import HostSettings, apply_settings
+from mapcount.scenarios.steps import Advice, Madvise
 
 if TYPE_CHECKING:
     from mapcount.scenarios.observation import Observation
@@ -40,7 +41,8 @@ class HostBackend:
         self._held = ExitStack()
         self._driver: Driver | None = None
         self._cgroup: HostCgroup | None = None
-        self._swap = False
+        self._reclaim_does_more = False
+        """It would swap out, or free what MADV_FREE was told of."""
 
     @property
     def name(self) -> str:
@@ -66,7 +68,7 @@ class HostBackend:
         """
         _check()
         self.end()
-        self._names, self._swap = FolioNames(), settings.swap
+        self._names, self._reclaim_does_more = FolioNames(), settings.swap
         with ExitStack() as stack:
             held = stack.enter_context(HostSettings())
             self._cgroup = HostCgroup(held)
@@ -86,6 +88,7 @@ class HostBackend:
     def do(self, step: Step) -> int:
         """Carry out a step; return its result (steps.py). Raises GuestError if a process of the scenario died of it."""
         assert self._driver is not None
+        self._reclaim_does_more |= isinstance(step, Madvise) and step.advice is Advice.FREE
         result = self._driver.do(step)
         if result >= 0:
             self._names.moved(step)
@@ -94,7 +97,8 @@ class HostBackend:
     def observe(self, result: int, *, proc: bool = False) -> Observation:
         """Return what is to be seen now; `proc` adds smaps and bit 56."""
         assert self._driver is not None
-        return observe(self._driver.pids, self._names, result, proc=proc)
+        assert self._cgroup is not None
+        return observe(self._driver.pids, self._names, result, proc=proc, cgroup_inode=self._cgroup.inode)
 
     def end(self) -> None:
         """End all processes and put all settings back. Raises KernelFeatureError for one that could not be put back."""
@@ -103,10 +107,10 @@ class HostBackend:
 
     def _reclaim(self) -> int:
         assert self._cgroup is not None
-        if self._swap:
+        if self._reclaim_does_more:
             raise KernelFeatureError(
-                "With a swap, reclaim on the host would do more than run the deferred split shrinker: it would swap out; "
-                "run this scenario on a guest"
+                "With a swap, or after MADV_FREE, reclaim on the host would do more than run the deferred split shrinker: it "
+                "would swap out or free pages; run this scenario on a guest"
             )
         return self._cgroup.reclaim()
 

@@ -34,10 +34,19 @@ class HostCgroup:
             os.mkdir(directory)
             self._directory = directory
 
+    @property
+    def inode(self) -> int:
+        """What kpagecgroup shows of its folios; 0 if there is none."""
+        return os.stat(self._directory).st_ino if self._directory else 0
+
     def take(self, pid: int) -> None:
-        """Move a process into it; its children are born there."""
-        if self._directory:
+        """Move a process into it; its children are born there. Raises KernelFeatureError if it may not be moved."""
+        if not self._directory:
+            return
+        try:
             _write(f"{self._directory}/cgroup.procs", str(pid).encode())
+        except OSError as error:
+            raise KernelFeatureError(f"A process cannot be moved to {self._directory} ({error.strerror})") from error
 
     def forbid_swap(self, *, proc: str = "/proc") -> None:
         """Keep its memory out of the swap. Raises KernelFeatureError if there is a swap and this cannot be done."""
@@ -56,13 +65,14 @@ class HostCgroup:
         """
         Reclaim from this cgroup alone, which runs the deferred split shrinker over its folios; returns 0.
 
-        Raises KernelFeatureError where that cannot be done, or would do more (swap out).
+        It would also swap out, and free what MADV_FREE was told of. Raises KernelFeatureError where it cannot be done.
         """
         # 5.19 brought memory.reclaim (v2); EAGAIN: not as much as was asked for was there.
         for name, value in (("memory.reclaim", _RECLAIM_BYTES), ("memory.force_empty", b"0")):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path = f"{self._directory}/{name}"
+            if self._directory and os.path.exists(path):
                 with contextlib.suppress(BlockingIOError):
-                    _write(f"{self._directory}/{name}", value)
+                    _write(path, value)
                 return 0
         raise KernelFeatureError(
             "The deferred split shrinker cannot be run on this host: memory.reclaim (cgroup v2, Linux 5.19) and "

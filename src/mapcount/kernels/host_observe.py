@@ -1,7 +1,8 @@
 """What /proc of the running kernel shows of the areas of some processes: mappings, folios, kpagecount, smaps, bit 56.
 
 The processes hold still while they are looked at. Pages that are not present (swap, migration) and the zero pages are left
-out, and so are folios of a file that nobody maps: /proc does not show them.
+out. A folio of a file that nobody maps any more is told by its frame, which nobody else has got: it is still charged to the
+cgroup of the scenario.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mapcount.capture.kpage import KIND_MASK, open_kpage_files
+from mapcount.capture.kpage import HEAD, KIND_MASK, ROLE_MASK, SMALL, TAIL, KpageFiles, classify, open_kpage_files
 from mapcount.capture.maps import VmaList, parse_maps
-from mapcount.capture.pagemap import MAPPED_ONCE, PRESENT, read_entries, spread
+from mapcount.capture.pagemap import ENTRY_BYTES, MAPPED_ONCE, PRESENT, read_entries, spread
 from mapcount.capture.physical import PhysicalPages
 from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawRuns
 from mapcount.capture.scan import scan_supported
@@ -24,7 +25,7 @@ from mapcount.capture.walk import MmPages, WalkPlan, walk
 from mapcount.errors import GuestError, KernelFeatureError
 from mapcount.kernels.folio_names import Entries, Folio, FolioNames
 from mapcount.mapping.schema import Kind, Level
-from mapcount.scenarios.observation import FolioState, Mapped, Observation, VmaReading
+from mapcount.scenarios.observation import SUMS, FolioState, Mapped, Observation, VmaReading
 from mapcount.scenarios.steps import AREA_BASE, AREA_BYTES, AREAS
 
 if TYPE_CHECKING:
@@ -55,12 +56,19 @@ class _Pages:
 
 
 def observe(
-    pids: Mapping[str, int], names: FolioNames, result: int, *, proc: bool = False, root: str = "/proc"
+    pids: Mapping[str, int],
+    names: FolioNames,
+    result: int,
+    *,
+    proc: bool = False,
+    cgroup_inode: int = 0,
+    root: str = "/proc",
 ) -> Observation:
     """
     Return what is to be seen of the areas of processes, by name in the order of their birth.
 
-    `proc` adds smaps and bit 56. Needs root. Raises OSError if /proc cannot be read, GuestError for a process that is gone,
+    `proc` adds smaps and bit 56. `cgroup_inode` is that of a cgroup that nobody else uses; without one, folios that nobody
+    maps are left out. Needs root. Raises OSError if /proc cannot be read, GuestError for a process that is gone,
     KernelFeatureError where this kernel cannot tell what a PMD maps (before 6.7, and not always).
     """
     files = open_kpage_files(root)
@@ -72,7 +80,9 @@ def observe(
         }
         heads = np.unique(np.concatenate([part.head for part in entries.values()] or [np.empty(0, np.uint64)]))
         folios = _folios(physical, heads)
-        named = names.name(entries, folios)
+        held = _held(files, names.known, cgroup_inode)
+        named = names.name(entries, folios, held)
+        folios |= held
         in_order = sorted(named, key=lambda head: int(named[head][1:]))
         counts = {named[head]: _counts(physical, head, folios[head].order) for head in in_order}
     finally:
@@ -86,16 +96,20 @@ def observe(
     if proc:
         for name, (_, vmas) in found.items():
             readings += _readings(name, f"{root}/{pids[name]}", vmas)
+    readings.sort(key=lambda reading: (reading.process, reading.area, reading.first))
     return Observation(result, tuple(sorted(mappings)), states, tuple(readings), counts)
 
 
 def _read_process(directory: str, physical: PhysicalPages) -> tuple[_Pages, VmaList]:
     try:
         with open(f"{directory}/maps", "rb") as file:
-            vmas = _in_areas(parse_maps(file.read()))
+            vmas = parse_maps(file.read())
+        if not len(vmas):  # nobody has reaped it yet
+            raise ProcessLookupError
         pagemap = os.open(f"{directory}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError) as error:
         raise GuestError(f"{directory}: this process of the scenario has ended by itself, or was killed") from error
+    vmas = _in_areas(vmas)
     try:
         runs = _read_runs(directory, pagemap, vmas, physical)
     finally:
@@ -116,7 +130,14 @@ def _in_areas(vmas: VmaList) -> VmaList:
 
 def _read_runs(directory: str, pagemap: int, vmas: VmaList, physical: PhysicalPages) -> RawRuns:
     use_scan = scan_supported(pagemap)
-    plan = WalkPlan(physical, use_scan, True, True, _ALL_SWAP_TYPES, lambda: None)
+    plan = WalkPlan(
+        physical,
+        use_scan=use_scan,
+        whole_folios=True,
+        counts_exact=True,
+        swap_types=_ALL_SWAP_TYPES,
+        check_budget=lambda: None,
+    )
     read = MmPages()
     walk(plan, pagemap, vmas, read)
     runs = RawRuns.join(read.runs)
@@ -138,6 +159,30 @@ def _folios(physical: PhysicalPages, heads: U64) -> dict[int, Folio]:
     return {head: Folio(order, Kind(kind)) for head, order, kind in rows}
 
 
+def _held(files: KpageFiles, known: Mapping[int, Folio], cgroup_inode: int) -> dict[int, Folio]:
+    """Return the folios of files that were seen before and are what they were, whoever maps them."""
+    if not cgroup_inode:
+        return {}
+    return {
+        head: folio
+        for head, folio in known.items()
+        if folio.kind is Kind.SHMEM
+        and _words(files.cgroup_fd, head, 1).tolist() == [cgroup_inode]
+        and _is_shmem(classify(_words(files.flags_fd, head, (1 << folio.order) + 1)), folio.order)
+    }
+
+
+def _words(fd: int, first: int, count: int) -> U64:
+    return np.frombuffer(os.pread(fd, count * ENTRY_BYTES, first * ENTRY_BYTES) if fd >= 0 else b"", np.uint64)
+
+
+def _is_shmem(classes: U8, order: int) -> bool:
+    """Tell whether frames, and one more if there is one, are exactly one folio of shmem."""
+    tails = classes & np.uint8(ROLE_MASK) == TAIL
+    first = int(classes[0]) & (ROLE_MASK | KIND_MASK) == (HEAD if order else SMALL) | Kind.SHMEM
+    return first and bool(tails[1 : 1 << order].all()) and not tails[1 << order :].any()
+
+
 def _counts(physical: PhysicalPages, head: int, order: int) -> Runs:
     return _run_lengths(physical.counts[head : head + (1 << order)])
 
@@ -149,13 +194,13 @@ def _run_lengths(values: npt.NDArray[np.integer]) -> Runs:
 
 
 def _mapped(process: str, pages: _Pages, heads: U64, names: Mapping[int, str]) -> list[Mapped]:
-    """Cut the pages of a process into runs: of one folio, one level, one page table, consecutive in both."""
+    """Cut the pages of a process into runs: of one folio, in one page table (and so of one level), consecutive in both."""
     if not len(pages.page):
         return []
     begins = pages.page % np.uint64(_PMD_PAGES) == 0
     begins[0] = True
-    for column, step in ((pages.page, 1), (pages.pfn, 1), (heads, 0), (pages.level, 0)):
-        begins[1:] |= column[1:] != column[:-1] + column.dtype.type(step)
+    for column, step in ((pages.page, 1), (pages.pfn, 1), (heads, 0)):
+        begins[1:] |= column[1:] != column[:-1] + np.uint64(step)
     first = np.flatnonzero(begins)
     sizes = np.diff(first, append=len(begins))
     rows = []
@@ -194,14 +239,16 @@ def _reading(process: str, start: int, end: int, amounts: dict[str, int], pagema
 
 
 def parse_amounts(smaps: bytes) -> dict[tuple[int, int], dict[str, int]]:
-    """Return, by the first and last address of each VMA in a smaps text, what is mapped in it: bytes by the kernel's names."""
+    """Return what is mapped in each VMA of a smaps text, by first and last address: bytes by the kernel's names and SUMS."""
     heads = list(_VMA.finditer(smaps))
     ends = [*(head.start() for head in heads[1:]), len(smaps)]
     return {
-        (int(head[1], 16), int(head[2], 16)): {
-            name.decode(): int(kib) * 1024
-            for name, kib in _AMOUNT.findall(smaps, head.end(), end)
-            if name.decode() not in _NO_AMOUNTS
-        }
+        (int(head[1], 16), int(head[2], 16)): _amounts_of(smaps[head.end() : end])
         for head, end in zip(heads, ends, strict=False)
     }
+
+
+def _amounts_of(body: bytes) -> dict[str, int]:
+    amounts = {name.decode(): int(kib) * 1024 for name, kib in _AMOUNT.findall(body)}
+    told = {name: number for name, number in amounts.items() if name not in _NO_AMOUNTS}
+    return told | {name: sum(amounts.get(part, 0) for part in parts) for name, parts in SUMS.items()}

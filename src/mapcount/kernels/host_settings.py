@@ -121,14 +121,18 @@ class HostSettings:
 
 
 def _start_watchdog(journal: int) -> subprocess.Popen[bytes]:
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-S", host_watchdog.__file__, str(os.getpid())],
-        stdin=journal,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        start_new_session=True,
-    )
+    refusal = "The watchdog that would put settings back did not start: nothing was changed"
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-S", host_watchdog.__file__, str(os.getpid())],
+            stdin=journal,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise NotAllowedError(f"{refusal} ({error.strerror})") from error
     assert child.stdout is not None
     with child.stdout as ready:
         os.set_blocking(ready.fileno(), False)
@@ -137,7 +141,7 @@ def _start_watchdog(journal: int) -> subprocess.Popen[bytes]:
             if child.poll() is not None or time.monotonic() > deadline:
                 child.kill()
                 child.wait()
-                raise NotAllowedError("The watchdog that would put settings back did not start: nothing was changed")
+                raise NotAllowedError(refusal)
             time.sleep(0.001)
     return child
 
@@ -173,6 +177,7 @@ def thp_values(settings: Settings, *, sys: str = "/sys") -> list[tuple[str, str]
         (f"{khugepaged}/defrag", "0"),
         (f"{khugepaged}/scan_sleep_millisecs", _ASLEEP_MS),
         (f"{khugepaged}/alloc_sleep_millisecs", _ASLEEP_MS),
+        (f"{khugepaged}/max_ptes_none", str(settings.max_ptes_none)),
         # Memory may be fragmented: a fault takes its time and gets the folio that the scenario is about.
         (f"{top}/defrag", "always"),
         (f"{top}/use_zero_page", str(int(settings.huge_zero_page))),

@@ -8,6 +8,7 @@ from mapcount.errors import GuestError
 from mapcount.kernels.access_log import Decoder, born_at, until_freed
 from mapcount.kernels.access_operations import operations
 from mapcount.kernels.access_table import RecordedOperation, Recording
+from mapcount.kernels.access_words import CONTAINERS
 from mapcount.scenarios.steps import area_address
 from mapcount.schemes.eras import era_of
 from mapcount.schemes.ops import Access
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mapcount.kernels.access_log import FolioLog, Record
-    from mapcount.kernels.access_operations import Operation
+    from mapcount.kernels.access_operations import Operation, ReadSmaps
     from mapcount.scenarios.scenario import Settings
     from mapcount.scenarios.steps import Step
 
@@ -42,7 +43,7 @@ class WatchedGuest(Protocol):
         """Start anew with process p."""
         ...
 
-    def do(self, step: Step) -> int:
+    def do(self, step: Step | ReadSmaps) -> int:
         """Carry out a step; return its result."""
         ...
 
@@ -62,8 +63,8 @@ class WatchedGuest(Protocol):
         """Return address and bytes of so many struct pages; without an address those of all page frames."""
         ...
 
-    def watch(self, first: int, end: int) -> None:
-        """Begin to log stores and LOCKed accesses to struct pages in `[first, end)`."""
+    def watch(self, first: int, end: int, *, loads: bool) -> None:
+        """Begin to log stores, LOCKed accesses and perhaps loads of struct pages in `[first, end)`."""
         ...
 
     def watched(self) -> Sequence[Record]:
@@ -100,7 +101,7 @@ def record_operation(guest: WatchedGuest, operation: Operation) -> RecordedOpera
     guest.settle()
     nr_pages = 1 << operation.order
     first, before = guest.struct_pages(None if operation.born else head, nr_pages)
-    guest.watch(first, first + len(before))
+    guest.watch(first, first + len(before), loads=operation.reads)
     _done(guest, operation, operation.step)
     records = guest.watched()
     head = head or _head(guest)
@@ -112,7 +113,9 @@ def record_operation(guest: WatchedGuest, operation: Operation) -> RecordedOpera
     log = decoder.decode(records, head, before, since=since)
     if log.torn:
         raise GuestError(f"{operation.name}: {log.torn} loads saw what no store had left: some stores were not seen")
-    accesses = until_freed(log.accesses) if operation.frees else tuple(log.accesses)
+    # A load of flags is of all the flags: it says nothing.
+    kept = [access for access in log.accesses if access.how is not Access.LOAD or access.word not in CONTAINERS]
+    accesses = until_freed(kept) if operation.frees else tuple(kept)
     return RecordedOperation(operation.name, operation.order, accesses, _others(log))
 
 
@@ -121,7 +124,7 @@ def _head(guest: WatchedGuest) -> int | None:
     return guest.struct_page_address("p", area_address("a"))
 
 
-def _done(guest: WatchedGuest, operation: Operation, step: Step) -> None:
+def _done(guest: WatchedGuest, operation: Operation, step: Step | ReadSmaps) -> None:
     result = guest.do(step)
     if result < 0:
         raise GuestError(f"{operation.name}, order {operation.order}: {step} failed on {guest.release} with {result}")

@@ -86,7 +86,7 @@ def _split_anon(machine: Machine, folio: Folio) -> dict[int, Folio]:
             entries.clear()
         if entries or slot is not None:
             new[page] = part = machine.new_folio(Kind.ANON, 0)
-            part.data = folio.data >> page & 1
+            part.data, part.dirty, part.lazyfree = folio.data >> page & 1, folio.dirty, folio.lazyfree
             if slot is not None:
                 enter_cache(machine, part, slot + page)
             _remap(machine, part, entries, exclusive=bool(exclusive[page]))
@@ -127,9 +127,11 @@ def _unmap(machine: Machine, folio: Folio, place: Place) -> _Migration:
     table = place.mm.tables[pmd]
     if isinstance(table, PmdEntry):
         writable = np.full(PMD_PAGES, table.writable)
+        folio.dirty |= table.dirty
         table = place.mm.tables[pmd] = Table()
     else:
         writable = table.writable[at : at + place.nr_pages].copy()
+        folio.dirty |= bool(table.dirty[at : at + place.nr_pages].any())
         table.clear(at, at + place.nr_pages)
     machine.unmap(place.mm, place.vma, place.page, folio, place.first, place.nr_pages, place.level)
     return _Migration(place, table, writable)

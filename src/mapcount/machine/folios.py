@@ -48,6 +48,10 @@ class Folio:
     """Of a file: somebody has read or written it since it was allocated."""
     data: int = 0
     """Bit i tells that page i of an anon folio was written, and so holds something besides zeros."""
+    dirty: bool = False
+    """PG_dirty of an anon folio: page-table entries that were dirty are gone, or slots with what it holds."""
+    lazyfree: bool = False
+    """After MADV_FREE: not PG_swapbacked, to be dropped by reclaim unless it was written since."""
     was_seen: bool = False
     """It was mapped when somebody looked (observe.py)."""
     queued: bool = False

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mapcount.errors import KernelFeatureError
 from mapcount.machine.collapse import collapse
+from mapcount.machine.lazyfree import free
 from mapcount.machine.reclaim import pageout
 from mapcount.machine.zap import zap
 from mapcount.scenarios.steps import Advice
@@ -58,6 +59,7 @@ _ADVICE: dict[Advice, Callable[[Machine, Mm, Vma, int, int, Advice], int]] = {
     Advice.HUGEPAGE: _set,
     Advice.NOHUGEPAGE: _set,
     Advice.DONTNEED: _dontneed,
+    Advice.FREE: free,
     Advice.PAGEOUT: pageout,
     Advice.COLLAPSE: collapse,
 }

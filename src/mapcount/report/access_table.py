@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ACCESSES_SCHEMA_VERSION = 1
 _MARKS = {Verdict.SAME: "", Verdict.COMPILER: "~", Verdict.ORDER: "!", Verdict.COUNTS: "!"}
+_HOW = {Access.LOCKED: "LOCKed accesses to", Access.STORE: "plain stores to", Access.LOAD: "loads of"}
 _TOLD = 3
 """Accesses that are shown from the first difference on."""
 
@@ -71,8 +72,9 @@ def access_table(rows: Sequence[Row], view: View) -> Iterator[RenderableType]:
         width=view.width,
     )
     yield note(
-        "LOCKed accesses + plain stores. ~: as the scheme has them, but for plain stores that the compiler swapped "
-        "between two LOCKed ones. !: not what the scheme says. -: this kernel has no such folio, or was not recorded."
+        "LOCKed accesses + plain stores; r: loads of counters. ~: as the scheme has them, but for plain stores that the "
+        "compiler swapped between two LOCKed ones. !: not what the scheme says. -: this kernel has no such folio, or was "
+        "not recorded."
     )
     yield from _differences(rows)
 
@@ -98,8 +100,7 @@ def _differences(rows: Sequence[Row]) -> Iterator[RenderableType]:
 def _difference(comparison: Comparison) -> Iterator[str]:
     for count in comparison.counts:
         if count.kernel != count.scheme:
-            how = "LOCKed accesses" if count.how is Access.LOCKED else "plain stores"
-            yield f"{how} to {count.word}: kernel {count.kernel}, scheme {count.scheme}"
+            yield f"{_HOW[count.how]} {count.word}: kernel {count.kernel}, scheme {count.scheme}"
     at = comparison.first_difference or 0
     yield f"access {at} on, kernel: {_some(comparison.kernel[at:])}"
     yield f"access {at} on, scheme: {_some(comparison.scheme[at:])}"
@@ -111,10 +112,12 @@ def _some(accesses: Sequence[WordAccess]) -> str:
 
 
 def _cell(comparison: Comparison) -> str:
-    locked, stores = (
-        sum(count.kernel for count in comparison.counts if count.how is how) for how in (Access.LOCKED, Access.STORE)
+    locked, stores, loads = (
+        sum(count.kernel for count in comparison.counts if count.how is how)
+        for how in (Access.LOCKED, Access.STORE, Access.LOAD)
     )
-    return f"{locked}{f'+{stores}' if stores else ''}{_MARKS[comparison.verdict]}"
+    number = f"{loads}r" if loads else f"{locked}+{stores}" if stores else f"{locked}"
+    return number + _MARKS[comparison.verdict]
 
 
 def _kernel(row: Row) -> str:

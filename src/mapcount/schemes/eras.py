@@ -134,11 +134,17 @@ class Policies:
     """MADV_PAGEOUT splits every large folio that PTEs map; later only those that the range does not cover whole."""
     advice_asks_page: bool
     """It judges by the mapcount of the page at hand whether a large folio is shared; later by the folio."""
+    reclaim_splits_lazyfree: bool
+    """Reclaim splits a large folio after MADV_FREE before it drops the pages."""
+    discards_in_batches: bool
+    """It drops such a folio in calls of many pages, so that one page that was written since saves its neighbours."""
     swap_in: SwapIn
     reuse_frees_swap: bool
     """A write to the only mapping frees the swap cache of the page, so that it can be reused."""
     copy_frees_swap: bool
     """A write that copies frees the swap cache of the page that nobody maps any more."""
+    huge_zero_write_is_huge: bool
+    """A write to the huge zero folio gets a folio of that size; before, its PMD was split and one page was mapped."""
     mremap_checks_first: bool
     """mremap looks at what is to be moved before it unmaps what is in the way, and moves over several VMAs."""
 
@@ -268,7 +274,7 @@ FACTS = (
         (6, 17),
         "shmem_write",
         WriteOrders.ALL,
-        """"mm: shmem: fix the strategy for the tmpfs 'huge=' options"""",
+        '"mm: shmem: fix the strategy for the tmpfs huge= options"',
     ),
     Fact(FIRST, "punch", Punch.ZERO, "before 71725ed10c40"),
     Fact((5, 7), "punch", Punch.PAGES, '71725ed10c40 ("mm: huge tmpfs: try to split_huge_page() when punching hole")'),
@@ -325,6 +331,20 @@ FACTS = (
         False,
         '07e8c82b5eff ("madvise: convert madvise_cold_or_pageout_pte_range() to use folios")',
     ),
+    Fact(FIRST, "reclaim_splits_lazyfree", True, "shrink_page_list(), mm/vmscan.c of 5.10"),
+    Fact(
+        (6, 0),
+        "reclaim_splits_lazyfree",
+        False,
+        "shrink_folio_list(), mm/vmscan.c of 6.1",
+    ),
+    Fact(FIRST, "discards_in_batches", False, "before 354dffd29575"),
+    Fact(
+        (6, 16),
+        "discards_in_batches",
+        True,
+        '354dffd29575 ("mm: support batched unmap for lazyfree large folios during reclamation")',
+    ),
     Fact(FIRST, "swap_in", SwapIn.SMALL, "do_swap_page(), mm/memory.c of 6.1"),
     Fact(
         (6, 12),
@@ -347,6 +367,8 @@ FACTS = (
     ),
     Fact(FIRST, "copy_frees_swap", False, "wp_page_copy(), mm/memory.c of 5.10"),
     Fact((5, 14), "copy_frees_swap", True, 'f4c4a3f48480 ("mm: free idle swap cache page after COW")'),
+    Fact(FIRST, "huge_zero_write_is_huge", False, "do_huge_pmd_wp_page(), mm/huge_memory.c of 6.12"),
+    Fact((6, 13), "huge_zero_write_is_huge", True, '"mm: allocate THP on hugezeropage wp-fault", 6.13'),
     Fact(FIRST, "mremap_checks_first", False, "mremap_to(), mm/mremap.c of 6.12"),
     Fact((6, 17), "mremap_checks_first", True, 'd23cb648e365 ("mm/mremap: permit mremap() move of multiple VMAs")'),
     Fact(FIRST, "bit56", Bit56.FIRST_PAGE, "pagemap_pmd_range(), fs/proc/task_mmu.c of 6.1"),
