@@ -22,6 +22,8 @@ class File:
     nr_pages: int
     kind: Kind = Kind.SHMEM
     pages: dict[int, Folio] = field(default_factory=dict)
+    slots: dict[int, int] = field(default_factory=dict)
+    """Pages that were swapped out, and their slots."""
     users: int = 0
     """Processes that have it open, and VMAs that map it: with the last of them goes the file."""
 
