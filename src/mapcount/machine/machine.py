@@ -115,15 +115,27 @@ class Machine:
         self.counts.count(Op.SPLIT_MAPPING, Level.PMD, folio.number, 0, folio.nr_pages, mm.number)
 
     def end_split(self, folio: Folio) -> None:
-        """End a folio that is split and that nothing refers to any more: what is left of it are new folios."""
+        """End a folio that is split and that nobody maps any more: what is left of it are new folios."""
         self._log(Op.FOLIO_SPLIT, None, None, 0, folio, 0, folio.nr_pages, Level.PTE)
-        self.free_unused(folio)
+        if folio.file is not None:
+            self.drop_cached(folio)
+        else:
+            self.free_unused(folio)
 
     def free_unused(self, folio: Folio) -> None:
         """Free a folio that nothing refers to."""
         if not self.refcount(folio):
             del self.folios[folio.number]
             self._log(Op.DEATH, None, None, 0, folio, 0, folio.nr_pages, Level.PTE)
+
+    def drop_cached(self, folio: Folio) -> None:
+        """Take a folio out of the page cache; nobody maps it."""
+        file = folio.file
+        assert file is not None
+        for page in range(folio.file_page, folio.file_page + folio.nr_pages):
+            del file.pages[page]
+        folio.file = None
+        self.free_unused(folio)
 
     def drop_file(self, file: File) -> None:
         """Take away one user of a file; with the last one go its pages."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapcount.errors import KernelFeatureError
+from mapcount.machine.collapse import collapse
 from mapcount.machine.ksm import mergeable
 from mapcount.machine.lazyfree import free
 from mapcount.machine.reclaim import pageout
@@ -62,4 +63,5 @@ _ADVICE: dict[Advice, Callable[[Machine, Mm, Vma, int, int, Advice], int]] = {
     Advice.FREE: free,
     Advice.PAGEOUT: pageout,
     Advice.MERGEABLE: mergeable,
+    Advice.COLLAPSE: collapse,
 }

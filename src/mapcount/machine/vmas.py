@@ -41,6 +41,8 @@ class Vma:
     offset: int = 0
     """Page of the file at `first`; of anon memory the page number at which it was mapped first."""
     anon: AnonVma | None = None
+    placed: int = 0
+    """Its place among VMAs that begin at the same `offset`: it takes the last one whenever its ends change."""
 
     def file_page(self, page: int) -> int:
         """Return the page of the file that is mapped at a page of the address space."""
@@ -71,6 +73,7 @@ class VmaList:
         """Put in a VMA where none is, and merge it with its neighbours; return what it is part of now."""
         at = bisect_right(self._vmas, vma.first, key=lambda other: other.first)
         self._vmas.insert(at, vma)
+        vma.placed = vma.vma_id
         return self._merge_around(vma)
 
     def remove(self, vma: Vma) -> None:
@@ -105,8 +108,9 @@ class VmaList:
 
     def _split(self, vma: Vma, page: int) -> None:
         self._split_pmd(page)
-        rest = replace(vma, vma_id=self._new_id(), first=page, offset=vma.file_page(page))
-        vma.end = page
+        number = self._new_id()
+        rest = replace(vma, vma_id=number, first=page, offset=vma.file_page(page), placed=number)
+        vma.end, vma.placed = page, self._new_id()
         if vma.file is not None:
             vma.file.users += 1
         self._vmas.insert(self._vmas.index(vma) + 1, rest)
@@ -116,7 +120,7 @@ class VmaList:
         for left, right in ((at, at + 1), (at - 1, at)):
             if left >= 0 and right < len(self._vmas) and _can_merge(self._vmas[left], self._vmas[right]):
                 gone = self._vmas.pop(right)
-                self._vmas[left].end = gone.end
+                self._vmas[left].end, self._vmas[left].placed = gone.end, self._new_id()
                 self._vmas[left].anon = self._vmas[left].anon or gone.anon
                 if gone.file is not None:
                     gone.file.users -= 1
