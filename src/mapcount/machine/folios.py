@@ -22,6 +22,8 @@ class File:
     nr_pages: int
     kind: Kind = Kind.SHMEM
     pages: dict[int, Folio] = field(default_factory=dict)
+    slots: dict[int, int] = field(default_factory=dict)
+    """Pages that were swapped out, and their slots."""
     reaches_behind: bool = False
     """A large folio that reached behind the end was allocated, and nobody has looked since whether it is to be split."""
     users: int = 0

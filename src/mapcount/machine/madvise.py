@@ -62,6 +62,6 @@ _ADVICE: dict[Advice, Callable[[Machine, Mm, Vma, int, int, Advice], int]] = {
     Advice.DONTNEED: _dontneed,
     Advice.FREE: free,
     Advice.PAGEOUT: pageout,
-    Advice.COLLAPSE: collapse,
     Advice.MERGEABLE: mergeable,
+    Advice.COLLAPSE: collapse,
 }

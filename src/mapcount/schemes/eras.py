@@ -276,7 +276,7 @@ FACTS = (
         (6, 17),
         "shmem_write",
         WriteOrders.ALL,
-        '"mm: shmem: fix the strategy for the tmpfs huge= options"',
+        "\"mm: shmem: fix the strategy for the tmpfs 'huge=' options\"",
     ),
     Fact(FIRST, "punch", Punch.ZERO, "before 71725ed10c40"),
     Fact((5, 7), "punch", Punch.PAGES, '71725ed10c40 ("mm: huge tmpfs: try to split_huge_page() when punching hole")'),
