@@ -44,10 +44,10 @@ _CONSOLE_BYTES = 3000
 _PR_SET_PDEATHSIG = 1
 KERNEL_WORDS = (
     "console=ttyS0 nokaslr no5lvl mitigations=off transparent_hugepage=madvise quiet loglevel=4 panic=-1 "
-    "tsc=reliable no_timer_check random.trust_cpu=on noreplace-smp"
+    "tsc=reliable no_timer_check random.trust_cpu=on noreplace-smp brd.rd_size=131072"
 )
 """The command line. Without address randomisation the kernel's page table lies where its symbol says; noreplace-smp keeps
-LOCK prefixes on one CPU."""
+LOCK prefixes on one CPU; the size of a RAM disk that is built in is that of guest_swap.py."""
 
 
 class Guest:
