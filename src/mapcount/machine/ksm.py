@@ -47,8 +47,6 @@ def mergeable(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice:
         mm.vmas.change(vma, first, end, lambda middle: setattr(middle, "mergeable", True))
     machine.ksm_mms.setdefault(mm.number, mm)
     for content in (False, True):
-        while _split_one(machine, content=content):
-            pass
         _merge(machine, content=content)
     return 0
 
@@ -76,29 +74,41 @@ def _items_of(machine: Machine, mm: Mm, vma: Vma) -> Iterator[_Item]:
                     yield _Item(mm, vma, pmd * PMD_PAGES + run.at + page, folio, run.first + page)
 
 
-def _split_one(machine: Machine, *, content: bool) -> bool:
-    """Split one of the large folios that have a page for which there is another one; tell whether there was one."""
-    items = list(_items(machine, content=content))
-    large = next((item.folio for item in items if item.folio.order), None)
-    if large is None or len({(item.folio.number, item.sub) for item in items}) < 2:
-        return False
-    split_folio(machine, large)
-    return True
-
-
 def _merge(machine: Machine, *, content: bool) -> None:
     items = list(_items(machine, content=content))
-    folios = list(dict.fromkeys(item.folio for item in items))
-    stable = next(
-        (folio for folio in machine.folios.values() if folio.kind is Kind.KSM and folio.holds_data(0) is content), None
-    )
+    stable = next((item.folio for item in items if item.folio.kind is Kind.KSM), None)
+    chosen = _first_to_merge(items)
+    while chosen is not None and any(item.folio.order for item in items):
+        split_folio(machine, next(item.folio for item in items if item.folio.order))
+        items = list(_items(machine, content=content))
+    if chosen is None:
+        return
     if stable is None:
-        if len(folios) < 2:
+        # Zeros may have given way to the zero page.
+        found = [item for item in items if item.mm is chosen.mm and item.page == chosen.page]
+        again = _first_to_merge(items)
+        if again is None:
             return
-        stable = _upgrade(machine, folios[1])
+        stable = _upgrade(machine, (found[0] if found else again).folio)
     for item in items:
-        if item.folio.kind is Kind.ANON and item.folio.number in machine.folios and _still_maps(item):
+        if item.folio.kind is Kind.ANON and _still_maps(item):
             _replace(machine, item, stable)
+
+
+def _first_to_merge(items: list[_Item]) -> _Item | None:
+    """
+    Return the first page that ksmd finds to be the same as one before, and so makes a KSM page; None if all differ.
+
+    Of two pages of one large folio it merges neither at first, but splits that: cmp_and_merge_page(), mm/ksm.c.
+    """
+    pages: dict[tuple[int, int], _Item] = {}
+    for item in items:
+        pages.setdefault((item.folio.number, item.sub), item)
+    distinct = list(pages.values())
+    if len(distinct) < 2:
+        return None
+    of_one = distinct[0].folio is distinct[1].folio
+    return distinct[2] if of_one and len(distinct) > 2 else distinct[1]
 
 
 def _still_maps(item: _Item) -> bool:
