@@ -78,13 +78,13 @@ def _merge(machine: Machine, *, content: bool) -> None:
     items = list(_items(machine, content=content))
     stable = next((item.folio for item in items if item.folio.kind is Kind.KSM), None)
     chosen = _first_to_merge(items)
-    while chosen is not None and any(item.folio.order for item in items):
-        split_folio(machine, next(item.folio for item in items if item.folio.order))
-        items = list(_items(machine, content=content))
     if chosen is None:
         return
+    for folio in dict.fromkeys(item.folio for item in items if item.folio.order):
+        split_folio(machine, folio)
+    # What could not be split stays as it is; zeros may have given way to the zero page.
+    items = [item for item in _items(machine, content=content) if not item.folio.order]
     if stable is None:
-        # Zeros may have given way to the zero page.
         found = [item for item in items if item.mm is chosen.mm and item.page == chosen.page]
         again = _first_to_merge(items)
         if again is None:
