@@ -47,9 +47,7 @@ def anon_fault(machine: Machine, mm: Mm, vma: Vma, page: int, *, write: bool) ->
             mm.tables[pmd] = PmdEntry(ZERO, writable=False)
             return
         # A read gets a folio of its own if the huge zero folio is not to be used.
-        folio = machine.new_folio(Kind.ANON, PMD_ORDER)
-        mm.tables[pmd] = PmdEntry(folio.number, writable=vma.protection is Protection.WRITE)
-        machine.map(Op.FIRST_MAP, mm, vma, pmd * PMD_PAGES, folio, 0, PMD_PAGES, Level.PMD)
+        map_new_pmd(machine, mm, vma, pmd)
         return
     table = mm.table(pmd)
     if not write:
@@ -58,6 +56,13 @@ def anon_fault(machine: Machine, mm: Mm, vma: Vma, page: int, *, write: bool) ->
     prepare_anon(mm, vma)
     order = _order(machine, vma, table, page)
     map_new(machine, mm, vma, page >> order << order, order)
+
+
+def map_new_pmd(machine: Machine, mm: Mm, vma: Vma, pmd: int) -> None:
+    """Map a new anon folio by a PMD, writable if the VMA is."""
+    folio = machine.new_folio(Kind.ANON, PMD_ORDER)
+    mm.tables[pmd] = PmdEntry(folio.number, writable=vma.protection is Protection.WRITE)
+    machine.map(Op.FIRST_MAP, mm, vma, pmd * PMD_PAGES, folio, 0, PMD_PAGES, Level.PMD)
 
 
 def map_new(machine: Machine, mm: Mm, vma: Vma, page: int, order: int) -> None:

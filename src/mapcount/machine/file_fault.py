@@ -169,6 +169,7 @@ def _map_around(machine: Machine, mm: Mm, vma: Vma, page: int) -> bool:
     assert file is not None
     pmd = page // PMD_PAGES
     first = max(page - page % AROUND_PAGES, vma.first, pmd * PMD_PAGES)
+    # A VMA that begins late moves the window, so that it ends later, too.
     end = min(first + AROUND_PAGES, vma.end, (pmd + 1) * PMD_PAGES)
     cached = [_uptodate(file, vma.file_page(at)) for at in range(first, end)]
     lowest = next((folio for folio in cached if folio is not None), None)
