@@ -77,38 +77,42 @@ def _items_of(machine: Machine, mm: Mm, vma: Vma) -> Iterator[_Item]:
 def _merge(machine: Machine, *, content: bool) -> None:
     items = list(_items(machine, content=content))
     stable = next((item.folio for item in items if item.folio.kind is Kind.KSM), None)
-    chosen = _first_to_merge(items)
-    if chosen is None:
+    distinct = _distinct(items)
+    if len(distinct) < 2:
         return
-    for folio in dict.fromkeys(item.folio for item in items if item.folio.order):
-        split_folio(machine, folio)
+    tries = {folio: _split(machine, folio) for folio in dict.fromkeys(item.folio for item in distinct)}
+    # Two pages of a large folio are not merged as long as it has to be split: cmp_and_merge_page(), mm/ksm.c.
+    skipped = tries[distinct[0].folio] if distinct[0].folio is distinct[1].folio else 0
+    chosen = distinct[min(1 + skipped, len(distinct) - 1)]
     # What could not be split stays as it is; zeros may have given way to the zero page.
     items = [item for item in _items(machine, content=content) if not item.folio.order]
+    distinct = _distinct(items)
+    if stable is None and len(distinct) < 2:
+        return
     if stable is None:
-        found = [item for item in items if item.mm is chosen.mm and item.page == chosen.page]
-        again = _first_to_merge(items)
-        if again is None:
-            return
-        stable = _upgrade(machine, (found[0] if found else again).folio)
+        found = [item.folio for item in items if item.mm is chosen.mm and item.page == chosen.page]
+        stable = _upgrade(machine, found[0] if found else distinct[1].folio)
     for item in items:
         if item.folio.kind is Kind.ANON and _still_maps(item):
             _replace(machine, item, stable)
 
 
-def _first_to_merge(items: list[_Item]) -> _Item | None:
-    """
-    Return the first page that ksmd finds to be the same as one before, and so makes a KSM page; None if all differ.
-
-    Of two pages of one large folio it merges neither at first, but splits that: cmp_and_merge_page(), mm/ksm.c.
-    """
+def _distinct(items: list[_Item]) -> list[_Item]:
+    """Return the items that differ in their page, the first of each."""
     pages: dict[tuple[int, int], _Item] = {}
     for item in items:
         pages.setdefault((item.folio.number, item.sub), item)
-    distinct = list(pages.values())
-    if len(distinct) < 2:
-        return None
-    of_one = distinct[0].folio is distinct[1].folio
-    return distinct[2] if of_one and len(distinct) > 2 else distinct[1]
+    return list(pages.values())
+
+
+def _split(machine: Machine, folio: Folio) -> int:
+    """Split a folio if it is large, and again after a try that came no further than to split a PMD; return the tries."""
+    tries, before = 0, -1
+    while folio.order and folio.number in machine.folios and folio.huge != before:
+        before = folio.huge
+        split_folio(machine, folio)
+        tries += 1
+    return tries
 
 
 def _still_maps(item: _Item) -> bool:

@@ -8,7 +8,7 @@ from mapcount.machine.advised import advised_folios, is_exclusive
 from mapcount.machine.cow import EXCLUSIVE
 from mapcount.machine.deferred_split import is_partially_mapped, is_queued
 from mapcount.machine.folio_split import split_folio
-from mapcount.machine.folios import PMD_PAGES
+from mapcount.machine.folios import PMD_PAGES, SwappedPage
 from mapcount.machine.lazyfree import discard
 from mapcount.machine.page_tables import PmdEntry, Table, spans
 from mapcount.machine.pmd_split import split_pmd
@@ -70,7 +70,7 @@ def _reclaim_cached(machine: Machine, folio: Folio) -> None:
         return
     slot = machine.swap.allocate(folio.order)
     for page in range(folio.nr_pages):
-        file.slots[folio.file_page + page] = slot + page
+        file.swapped[folio.file_page + page] = SwappedPage(slot + page, folio.order)
         machine.swap.entries[slot + page] += 1
     machine.drop_cached(folio)
 

@@ -138,6 +138,8 @@ class Policies:
     """Reclaim splits a large folio after MADV_FREE before it drops the pages."""
     reclaim_splits_shmem: bool
     """Reclaim splits a large folio of a file in memory before it swaps the pages out."""
+    swaps_in_large_shmem: bool
+    """A large folio of a file in memory that was swapped out whole comes back whole, from a device that reads at once."""
     discards_pmd: bool
     """Of a folio after MADV_FREE it drops, or leaves, a PMD entry as it is; else it splits the PMD first."""
     discards_in_batches: bool
@@ -348,6 +350,13 @@ FACTS = (
         "reclaim_splits_shmem",
         False,
         '809bc86517cc ("mm: shmem: support large folio swap out")',
+    ),
+    Fact(FIRST, "swaps_in_large_shmem", False, "shmem_swapin_folio(), mm/shmem.c; a guest of 6.12"),
+    Fact(
+        (6, 14),
+        "swaps_in_large_shmem",
+        True,
+        '1dd44c0af4fb ("mm: shmem: skip swapcache for swapin of synchronous swap device")',
     ),
     Fact(FIRST, "discards_pmd", False, "try_to_unmap_one(), mm/rmap.c of 6.1; a guest of 6.12"),
     Fact(
