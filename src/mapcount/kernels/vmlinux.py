@@ -59,6 +59,10 @@ def _xz(payload: bytes) -> bytes:
     return lzma.LZMADecompressor().decompress(payload)
 
 
+def _lzma(payload: bytes) -> bytes:
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(payload)
+
+
 def _gzip(payload: bytes) -> bytes:
     return zlib.decompressobj(31).decompress(payload)
 
@@ -90,6 +94,7 @@ def _lz4(payload: bytes) -> bytes:
 
 _FORMATS: dict[bytes, Callable[[bytes], bytes]] = {
     b"\xfd7zXZ": _xz,
+    b"\x5d\x00\x00": _lzma,
     b"\x1f\x8b": _gzip,
     b"\x28\xb5\x2f\xfd": _zstd,
     b"\x02\x21\x4c\x18": _lz4,
