@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 QEMU = "qemu-system-x86_64"
 MEMORY_MIB = 768
 """Below some 512 MiB of free memory a kernel switches transparent hugepages off at boot."""
+RAM_NAME = "mapcount-guest-ram"
+"""The name of the memfd that is the guest's memory: a plugin finds it so."""
 BOOT_S = 90.0
 _EXIT_S = 5.0
 _CONSOLE_BYTES = 3000
@@ -46,10 +48,10 @@ _PRCTL = ctypes.CDLL(None).prctl
 """Looked up here, for after a fork nothing may be loaded."""
 KERNEL_WORDS = (
     "console=ttyS0 nokaslr no5lvl mitigations=off transparent_hugepage=madvise quiet loglevel=4 panic=-1 "
-    "tsc=reliable no_timer_check random.trust_cpu=on noreplace-smp"
+    "tsc=reliable no_timer_check random.trust_cpu=on noreplace-smp brd.rd_size=131072"
 )
 """The command line. Without address randomisation the kernel's page table lies where its symbol says; noreplace-smp keeps
-LOCK prefixes on one CPU."""
+LOCK prefixes on one CPU; the size of a RAM disk that is built in is that of guest_swap.py."""
 
 
 class Guest:
@@ -74,7 +76,7 @@ class Guest:
         qemu, agent = _find_qemu(), build_agent()
         _check_memory(self._memory_mib)
         with ExitStack() as stack:
-            self._ram = _file(stack, "mapcount-guest-ram")
+            self._ram = _file(stack, RAM_NAME)
             os.ftruncate(self._ram, self._memory_mib << 20)
             self._console = _file(stack, "mapcount-guest-console")
             self._errors = _file(stack, "mapcount-guest-errors")

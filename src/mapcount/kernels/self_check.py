@@ -103,7 +103,7 @@ class SelfCheck:
     def _shared(self, name: str, folio: FolioState, truth: _Truth) -> Iterator[tuple[str, object, object]]:
         if "shared" not in folio.words:
             return
-        shared, processes = folio.words["shared"], len(truth.entries_of)
+        shared, processes = folio.words["shared"], len(_in_slots(folio, truth))
         # Never clear with several; without a third one in its past, never set with one.
         if (processes > 1 and not shared) or (processes <= 1 and shared and name not in self._crowded):
             yield "shared", shared, int(processes > 1)
@@ -141,7 +141,7 @@ def _totals(folio: FolioState, truth: _Truth) -> Iterator[tuple[str, object, obj
         "_entire_mapcount": truth.pmds - _BIAS,
         "_large_mapcount": truth.entries - _BIAS,
     }
-    if folio.kind is not Kind.HUGETLB:  # hugetlb_add_anon_rmap(), mm/rmap.c of 6.12: it does without
+    if folio.kind is not Kind.HUGETLB:  # include/linux/rmap.h of 6.12, hugetlb_*_rmap()
         wanted["_nr_pages_mapped"] = truth.pages_mapped + (ENTIRELY_MAPPED if truth.pmds else 0)
     for word, value in wanted.items():
         if word in folio.words and folio.words[word] != value:
@@ -150,14 +150,20 @@ def _totals(folio: FolioState, truth: _Truth) -> Iterator[tuple[str, object, obj
         yield "PG_double_map", 1, 0
 
 
+def _in_slots(folio: FolioState, truth: _Truth) -> Counter[str]:
+    """Return the entries of each process that the slots are about: hugetlb does without (include/linux/rmap.h of 7.3)."""
+    return Counter() if folio.kind is Kind.HUGETLB else truth.entries_of
+
+
 def _slots(folio: FolioState, truth: _Truth) -> Iterator[tuple[str, object, object]]:
     """A slot counts mappings of its process, perhaps not all: one that had no slot before was not counted then."""
     if "_mm_id" not in folio.words:
         return
+    entries_of = _in_slots(folio, truth)
     names = cast("tuple[str | None, str | None]", folio.words["_mm_id"])
     counts = cast("tuple[int, int]", folio.words["_mm_id_mapcount"])
     for name, stored in zip(names, counts, strict=True):
-        count, most = stored + _BIAS, truth.entries_of[name] if name else 0
+        count, most = stored + _BIAS, entries_of[name] if name else 0
         if not (min(1, most) <= count <= most) or (name and not most):
             yield f"_mm_id_mapcount of {name}", stored, most - _BIAS
 
