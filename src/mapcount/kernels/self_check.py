@@ -91,8 +91,8 @@ class SelfCheck:
         count = cast("int", folio.words["_refcount"])
         cached = 1 << folio.order
         if folio.kind is Kind.HUGETLB:
-            # A page of a file has one reference more, whatever its size; a private one has none.
-            wanted = {truth.entries, truth.entries + 1}
+            # The page cache holds one reference, later one for each page; a private one is not in it.
+            wanted = {truth.entries, truth.entries + 1, truth.entries + cached}
         elif folio.kind in {Kind.SHMEM, Kind.FILE}:
             wanted = {truth.entries + cached}
         else:
@@ -146,8 +146,11 @@ def _totals(folio: FolioState, truth: _Truth) -> Iterator[tuple[str, object, obj
     for word, value in wanted.items():
         if word in folio.words and folio.words[word] != value:
             yield word, folio.words[word], value
-    if folio.kind is Kind.ANON and folio.words.get("PG_double_map") and not (truth.pmds and truth.pages_mapped):
-        yield "PG_double_map", 1, 0
+    if folio.kind is Kind.ANON and "PG_double_map" in folio.words:
+        # Set when both levels map; taken back when the last PMD goes, not when the last PTE does (mm/rmap.c of 6.1).
+        double = folio.words["PG_double_map"]
+        if (double and not truth.pmds) or (truth.pmds and truth.pages_mapped and not double):
+            yield "PG_double_map", double, int(not double)
 
 
 def _in_slots(folio: FolioState, truth: _Truth) -> Counter[str]:

@@ -87,7 +87,11 @@ def _lz4(payload: bytes) -> bytes:
     at, blocks = 4, []
     while at + 4 <= len(payload) - 4:
         (length,) = struct.unpack_from("<I", payload, at)
-        blocks.append(lz4.block.decompress(payload[at + 4 : at + 4 + length], uncompressed_size=_LZ4_BLOCK_BYTES))
+        block = payload[at + 4 : at + 4 + length]
+        try:
+            blocks.append(lz4.block.decompress(block, uncompressed_size=_LZ4_BLOCK_BYTES))
+        except lz4.block.LZ4BlockError as error:
+            raise ValueError(str(error)) from error
         at += 4 + length
     return b"".join(blocks)
 
