@@ -10,6 +10,7 @@ from mapcount.errors import GuestError
 from mapcount.kernels.driver import Driver
 from mapcount.kernels.guest import Guest
 from mapcount.kernels.guest_files import GuestFiles
+from mapcount.kernels.guest_ksm import GuestKsm
 from mapcount.kernels.guest_memory import GuestMemory, ask_symbols
 from mapcount.kernels.guest_observe import GuestObserver
 from mapcount.kernels.guest_probe import shows_page_mapcount
@@ -19,6 +20,7 @@ from mapcount.kernels.guest_swap import GuestSwap
 from mapcount.kernels.layout import layout_of
 from mapcount.scenarios.observation import Observation
 from mapcount.scenarios.scenario import Settings
+from mapcount.scenarios.steps import Advice, Madvise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,6 +92,8 @@ class GuestBackend:
         assert self._driver is not None
         with self._ending_what_broke():
             result = self._driver.do(step)
+            if isinstance(step, Madvise) and step.advice is Advice.MERGEABLE and result == 0:
+                self._ksm.scan()
         if result >= 0:
             self._observer.moved(step)
         return result
@@ -136,6 +140,7 @@ class GuestBackend:
             self._memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))
             self._files = GuestFiles(guest.channel)
             self._swap = GuestSwap(self._image, self._files, guest.channel)
+            self._ksm = GuestKsm(self._files)
             if self._state is None:
                 quiet(self._files, guest.channel)
                 self._state = guest.take_state() if self._keeps_state else None
