@@ -183,8 +183,11 @@ def test_khugepaged_sleeps_before_its_list_gets_the_first_mm():
 IMAGE = Image("own", "6.12", "6.12.0", Path("vmlinuz"), "", page_mapcount=True, load_order=("zram_first.ko", "brd.ko"))
 
 
+READ_AHEAD = "/proc/sys/vm/page-cluster"
+
+
 def test_swap_is_made_once_and_switched():
-    files = Pretended("/dev/ram0")
+    files = Pretended("/dev/ram0", READ_AHEAD)
     swap = GuestSwap(IMAGE, files, files)
     swap.switch(on=False)
     assert files.calls == []
@@ -196,6 +199,7 @@ def test_swap_is_made_once_and_switched():
     version, last_page, bad_pages = struct.unpack("<III", files.held["/dev/ram0", 1024])
     assert (version, last_page, bad_pages) == (1, (128 << 20) // 4096 - 1, 0)
     assert files.held["/dev/ram0", 4086] == b"SWAPSPACE2"
+    assert files.held[READ_AHEAD] == "0"
     before = len(files.calls)
     swap.switch(on=True)
     assert len(files.calls) == before
@@ -214,6 +218,6 @@ def test_without_a_ram_disk_there_is_no_swap():
     ("number", "said"), [(313, "does not load zram_first.ko"), (167, "swapon in the guest returned -22")]
 )
 def test_what_the_guest_refuses_of_swap_is_said(number, said):
-    files = Pretended("/dev/ram0", results={number: -22})
+    files = Pretended("/dev/ram0", READ_AHEAD, results={number: -22})
     with pytest.raises(GuestError, match=said):
         GuestSwap(IMAGE, files, files).switch(on=True)

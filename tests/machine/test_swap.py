@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machine.runs import KERNELS, Run
+from mapcount.machine.export import log
 from mapcount.machine.page_tables import SWAP, PmdEntry
+from mapcount.replay.engine import replay
 from mapcount.scenarios.steps import Access, Advice, Exit, Fork, Madvise, Mprotect, Munmap, Protection, Span
 
 EXCLUSIVE = "PG_anon_exclusive"
@@ -23,7 +25,7 @@ LARGE = [kernel for kernel in KERNELS if kernel not in SMALL]
 
 OUT = "p: mmap a 32k\np: write a[0:8]\np: pageout a[0:8]"
 FORKED = OUT + "\np: fork c"
-MTHP = {"anon": {4: "madvise"}}
+MTHP = {"anon": {4: "madvise"}, "shmem": {4: "always"}}
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -124,6 +126,8 @@ def check(run):
                     marked += [int(page)] * bool(exclusive)
                 elif folio >= 0:
                     ptes[int(folio)] += 1
+    files = {vma.file for mm in machine.mms.values() for vma in mm.vmas if vma.file}
+    slots.update(page.slot for file in files for page in file.swapped.values())
     assert dict(slots) == dict(swap.entries)
     assert all(slots[slot] == 1 for slot in marked), "an exclusive page was shared"
     for number, folio in machine.folios.items():
@@ -139,8 +143,21 @@ def check(run):
     assert (swap.data | swap.zero) <= set(slots) | set(cached)
 
 
-def _step(verb, process, first, end, child):
-    span = Span("a", first, end)
+def check_log(run):
+    """Let the era's scheme count what the log says: the words are those of the machine."""
+    machine, places = run.machine, run.backend.scheme.scheme.places
+    (replayed,) = replay(log(machine), [run.backend.scheme], engine="plain")
+    for number, folio in machine.folios.items():
+        base = int(replayed.folios.base[number])
+        for name in {place.word.name for place in places} - {EXCLUSIVE}:
+            if machine.counts.is_page_word(name):
+                ours = machine.counts.pages(name, number)
+                assert replayed.words[name][base : base + folio.nr_pages].tolist() == ours, name
+            else:
+                assert replayed.words[name][number] == machine.counts.word(name, number), name
+
+
+def _step(verb, process, span, child):
     if verb in {"write", "read"}:
         return Access(process, span, verb == "write")
     if verb in {"ro", "rw"}:
@@ -152,26 +169,45 @@ def _step(verb, process, first, end, child):
     return Fork(process, child) if verb == "fork" else Madvise(process, span, Advice(verb))
 
 
-VERBS = ["write", "write", "read", "pageout", "pageout", "free", "munmap", "dontneed", "ro", "rw", "fork", "exit"]
+VERBS = [
+    "mergeable",
+    "write",
+    "write",
+    "read",
+    "pageout",
+    "pageout",
+    "free",
+    "munmap",
+    "dontneed",
+    "ro",
+    "rw",
+    "fork",
+    "exit",
+]
 RANGES = [(0, 32), (0, 16), (16, 32), (3, 4), (7, 20), (1, 2), (15, 17), (24, 31)]
-STEPS = st.lists(st.tuples(st.sampled_from(VERBS), st.integers(0, 3), st.sampled_from(RANGES)), min_size=5, max_size=40)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(VERBS), st.integers(0, 3), st.sampled_from(RANGES), st.sampled_from("aaab")),
+    min_size=5,
+    max_size=40,
+)
 
 
 @given(STEPS, st.sampled_from(list(KERNELS)), st.sampled_from([{}, MTHP]))
 @settings(max_examples=80, deadline=None)
 def test_whatever_happens_all_tell_the_same_and_nothing_is_left(steps, kernel, sizes):
-    run = Run(kernel, "p: mmap a 128k huge\np: write a[0:32]", **sizes)
+    run = Run(kernel, "p: mmap a 128k huge\np: write a[0:32]\np: mmap b 128k shared huge", **sizes)
     alive, names = ["p"], ["c", "d", "e"]
-    for verb, who, (first, end) in steps:
+    for verb, who, (first, end), area in steps:
         process = alive[who % len(alive)]
         if (verb == "fork" and not names) or (verb == "exit" and len(alive) == 1):
             continue
-        run.step(_step(verb, process, first, end, names[0] if names else ""))
+        run.step(_step(verb, process, Span(area, first, end), names[0] if names else ""))
         if verb == "fork":
             alive.append(names.pop(0))
         elif verb == "exit":
             alive.remove(process)
         check(run)
+    check_log(run)
     run.backend.end()
     machine = run.machine
     assert not machine.folios

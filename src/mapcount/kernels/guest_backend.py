@@ -10,6 +10,7 @@ from mapcount.errors import GuestError
 from mapcount.kernels.driver import Driver
 from mapcount.kernels.guest import Guest
 from mapcount.kernels.guest_files import GuestFiles
+from mapcount.kernels.guest_ksm import GuestKsm
 from mapcount.kernels.guest_memory import GuestMemory, ask_symbols
 from mapcount.kernels.guest_observe import GuestObserver
 from mapcount.kernels.guest_probe import shows_page_mapcount
@@ -19,6 +20,7 @@ from mapcount.kernels.guest_swap import GuestSwap
 from mapcount.kernels.layout import layout_of
 from mapcount.scenarios.observation import Observation
 from mapcount.scenarios.scenario import Settings
+from mapcount.scenarios.steps import Advice, Madvise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +41,7 @@ class _Machine:
     memory: GuestMemory
     files: GuestFiles
     swap: GuestSwap
+    ksm: GuestKsm
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ class GuestBackend:
         assert self._scene is not None
         with self._ending_what_broke():
             result = self._scene.driver.do(step)
+            if isinstance(step, Madvise) and step.advice is Advice.MERGEABLE and result == 0:
+                self._booted().ksm.scan()
             if result >= 0:
                 self._scene.observer.moved(step)
             return result
@@ -157,7 +162,8 @@ class GuestBackend:
                 quiet(files, guest.channel)
                 self._state = guest.take_state() if self._keeps_state else None
             self._held = stack.pop_all()
-        self._machine = _Machine(guest, memory, files, GuestSwap(self._image, files, guest.channel))
+        swap = GuestSwap(self._image, files, guest.channel)
+        self._machine = _Machine(guest, memory, files, swap, GuestKsm(files))
         return self._machine
 
     def _drop(self) -> None:

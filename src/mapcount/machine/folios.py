@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.mapping.schema import Kind
 
@@ -14,6 +14,13 @@ PMD_ORDER = 9
 PMD_PAGES = 1 << PMD_ORDER
 
 
+class SwappedPage(NamedTuple):
+    """Where a page of a file was swapped out to, and the order of the folio that it was a part of."""
+
+    slot: int
+    order: int
+
+
 @dataclass(eq=False)
 class File:
     """A file in memory. `pages` has, for each page that holds data, its folio; a folio of n pages is there n times."""
@@ -22,8 +29,8 @@ class File:
     nr_pages: int
     kind: Kind = Kind.SHMEM
     pages: dict[int, Folio] = field(default_factory=dict)
-    slots: dict[int, int] = field(default_factory=dict)
-    """Pages that were swapped out, and their slots."""
+    swapped: dict[int, SwappedPage] = field(default_factory=dict)
+    """Pages that were swapped out."""
     reaches_behind: bool = False
     """A large folio that reached behind the end was allocated, and nobody has looked since whether it is to be split."""
     users: int = 0

@@ -47,8 +47,6 @@ def mergeable(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice:
         mm.vmas.change(vma, first, end, lambda middle: setattr(middle, "mergeable", True))
     machine.ksm_mms.setdefault(mm.number, mm)
     for content in (False, True):
-        while _split_one(machine, content=content):
-            pass
         _merge(machine, content=content)
     return 0
 
@@ -76,29 +74,45 @@ def _items_of(machine: Machine, mm: Mm, vma: Vma) -> Iterator[_Item]:
                     yield _Item(mm, vma, pmd * PMD_PAGES + run.at + page, folio, run.first + page)
 
 
-def _split_one(machine: Machine, *, content: bool) -> bool:
-    """Split one of the large folios that have a page for which there is another one; tell whether there was one."""
-    items = list(_items(machine, content=content))
-    large = next((item.folio for item in items if item.folio.order), None)
-    if large is None or len({(item.folio.number, item.sub) for item in items}) < 2:
-        return False
-    split_folio(machine, large)
-    return True
-
-
 def _merge(machine: Machine, *, content: bool) -> None:
     items = list(_items(machine, content=content))
-    folios = list(dict.fromkeys(item.folio for item in items))
-    stable = next(
-        (folio for folio in machine.folios.values() if folio.kind is Kind.KSM and folio.holds_data(0) is content), None
-    )
+    stable = next((item.folio for item in items if item.folio.kind is Kind.KSM), None)
+    distinct = _distinct(items)
+    if len(distinct) < 2:
+        return
+    tries = {folio: _split(machine, folio) for folio in dict.fromkeys(item.folio for item in distinct)}
+    # Two pages of a large folio are not merged as long as it has to be split: cmp_and_merge_page(), mm/ksm.c.
+    skipped = tries[distinct[0].folio] if distinct[0].folio is distinct[1].folio else 0
+    chosen = distinct[min(1 + skipped, len(distinct) - 1)]
+    # What could not be split stays as it is; zeros may have given way to the zero page.
+    items = [item for item in _items(machine, content=content) if not item.folio.order]
+    distinct = _distinct(items)
+    if stable is None and len(distinct) < 2:
+        return
     if stable is None:
-        if len(folios) < 2:
-            return
-        stable = _upgrade(machine, folios[1])
+        found = [item.folio for item in items if item.mm is chosen.mm and item.page == chosen.page]
+        stable = _upgrade(machine, found[0] if found else distinct[1].folio)
     for item in items:
-        if item.folio.kind is Kind.ANON and item.folio.number in machine.folios and _still_maps(item):
+        if item.folio.kind is Kind.ANON and _still_maps(item):
             _replace(machine, item, stable)
+
+
+def _distinct(items: list[_Item]) -> list[_Item]:
+    """Return the items that differ in their page, the first of each."""
+    pages: dict[tuple[int, int], _Item] = {}
+    for item in items:
+        pages.setdefault((item.folio.number, item.sub), item)
+    return list(pages.values())
+
+
+def _split(machine: Machine, folio: Folio) -> int:
+    """Split a folio if it is large, and again after a try that came no further than to split a PMD; return the tries."""
+    tries, before = 0, -1
+    while folio.order and folio.number in machine.folios and folio.huge != before:
+        before = folio.huge
+        split_folio(machine, folio)
+        tries += 1
+    return tries
 
 
 def _still_maps(item: _Item) -> bool:

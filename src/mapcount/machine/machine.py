@@ -141,8 +141,9 @@ class Machine:
         """Take away one user of a file; with the last one go its pages."""
         file.users -= 1
         if not file.users:
-            for slot in file.slots.values():
-                self.swap.put(slot)
+            for page in file.swapped.values():
+                self.swap.put(page.slot)
+            file.swapped.clear()
             for folio in dict.fromkeys(file.pages.values()):
                 folio.file = None
                 self.free_unused(folio)

@@ -136,6 +136,10 @@ class Policies:
     """It judges by the mapcount of the page at hand whether a large folio is shared; later by the folio."""
     reclaim_splits_lazyfree: bool
     """Reclaim splits a large folio after MADV_FREE before it drops the pages."""
+    reclaim_splits_shmem: bool
+    """Reclaim splits a large folio of a file in memory before it swaps the pages out."""
+    swaps_in_large_shmem: bool
+    """A large folio of a file in memory that was swapped out whole comes back whole, from a device that reads at once."""
     discards_pmd: bool
     """Of a folio after MADV_FREE it drops, or leaves, a PMD entry as it is; else it splits the PMD first."""
     discards_in_batches: bool
@@ -339,6 +343,20 @@ FACTS = (
         "reclaim_splits_lazyfree",
         False,
         "shrink_folio_list(), mm/vmscan.c of 6.1",
+    ),
+    Fact(FIRST, "reclaim_splits_shmem", True, "shrink_page_list(), mm/vmscan.c of 5.10"),
+    Fact(
+        (6, 12),
+        "reclaim_splits_shmem",
+        False,
+        '809bc86517cc ("mm: shmem: support large folio swap out")',
+    ),
+    Fact(FIRST, "swaps_in_large_shmem", False, "shmem_swapin_folio(), mm/shmem.c; a guest of 6.12"),
+    Fact(
+        (6, 14),
+        "swaps_in_large_shmem",
+        True,
+        '1dd44c0af4fb ("mm: shmem: skip swapcache for swapin of synchronous swap device")',
     ),
     Fact(FIRST, "discards_pmd", False, "try_to_unmap_one(), mm/rmap.c of 6.1; a guest of 6.12"),
     Fact(
