@@ -144,6 +144,10 @@ class Policies:
     """Of a folio after MADV_FREE it drops, or leaves, a PMD entry as it is; else it splits the PMD first."""
     discards_in_batches: bool
     """It drops such a folio in calls of many pages, so that one page that was written since saves its neighbours."""
+    ksm_finds_orphans: bool
+    """ksmd merges pages with a KSM page that only processes map whose memory was not advised (children of such as was)."""
+    swaps_to_first_cluster: bool
+    """Single pages go to the first cluster of a new swap device, beside its header; they are not aligned then."""
     swap_in: SwapIn
     reuse_frees_swap: bool
     """A write to the only mapping frees the swap cache of the page, so that it can be reused."""
@@ -373,6 +377,10 @@ FACTS = (
         True,
         '354dffd29575 ("mm: support batched unmap for lazyfree large folios during reclamation")',
     ),
+    Fact(FIRST, "ksm_finds_orphans", True, "guests of 5.10 to 6.12"),
+    Fact((7, 3), "ksm_finds_orphans", False, "a guest of 7.3"),
+    Fact(FIRST, "swaps_to_first_cluster", False, "guests of 5.10 to 6.16"),
+    Fact((6, 18), "swaps_to_first_cluster", True, "guests of 6.18 and 7.3"),
     Fact(FIRST, "swap_in", SwapIn.SMALL, "do_swap_page(), mm/memory.c of 6.1"),
     Fact(
         (6, 12),
