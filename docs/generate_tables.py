@@ -9,10 +9,13 @@ from typing import Any
 
 from mapcount.mapping.schema import SNAPSHOT_TABLES, Table
 from mapcount.replay.histories import HISTORIES
+from mapcount.scenarios.expectations import QUANTITIES
+from mapcount.scenarios.values import Form
 from mapcount.schemes.catalogue import SCHEMES
 
 PAGE = Path(__file__).with_name("snapshot.md")
 SCHEMES_PAGE = Path(__file__).with_name("schemes.md")
+SCENARIOS_PAGE = Path(__file__).with_name("scenarios.md")
 COMPARE_PAGE = Path(__file__).with_name("compare.md")
 BEGIN = "<!-- Made by docs/generate_tables.py: do not edit by hand. -->\n"
 END = "<!-- End of what is made. -->\n"
@@ -36,6 +39,19 @@ def histories_text() -> str:
     """Return the table of all pasts that are assumed of a snapshot."""
     rows = ["| past | assumes |", "|---|---|"]
     return "\n".join([*rows, *(f"| `{name}` | {history.says} |" for name, history in HISTORIES.items()), ""])
+
+
+def expectations_text() -> str:
+    """Return the table of all that can be expected of a page."""
+    others = [
+        ("result", Form.NUMBER, "what the step returned"),
+        ("mapped", Form.YES_NO, "anything maps this page"),
+    ]
+    named = [(name, quantity.form, quantity.says) for name, quantity in QUANTITIES.items()]
+    rows = ["| what | is | its value |", "|---|---|---|"]
+    rows += [f"| `{name}` | {says} | {form.value} |" for name, form, says in [*others, *named]]
+    word = "`_mapcount`, `_mm_id`, `PG_partially_mapped`, ..."
+    return "\n".join([*rows, f"| {word} | the word of that name | {Form.STORED.value} |", ""])
 
 
 def put_between(page: str, text: str) -> str:
@@ -65,6 +81,11 @@ def _meaning(about: Any) -> str:
 
 
 if __name__ == "__main__":
-    made = {PAGE: tables_text(), SCHEMES_PAGE: schemes_text(), COMPARE_PAGE: histories_text()}
+    made = {
+        PAGE: tables_text(),
+        SCHEMES_PAGE: schemes_text(),
+        COMPARE_PAGE: histories_text(),
+        SCENARIOS_PAGE: expectations_text(),
+    }
     for path, text in made.items():
         path.write_text(put_between(path.read_text(), text))

@@ -148,5 +148,7 @@ def test_commands_are_those_of_the_design():
         "doctor",
         "compare",
         "schemes",
+        "run",
+        "kernels",
         "completion",
     ]

@@ -14,8 +14,8 @@ from rich.cells import cell_len
 from cli.conftest import small_machine
 from docs.pages import PAGES, ROOT, blocks
 
-NOT_RUN = ("make ", "sudo ")
-"""Commands that set up or test this very tree, or need root."""
+NOT_RUN = ("make ", "sudo ", "mapcount kernels fetch", "mapcount kernels list --update", "mapcount kernels add")
+"""Commands that set up or test this very tree, or need root, the network or a kernel of one's own."""
 OTHER_CODES = {"mapcount doctor": {0, 3}}
 """Exit code 3 without root is what doctor is for."""
 PATH = re.compile(r"`((?:src|tests|benchmarks|docs)/[\w/.-]*)`")

@@ -10,6 +10,8 @@ import pytest
 from docs.pages import ROOT, plain, sections, table
 from mapcount.capture.doctor import Finding
 from mapcount.report import json_report
+from mapcount.report.scenario_list import ScenarioListings
+from mapcount.report.scenario_record import RunRecord
 from mapcount.schemes.describe import Description
 from mapcount.survey.diff import Difference
 from mapcount.views.comparison import Comparison
@@ -19,7 +21,9 @@ UNITS = {"_bytes": "bytes", "_s": "seconds"}
 
 
 def definitions():
-    _, found = msgspec.json.schema_components([Difference, Finding, Comparison, Description])
+    _, found = msgspec.json.schema_components(
+        [Difference, Finding, Comparison, Description, RunRecord, ScenarioListings]
+    )
     return json.loads(json_report.schema_text())["$defs"] | found
 
 

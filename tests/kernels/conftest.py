@@ -11,6 +11,8 @@ from mapcount.kernels.deb import KernelFiles
 from mapcount.kernels.image_record import StoredPackage
 from mapcount.kernels.image_store import locked, put
 
+COUNTS = archives.config()
+
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
@@ -23,7 +25,7 @@ def cache(tmp_path, monkeypatch):
 def put_kernel(cache, tmp_path):
     """Return a function that puts a kernel into the cache: of Debian's, or (no version) of one's own by that name."""
 
-    def put_one(name, release, version="", *, text=archives.config(), modules=()):
+    def put_one(name, release, version="", *, text=COUNTS, modules=()):
         tree = tmp_path / "made" / release
         (tree / "modules").mkdir(parents=True, exist_ok=True)
         (tree / "vmlinuz").write_bytes(archives.boot_image(release, 4999))

@@ -85,7 +85,7 @@ def test_verify_tells_a_damaged_record_and_an_unknown_name(put_kernel):
     (directory / "record.json").write_text("{")
     (verdict,) = verify()
     assert "is damaged" in verdict.problems[0]
-    with pytest.raises(KernelImageError, match="nothing cached is called 6.2, x"):
+    with pytest.raises(KernelImageError, match=r"nothing cached is called 6\.2, x"):
         verify([directory.name, "6.2", "x"])
 
 
@@ -112,6 +112,11 @@ def test_the_second_writer_does_not_wait_for_ever(cache):
         locked(lambda _: None, timeout_s=0.1),
     ):
         pass
+
+
+def test_what_the_disk_refuses_is_one_message(cache):
+    with pytest.raises(KernelImageError, match="nowhere/file: No such file or directory"), locked(print) as root:
+        (root / "nowhere" / "file").write_text("")
 
 
 def test_a_cache_that_cannot_be_written_says_what_to_set(tmp_path, monkeypatch):

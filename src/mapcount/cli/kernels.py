@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mapcount.kernels.apt import Apt, Index
+    from mapcount.kernels.images import Image
 
 NAME = "kernels"
 HELP = "kernel images to boot: list, fetch, verify, add one's own"
@@ -34,7 +35,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "names",
-        metavar="NAME",
+        metavar="WHAT",
         nargs="*",
         help="fetch: series such as 6.12; verify: series, names or releases (default: all); add: path of a bzImage",
     )
@@ -92,7 +93,7 @@ def _fetch(args: argparse.Namespace) -> int:
 
     apt = _apt()
     found = fetch(apt, [] if args.all else list(dict.fromkeys(args.names)), lambda words: say(args, words))
-    _print_images(args, apt.index(), only={one.release for one in found if not isinstance(one, KernelImageError)})
+    _print_images(args, apt.index(), only=[one for one in found if not isinstance(one, KernelImageError)])
     if missing := [str(one) for one in found if isinstance(one, KernelImageError)]:
         raise KernelImageError("\n".join(missing))
     return EXIT_OK
@@ -121,7 +122,7 @@ def _add(args: argparse.Namespace) -> int:
         say(
             args, "no config was found: whether it counts the mappings of each page is not known; name it with --config"
         )
-    _print_images(args, _apt().index(), only={image.release})
+    _print_images(args, _apt().index(), only=[image])
     return EXIT_OK
 
 
@@ -132,20 +133,19 @@ def _apt() -> Apt:
     return Apt(cache_directory() / "apt")
 
 
-def _print_images(args: argparse.Namespace, index: Index | None, only: Iterable[str] | None = None) -> None:
-    """Print all images, or those cached ones of the releases `only`."""
+def _print_images(args: argparse.Namespace, index: Index | None, only: Iterable[Image] | None = None) -> None:
+    """Print all images, or `only` these, which are cached."""
     from dataclasses import replace
 
     from mapcount.cli.output import write
     from mapcount.cli.report import print_parts
-    from mapcount.kernels.listing import ONLINE, list_images
+    from mapcount.kernels.listing import list_images
     from mapcount.report import kernel_images
 
     found = list_images(index)
     if only is not None:
-        wanted = set(only)
-        chosen = [row for row in found.images if row.release in wanted and row.state != ONLINE]
-        found = replace(found, images=tuple(chosen))
+        paths = {str(image.path) for image in only}
+        found = replace(found, images=tuple(row for row in found.images if row.path in paths))
     if args.format == "json":
         write(args, kernel_images.document(found))
     elif only is None:

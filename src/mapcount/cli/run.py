@@ -29,7 +29,10 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--list", action="store_true", help="list the scenarios that ship with mapcount")
     parser.add_argument(
-        "--on", metavar="MACHINE", default="model", help="model (the default), or host: this kernel, as root"
+        "--on",
+        metavar="MACHINE",
+        default="model",
+        help="model (the default); host: this kernel, as root; or a kernel image by series, name or path",
     )
     parser.add_argument(
         "--era", metavar="RELEASE", default="", help="the model of this kernel (default: the running one)"

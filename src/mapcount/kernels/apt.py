@@ -51,13 +51,21 @@ SUITES = (
 
 
 @dataclass(frozen=True)
+class Problem:
+    """Why a suite could not be read, in apt's words. What apt had of it before serves on."""
+
+    suite: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Index:
-    """What the suites listed when they were last read. `problems`: a sentence for each that could not be."""
+    """What the suites listed when they were last read."""
 
     updated_s: float
     """Seconds since 1970."""
     packages: tuple[Package, ...]
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
 
 class Apt:
@@ -86,10 +94,11 @@ class Apt:
         a package. Raises KernelImageError if apt or the keyring is missing, or if no suite can be had.
         """
         found = self._update()
-        if any("NO_PUBKEY" in problem for problem in found.problems) and self._fetch_newer_keyring(found.packages):
+        if any("NO_PUBKEY" in problem.why for problem in found.problems) and self._fetch_newer_keyring(found.packages):
             found = self._update()
         if not found.packages:
-            raise KernelImageError(f"no suite of Debian could be read: {'; '.join(found.problems) or 'all are empty'}")
+            first = next((f"; of {problem.suite} apt said: {problem.why}" for problem in found.problems), "")
+            raise KernelImageError(f"no suite of Debian could be read{first}")
         whole = self._directory / f"{_INDEX_NAME}.{os.getpid()}"
         whole.write_bytes(msgspec.json.encode(found))
         whole.replace(self._directory / _INDEX_NAME)
@@ -116,21 +125,15 @@ class Apt:
 
     def _update(self) -> Index:
         _, output = run(["apt-get", "-q", "update"], self._environment(), _UPDATE_S)
-        problems = _problems(output)
         packages: list[Package] = []
+        problems: list[Problem] = []
         for suite in self._suites:
             text = self._list(suite)
-            if text is None:
-                problems = (*problems, *self._unexplained(suite, problems))
-            else:
+            if text is not None:
                 packages += parse_index(text, suite.archive, suite.name)
-        return Index(time.time(), tuple(packages), problems)
-
-    @staticmethod
-    def _unexplained(suite: Suite, problems: Iterable[str]) -> list[str]:
-        explained = any(f"{suite.archive}/dists/{suite.name}/" in problem for problem in problems)
-        explained |= any(f"{suite.archive} {suite.name} " in problem for problem in problems)
-        return [] if explained else [f"{suite.archive} {suite.name}: apt read no list of packages"]
+            reasons = _reasons(output, suite) or ([] if text is not None else ["apt read no list of its packages"])
+            problems += [Problem(suite.name, why) for why in reasons]
+        return Index(time.time(), tuple(packages), tuple(problems))
 
     def _list(self, suite: Suite) -> bytes | None:
         """Return the list of packages that apt has of a suite, as it verified it."""
@@ -162,12 +165,13 @@ class Apt:
         return configure(self._directory, self._suites, (*self._keyrings, self._own_keyring))
 
 
-def _problems(output: str) -> tuple[str, ...]:
-    """Return what apt said was wrong with suites, a sentence each."""
+def _reasons(output: str, suite: Suite) -> list[str]:
+    """Return what apt said was wrong with a suite, a sentence each."""
     lines = re.findall(r"^[EW]: (.*)$", output, re.MULTILINE)
-    # Without a sandbox: apt's user may not look into the home of root, where the cache of root is.
-    ours = [line for line in lines if "/dists/" in line and "unsandboxed" not in line]
-    return tuple(dict.fromkeys(ours))
+    marks = (f"{suite.archive}/dists/{suite.name}/", f"{suite.archive} {suite.name} ")
+    # apt also tells, file by file, that its own user cannot look into a cache in the home of root.
+    ours = [line for line in lines if any(mark in line for mark in marks) and "unsandboxed" not in line]
+    return list(dict.fromkeys(ours))
 
 
 def _why(output: str) -> str:

@@ -33,12 +33,16 @@ def configure(directory: Path, suites: Iterable[Suite], keyrings: Sequence[Path]
     """
     Write what apt is told into a directory; return the environment in which it heeds that and nothing else.
 
-    Raises KernelImageError if there is no apt, or no keyring.
+    Raises KernelImageError if there is no apt or no keyring, or the name of the directory cannot be told to apt.
     """
     if not shutil.which("apt-get") or not os.access(HELPER, os.X_OK):
         raise KernelImageError(
             "kernel packages are fetched through apt, and apt-get is not here; on Debian and Ubuntu it always is. "
             "Elsewhere: mapcount kernels add PATH --name NAME for an image of your own"
+        )
+    if re.search(r'["\s,\[\]]', str(directory)):
+        raise KernelImageError(
+            f"apt's files do not take a path like {str(directory)!r}; set MAPCOUNT_KERNELS to one without blanks"
         )
     for part in ("etc", "state/lists/partial", "cache/archives/partial"):
         (directory / part).mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -54,7 +58,7 @@ def run(command: Sequence[str], environment: dict[str, str], timeout_s: float) -
 
     It and what it started are killed at the time-out (KernelImageError) and on Ctrl-C.
     """
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -63,16 +67,15 @@ def run(command: Sequence[str], environment: dict[str, str], timeout_s: float) -
         text=True,
         errors="replace",
         start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=timeout_s)
-    except BaseException as error:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise KernelImageError(f"{os.path.basename(command[0])} did not end within {timeout_s:g} s") from error
-        raise
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise KernelImageError(f"{os.path.basename(command[0])} did not end within {timeout_s:g} s") from error
+            raise
     return process.returncode, output
 
 

@@ -1,4 +1,4 @@
-"""Which machine `--on` means: the model, the kernel that runs here, or a kernel image in a guest."""
+"""The machine that `--on` names: the model, the kernel that runs here, or a kernel image in a guest."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ def open_backend(
     """
     Open a machine for scenarios and close it again.
 
-    `on` is MODEL, HOST, or what names a kernel image (images.py: a series, a name, a path). `release`, `page_mapcount` and
-    `scheme_id` say which kernel is modelled and how it counts (default: the one that runs here, as its release does); a real
-    kernel is what it is. Raises UsageError if they are given for one, and
-    what the machine itself raises.
+    `on` is MODEL, HOST, or a kernel image: a series, a name or a path (images.py). `release`, `page_mapcount` and `scheme_id`
+    say which kernel is modelled and how it counts (default: the one that runs here, as its release does). Raises UsageError
+    if they are given for a real kernel, which is what it is, and what the machine itself raises.
     """
     if on == MODEL:
         from mapcount.machine.backend import ModelBackend
@@ -45,8 +44,8 @@ def open_backend(
     from mapcount.kernels.guest_backend import GuestBackend
     from mapcount.kernels.images import find_image
 
-    with GuestBackend(find_image(on)) as backend:
-        yield backend
+    with GuestBackend(find_image(on)) as guest:
+        yield guest
 
 
 def default_release() -> str:

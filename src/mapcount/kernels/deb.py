@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import lzma
+import os
 import re
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mapcount.errors import KernelImageError
+from mapcount.kernels.apt_setup import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,16 +75,9 @@ def read_module(path: Path) -> bytes:
 def _unpack(deb: Path, root: Path) -> None:
     if not shutil.which("dpkg-deb"):
         raise KernelImageError("packages are unpacked with dpkg-deb, which is not here: apt-get install -y dpkg")
-    ran = subprocess.run(
-        ["dpkg-deb", "-x", str(deb), str(root)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_UNPACK_S,
-        check=False,
-    )
-    if ran.returncode:
-        raise KernelImageError(f"{deb.name} cannot be unpacked: {ran.stderr.strip()}")
+    code, output = run(["dpkg-deb", "-x", str(deb), str(root)], dict(os.environ), _UNPACK_S)
+    if code:
+        raise KernelImageError(f"{deb.name} cannot be unpacked: {output.strip()}")
 
 
 def _first(root: Path, release: str, what: str) -> Path | None:

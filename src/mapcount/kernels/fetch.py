@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING
 
 from mapcount.errors import KernelImageError
-from mapcount.kernels.apt import Index
+from mapcount.kernels.apt import Index, Problem
 from mapcount.kernels.deb import find_kernel, unpacked
 from mapcount.kernels.debian_version import version_key
 from mapcount.kernels.image_record import RECORD_NAME, StoredPackage
@@ -42,7 +41,7 @@ def fetch(apt: Apt, series: Sequence[str], say: Callable[[str], None]) -> list[I
         except KernelImageError as error:
             if not series:
                 raise
-            index = Index(0, (), (str(error),))
+            index = Index(0, (), (Problem("Debian", str(error)),))
         kernels = by_series(index.packages)
         for one in series or kernels:
             try:
@@ -59,7 +58,7 @@ def current_index(apt: Apt, say: Callable[[str], None], *, oldest_s: float = _FR
         say("reading the lists of Debian's packages")
         index = apt.update()
         for problem in index.problems:
-            say(f"note: {problem}")
+            say(f"note: {problem.suite} was not read: {problem.why}")
     return index
 
 
@@ -127,14 +126,11 @@ def _one(root: Path, apt: Apt, series: str, candidate: Candidate, say: Callable[
 
 def _not_there(series: str, kernels: Mapping[str, Sequence[Candidate]], index: Index) -> str:
     """Say that no suite has a series, what they have, and which could not be asked."""
-    suites = sorted(set(re.findall(r"/dists/([^/ ]+)", " ".join(index.problems))))
-    words = f"no suite of Debian that was read has an image of Linux {series}"
-    if suites and kernels:
-        words += f" (not read: {', '.join(suites)}; mapcount kernels says why)"
-    elif index.problems:
-        words += f" ({'; '.join(index.problems)})"
     if not kernels:
-        return words
+        return f"Linux {series} was not looked for: {'; '.join(problem.why for problem in index.problems)}"
+    words = f"no suite of Debian that was read has an image of Linux {series}"
+    if index.problems:
+        words += f" (not read: {', '.join(sorted({problem.suite for problem in index.problems}))}; mapcount kernels says why)"
     before = [one for one in kernels if version_key(one) < version_key(series)]
     after = [one for one in kernels if version_key(one) > version_key(series)]
     near = " and ".join([*before[-1:], *after[:1]])

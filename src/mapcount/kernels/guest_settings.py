@@ -48,6 +48,7 @@ def apply_settings(files: GuestFiles, settings: Settings) -> None:
     if settings.thp != "never" or files.exists(f"{_TOP}/enabled"):
         files.write(f"{_TOP}/enabled", settings.thp)
     files.write(f"{_TOP}/use_zero_page", str(int(settings.huge_zero_page)))
+    files.write(f"{_TOP}/khugepaged/max_ptes_none", str(settings.max_ptes_none))
     _by_size(files, "enabled", settings.anon, "6.8")
     _by_size(files, "shmem_enabled", {o: word for o, word in settings.shmem.items() if o != PMD_ORDER}, "6.11")
     files.write(f"{_TOP}/shmem_enabled", settings.shmem.get(PMD_ORDER, "never"))

@@ -72,6 +72,8 @@ def locked(say: Callable[[str], None], timeout_s: float = _LOCK_S) -> Iterator[P
         for path in (*root.glob(".fetch-*"), *root.glob(".new-*"), *root.glob("apt/.fetch-*")):
             shutil.rmtree(path, ignore_errors=True)
         yield root
+    except OSError as error:
+        raise KernelImageError(f"{error.filename or root}: {error.strerror}; nothing half done is kept") from error
     finally:
         os.close(descriptor)
 

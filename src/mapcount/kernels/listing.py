@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from mapcount.kernels.apt import Index
+    from mapcount.kernels.apt import Index, Problem
     from mapcount.kernels.packages import Candidate
 
 CACHED, ONLINE, DAMAGED = "cached", "online", "damaged"
@@ -68,8 +68,8 @@ class Listing:
     images: tuple[Row, ...]
     unrefereed: tuple[Unrefereed, ...]
     updated_s: float | None
-    problems: tuple[str, ...]
-    """Suites that could not be read, a sentence each."""
+    problems: tuple[Problem, ...]
+    """Suites that could not be read."""
 
 
 def list_images(index: Index | None) -> Listing:

@@ -64,8 +64,10 @@ def _note_written(machine: Machine, mm: Mm, first: int, end: int) -> None:
     for pmd, at, until in spans(first, end):
         entry = mm.tables[pmd]
         if isinstance(entry, PmdEntry):
+            entry.dirty = True
             machine.folios[entry.folio].write(at, until - at)
         else:
+            entry.dirty[at:until] = True
             for run in entry.runs(at, until):
                 machine.folios[run.folio].write(run.first, run.nr_pages)
 

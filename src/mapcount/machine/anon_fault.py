@@ -47,9 +47,7 @@ def anon_fault(machine: Machine, mm: Mm, vma: Vma, page: int, *, write: bool) ->
             mm.tables[pmd] = PmdEntry(ZERO, writable=False)
             return
         # A read gets a folio of its own if the huge zero folio is not to be used.
-        folio = machine.new_folio(Kind.ANON, PMD_ORDER)
-        mm.tables[pmd] = PmdEntry(folio.number, writable=vma.protection is Protection.WRITE)
-        machine.map(Op.FIRST_MAP, mm, vma, pmd * PMD_PAGES, folio, 0, PMD_PAGES, Level.PMD)
+        map_new_pmd(machine, mm, vma, pmd)
         return
     table = mm.table(pmd)
     if not write:
@@ -60,10 +58,17 @@ def anon_fault(machine: Machine, mm: Mm, vma: Vma, page: int, *, write: bool) ->
     map_new(machine, mm, vma, page >> order << order, order)
 
 
+def map_new_pmd(machine: Machine, mm: Mm, vma: Vma, pmd: int) -> None:
+    """Map a new anon folio by a PMD, writable if the VMA is."""
+    folio = machine.new_folio(Kind.ANON, PMD_ORDER)
+    mm.tables[pmd] = PmdEntry(folio.number, writable=vma.protection is Protection.WRITE)
+    machine.map(Op.FIRST_MAP, mm, vma, pmd * PMD_PAGES, folio, 0, PMD_PAGES, Level.PMD)
+
+
 def map_new(machine: Machine, mm: Mm, vma: Vma, page: int, order: int) -> None:
     """Map a new anon folio by PTEs from `page` on, writable."""
     folio = machine.new_folio(Kind.ANON, order)
-    mm.table(page // PMD_PAGES).set(page % PMD_PAGES, folio.number, 0, folio.nr_pages, writable=True)
+    mm.table(page // PMD_PAGES).set(page % PMD_PAGES, folio.number, 0, folio.nr_pages, writable=True, dirty=True)
     machine.map(Op.FIRST_MAP, mm, vma, page, folio, 0, folio.nr_pages, Level.PTE)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mapcount.machine.anon_fault import map_new, prepare_anon
+from mapcount.machine.anon_fault import map_new, map_new_pmd, prepare_anon
 from mapcount.machine.folios import PMD_PAGES, Folio
 from mapcount.machine.page_tables import ZERO, PmdEntry, Table
 from mapcount.machine.pmd_split import split_pmd
@@ -26,7 +26,10 @@ def write_pmd(machine: Machine, mm: Mm, vma: Vma, entry: PmdEntry, pmd: int) -> 
     do_huge_pmd_wp_page(), mm/huge_memory.c.
     """
     if entry.folio == ZERO:
-        split_pmd(machine, mm, pmd)
+        if machine.era.policies.huge_zero_write_is_huge:
+            map_new_pmd(machine, mm, vma, pmd)
+        else:
+            split_pmd(machine, mm, pmd)
         return
     folio = machine.folios[entry.folio]
     if vma.shared:

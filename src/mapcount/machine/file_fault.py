@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapcount.machine.anon_fault import covers, map_new, prepare_anon
-from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, File, Folio
+from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, File, Folio, SwappedPage
 from mapcount.machine.page_tables import NONE, PmdEntry, Table
 from mapcount.mapping.schema import Kind, Level, Op
 from mapcount.scenarios.steps import Advice, Protection
+from mapcount.schemes.eras import WriteOrders
 
 if TYPE_CHECKING:
     from mapcount.machine.machine import Machine, Mm
@@ -46,36 +47,83 @@ def file_fault(machine: Machine, mm: Mm, vma: Vma, page: int, *, write: bool) ->
     return True
 
 
-def cached_folio(machine: Machine, file: File, index: int, vma: Vma | None = None, page: int = 0) -> Folio:
+def cached_folio(machine: Machine, file: File, index: int, vma: Vma, page: int) -> Folio:
     """
-    Return the folio of a page of a file, made if there is none: the largest that the settings allow and that finds room.
+    Return the folio of a page of a file for a fault, made if there is none: the largest that settings allow and finds room.
 
-    A fault's folio must fit into the VMA as well: shmem_alloc_and_add_folio(), shmem_suitable_orders(), mm/shmem.c.
+    It must fit into the VMA as well: shmem_alloc_and_add_folio(), shmem_suitable_orders(), mm/shmem.c.
     """
-    found = file.pages.get(index)
-    if found is not None:
-        return found
-    fitting = [order for order in _orders(machine, vma) if _has_room(machine, file, index, order, vma, page)]
+    folio = file.pages.get(index)
+    if folio is None and index in file.swapped:
+        folio = swap_in(machine, file, index)
+    if folio is None:
+        folio = _new_folio(machine, file, index, _fault_orders(machine, vma), vma, page)
+    folio.uptodate = True
+    return folio
+
+
+def allocate(machine: Machine, file: File, first: int, end: int) -> None:
+    """Give a file folios for its pages `[first, end)`, without a VMA: shmem_fallocate()."""
+    for index in range(first, end):
+        if index in file.swapped:
+            swap_in(machine, file, index)
+        if index in file.pages:
+            file.pages[index].uptodate |= machine.era.policies.fallocate_clears
+        else:
+            _new_folio(machine, file, index, _write_orders(machine, index, end)).uptodate = False
+
+
+def swap_in(machine: Machine, file: File, index: int) -> Folio:
+    """Bring back a page of a file that was swapped out: shmem_swapin_folio(), mm/shmem.c."""
+    slot, order = file.swapped[index]
+    if not machine.era.policies.swaps_in_large_shmem:
+        order = 0
+    first = index >> order << order
+    pages = range(first, first + (1 << order))
+    if any(file.swapped.get(page) != SwappedPage(slot - index + page, order) for page in pages):
+        order, pages = 0, range(index, index + 1)
+    for page in pages:
+        machine.swap.put(file.swapped.pop(page).slot)
+    return machine.new_folio(file.kind, order, file, pages.start)
+
+
+def _new_folio(
+    machine: Machine, file: File, index: int, orders: list[int], vma: Vma | None = None, page: int = 0
+) -> Folio:
+    fitting = [order for order in orders if _has_room(machine, file, index, order, vma, page)]
     order = max(fitting, default=0)
-    return machine.new_folio(file.kind, order, file, index >> order << order)
+    folio = machine.new_folio(file.kind, order, file, index >> order << order)
+    file.reaches_behind |= folio.file_page + folio.nr_pages > file.nr_pages
+    return folio
 
 
-def _orders(machine: Machine, vma: Vma | None) -> list[int]:
+def _fault_orders(machine: Machine, vma: Vma) -> list[int]:
     shmem = machine.settings.shmem
-    advised = vma is not None and vma.advice is Advice.HUGEPAGE
     found = []
     for order, word in shmem.items():
         if order != PMD_ORDER and machine.era.version < _FITS_VMA:
             continue
         chosen = shmem.get(PMD_ORDER, "never") if word == "inherit" else word
-        if chosen in {"always", "within_size"} or (chosen == "advise" and advised):
+        if chosen in {"always", "within_size"} or (chosen == "advise" and vma.advice is Advice.HUGEPAGE):
             found.append(order)
     return found
 
 
+def _write_orders(machine: Machine, index: int, end: int) -> list[int]:
+    # Without a VMA the setting for PMD size holds for all sizes: shmem_allowable_huge_orders().
+    if machine.settings.shmem.get(PMD_ORDER, "never") not in {"always", "within_size"}:
+        return []
+    allowed = machine.era.policies.shmem_write
+    if allowed is WriteOrders.PMD:
+        return [PMD_ORDER]
+    if allowed is WriteOrders.ALL:
+        return list(range(1, PMD_ORDER + 1))
+    return [order for order in range(1, PMD_ORDER + 1) if not index % (1 << order) and index + (1 << order) <= end]
+
+
 def _has_room(machine: Machine, file: File, index: int, order: int, vma: Vma | None, page: int) -> bool:
     first = index >> order << order
-    if any(other in file.pages for other in range(first, first + (1 << order))):
+    if any(other in file.pages or other in file.swapped for other in range(first, first + (1 << order))):
         return False
     if vma is None or machine.era.version < _FITS_VMA:
         return True
@@ -106,17 +154,21 @@ def _map_ptes(machine: Machine, mm: Mm, vma: Vma, folio: Folio, page: int, *, wr
 
 def _range_to_map(machine: Machine, mm: Mm, vma: Vma, folio: Folio, page: int) -> tuple[int, int]:
     # finish_fault() maps a whole folio of memory without a name (6.11), if VMA, page table and empty entries allow.
-    first = page - (vma.file_page(page) - folio.file_page)
-    end = first + folio.nr_pages
-    in_one_table = first // PMD_PAGES == (end - 1) // PMD_PAGES
     if not machine.era.policies.maps_whole_shmem_folio or folio.kind is not Kind.SHMEM:
         return page, 1
-    if first < vma.first or end > vma.end or not in_one_table:
-        return page, 1
+    first = page - (vma.file_page(page) - folio.file_page)
     at = first % PMD_PAGES
+    if not _has_room_for_all(vma, folio, first):
+        return page, 1
     if not (mm.table(page // PMD_PAGES).folio[at : at + folio.nr_pages] == NONE).all():
         return page, 1
     return first, folio.nr_pages
+
+
+def _has_room_for_all(vma: Vma, folio: Folio, first: int) -> bool:
+    """Tell whether a folio that begins at page number `first` lies within a VMA and one page table."""
+    end = first + folio.nr_pages
+    return vma.first <= first and end <= vma.end and first // PMD_PAGES == (end - 1) // PMD_PAGES
 
 
 def _map_around(machine: Machine, mm: Mm, vma: Vma, page: int) -> bool:
@@ -125,15 +177,17 @@ def _map_around(machine: Machine, mm: Mm, vma: Vma, page: int) -> bool:
     assert file is not None
     pmd = page // PMD_PAGES
     first = max(page - page % AROUND_PAGES, vma.first, pmd * PMD_PAGES)
-    end = min(page - page % AROUND_PAGES + AROUND_PAGES, vma.end, (pmd + 1) * PMD_PAGES)
-    cached = [file.pages.get(vma.file_page(at)) for at in range(first, end)]
+    # A VMA that begins late moves the window, so that it ends later, too.
+    end = min(first + AROUND_PAGES, vma.end, (pmd + 1) * PMD_PAGES)
+    cached = [_uptodate(file, vma.file_page(at)) for at in range(first, end)]
     lowest = next((folio for folio in cached if folio is not None), None)
     if lowest is None:
         return False
     if _map_pmd(machine, mm, vma, lowest, page):
         return True
     table = mm.table(pmd)
-    for at, folio, nr_pages in _stretches(cached, table, first % PMD_PAGES):
+    wanted = _wanted(machine, vma, first, cached)
+    for at, folio, nr_pages in _stretches(wanted, table):
         start = pmd * PMD_PAGES + at
         sub = vma.file_page(start) - folio.file_page
         table.set(at, folio.number, sub, nr_pages, writable=False)
@@ -141,11 +195,30 @@ def _map_around(machine: Machine, mm: Mm, vma: Vma, page: int) -> bool:
     return bool(table.folio[page % PMD_PAGES] != NONE)
 
 
-def _stretches(cached: list[Folio | None], table: Table, first: int) -> list[tuple[int, Folio, int]]:
-    """Return (entry, folio, pages) of what is cached and not mapped yet, consecutive pages of a folio together."""
+def _uptodate(file: File, index: int) -> Folio | None:
+    folio = file.pages.get(index)
+    return folio if folio is not None and folio.uptodate else None
+
+
+def _wanted(machine: Machine, vma: Vma, first: int, cached: list[Folio | None]) -> dict[int, Folio]:
+    """Return the folio to map at each entry of a page table: what is cached from page number `first` on, or whole folios."""
+    wanted: dict[int, Folio] = {}
+    for page, folio in enumerate(cached, first):
+        if folio is None:
+            continue
+        wanted[page % PMD_PAGES] = folio
+        start = page - (vma.file_page(page) - folio.file_page)
+        if machine.era.policies.maps_around_whole_folio and _has_room_for_all(vma, folio, start):
+            wanted.update((at, folio) for at in range(start % PMD_PAGES, start % PMD_PAGES + folio.nr_pages))
+    return wanted
+
+
+def _stretches(wanted: dict[int, Folio], table: Table) -> list[tuple[int, Folio, int]]:
+    """Return (entry, folio, pages) of what is wanted and not mapped yet, consecutive pages of a folio together."""
     found: list[tuple[int, Folio, int]] = []
-    for at, folio in enumerate(cached, first):
-        if folio is None or table.folio[at] != NONE:
+    for at in sorted(wanted):
+        folio = wanted[at]
+        if table.folio[at] != NONE:
             continue
         if found and found[-1][1] is folio and found[-1][0] + found[-1][2] == at:
             found[-1] = (found[-1][0], folio, found[-1][2] + 1)

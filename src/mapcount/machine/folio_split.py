@@ -28,7 +28,8 @@ def split_folio(machine: Machine, folio: Folio) -> dict[int, Folio]:
     Split a large folio, anon or of a file, into folios of one page; return those that live on, by their page in the old one.
 
     A page of an anon folio that nothing refers to is freed; so is one that holds nothing but zeros since 6.12, whose
-    entries get the zero page. split_folio(), mm/huge_memory.c.
+    entries get the zero page. Returns nothing, and the folio lives on, if its mappings could not be taken away. split_folio(),
+    mm/huge_memory.c.
     """
     if folio.kind is Kind.ANON:
         return _split_anon(machine, folio)
@@ -36,15 +37,25 @@ def split_folio(machine: Machine, folio: Folio) -> dict[int, Folio]:
 
 
 def split_cached(machine: Machine, folio: Folio, parts: Iterable[tuple[int, int]]) -> dict[int, Folio]:
-    """Split a folio of a file into `parts`, (first page, order), which cover it; nobody maps them at first."""
+    """
+    Split a folio of a file into `parts`, (first page, order), which cover it; nobody maps them at first.
+
+    Those that lie behind the end of the file are freed. Returns the others, by their first page.
+    """
     file = folio.file
     assert file is not None
     folio.extra_refs += 1
     unmap_everywhere(machine, folio)
     folio.extra_refs -= 1
-    folio.file = None
     machine.end_split(folio)
-    return {first: machine.new_folio(folio.kind, order, file, folio.file_page + first) for first, order in parts}
+    new = {
+        first: machine.new_folio(folio.kind, order, file, folio.file_page + first)
+        for first, order in parts
+        if folio.file_page + first < file.nr_pages
+    }
+    for part in new.values():
+        part.uptodate = folio.uptodate
+    return new
 
 
 @dataclass(frozen=True)
@@ -59,24 +70,47 @@ class _Migration:
 def _split_anon(machine: Machine, folio: Folio) -> dict[int, Folio]:
     exclusive = _exclusive_pages(machine, folio)
     folio.extra_refs += 1
-    mappers = _mappers(folio, [_unmap(machine, folio, place) for place in places_of(machine, folio)])
+    migrations = [_unmap(machine, folio, place) for place in _places_to_unmap(machine, folio)]
     folio.extra_refs -= 1
+    if folio.entries:
+        _restore(machine, folio, migrations, exclusive)
+        return {}
     slot = folio.slot
     if slot is not None:
         machine.swap.remove(folio)
     machine.end_split(folio)
     new: dict[int, Folio] = {}
-    for page, entries in enumerate(mappers):
+    for page, entries in enumerate(_mappers(folio, migrations)):
         if not folio.holds_data(page) and machine.era.policies.split_maps_zero_page:
             _map_zero(entries)
             entries.clear()
         if entries or slot is not None:
             new[page] = part = machine.new_folio(Kind.ANON, 0)
-            part.data = folio.data >> page & 1
+            part.data, part.dirty, part.lazyfree = folio.data >> page & 1, folio.dirty, folio.lazyfree
             if slot is not None:
                 enter_cache(machine, part, slot + page)
             _remap(machine, part, entries, exclusive=bool(exclusive[page]))
     return new
+
+
+def _places_to_unmap(machine: Machine, folio: Folio) -> list[Place]:
+    places = places_of(machine, folio)
+    if machine.era.policies.split_stops_at_pmd:
+        by_pmd = [at for at, place in enumerate(places) if place.level is Level.PMD]
+        return places[: by_pmd[0] + 1] if by_pmd else places
+    return places
+
+
+def _restore(machine: Machine, folio: Folio, migrations: list[_Migration], exclusive: list[int]) -> None:
+    """Map a folio again by PTEs that could not be split."""
+    for place, table, writable in ((m.place, m.table, m.writable) for m in migrations):
+        at = place.page % PMD_PAGES
+        table.set(at, folio.number, place.first, place.nr_pages, writable=False)
+        table.writable[at : at + place.nr_pages] = writable
+        machine.map(Op.MAP, place.mm, place.vma, place.page, folio, place.first, place.nr_pages, Level.PTE)
+    for page, flag in enumerate(exclusive):
+        if flag:
+            machine.counts.set_pages(EXCLUSIVE, folio.number, page, 1, 1)
 
 
 def _exclusive_pages(machine: Machine, folio: Folio) -> list[int]:
@@ -93,9 +127,11 @@ def _unmap(machine: Machine, folio: Folio, place: Place) -> _Migration:
     table = place.mm.tables[pmd]
     if isinstance(table, PmdEntry):
         writable = np.full(PMD_PAGES, table.writable)
+        folio.dirty |= table.dirty
         table = place.mm.tables[pmd] = Table()
     else:
         writable = table.writable[at : at + place.nr_pages].copy()
+        folio.dirty |= bool(table.dirty[at : at + place.nr_pages].any())
         table.clear(at, at + place.nr_pages)
     machine.unmap(place.mm, place.vma, place.page, folio, place.first, place.nr_pages, place.level)
     return _Migration(place, table, writable)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.mapping.schema import Kind
 
@@ -14,6 +14,13 @@ PMD_ORDER = 9
 PMD_PAGES = 1 << PMD_ORDER
 
 
+class SwappedPage(NamedTuple):
+    """Where a page of a file was swapped out to, and the order of the folio that it was a part of."""
+
+    slot: int
+    order: int
+
+
 @dataclass(eq=False)
 class File:
     """A file in memory. `pages` has, for each page that holds data, its folio; a folio of n pages is there n times."""
@@ -22,6 +29,10 @@ class File:
     nr_pages: int
     kind: Kind = Kind.SHMEM
     pages: dict[int, Folio] = field(default_factory=dict)
+    swapped: dict[int, SwappedPage] = field(default_factory=dict)
+    """Pages that were swapped out."""
+    reaches_behind: bool = False
+    """A large folio that reached behind the end was allocated, and nobody has looked since whether it is to be split."""
     users: int = 0
     """Processes that have it open, and VMAs that map it: with the last of them goes the file."""
 
@@ -42,8 +53,14 @@ class Folio:
     """References that are neither mappings nor of the page cache: swap cache."""
     slot: int | None = None
     """In the swap cache: the swap slot of its first page."""
+    uptodate: bool = True
+    """Of a file: somebody has read or written it since it was allocated."""
     data: int = 0
     """Bit i tells that page i of an anon folio was written, and so holds something besides zeros."""
+    dirty: bool = False
+    """PG_dirty of an anon folio: page-table entries that were dirty are gone, or slots with what it holds."""
+    lazyfree: bool = False
+    """After MADV_FREE: not PG_swapbacked, to be dropped by reclaim unless it was written since."""
     was_seen: bool = False
     """It was mapped when somebody looked (observe.py)."""
     queued: bool = False

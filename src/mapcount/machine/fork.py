@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def fork(machine: Machine, parent: Mm, name: str) -> Mm:
     """Return a child process: VMA by VMA, ascending, as dup_mmap() and copy_page_range() do (kernel/fork.c, mm/memory.c)."""
     child = machine.new_mm(name)
+    if parent.number in machine.ksm_mms:
+        machine.ksm_mms[child.number] = child
     child.files = dict(parent.files)
     for file in child.files.values():
         file.users += 1
@@ -58,7 +60,7 @@ def _copy_pmd(machine: Machine, child: Mm, vma: Vma, copy: Vma, pmd: int, entry:
         return
     if not vma.shared:
         entry.writable = False
-    child.tables[pmd] = PmdEntry(entry.folio, writable=entry.writable)
+    child.tables[pmd] = replace(entry)
     machine.map(Op.DUP, child, copy, pmd * PMD_PAGES, folio, 0, PMD_PAGES, Level.PMD)
 
 
@@ -69,8 +71,7 @@ def _copy_ptes(machine: Machine, child: Mm, vma: Vma, copy: Vma, pmd: int, entry
         entry.writable[at:until] = False
     table = child.table(pmd)
     entry.exclusive[at:until] = False
-    for name in ("folio", "page", "writable"):
-        getattr(table, name)[at:until] = getattr(entry, name)[at:until]
+    table.copy(at, entry, at, until - at)
     machine.swap.entries.update(entry.slots(at, until))
     for run in entry.runs(at, until):
         folio = machine.folios[run.folio]

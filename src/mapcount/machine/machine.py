@@ -54,6 +54,8 @@ class Machine:
         self.kinds: list[Kind] = []
         """Of all folios that ever were, by number."""
         self.mms: dict[str, Mm] = {}
+        self.ksm_mms: dict[int, Mm] = {}
+        """Those that ksmd scans, in its order."""
         self.rows: list[LogRow] = []
         self.batch = 0
         self._mm_numbers = itertools.count()
@@ -113,9 +115,12 @@ class Machine:
         self.counts.count(Op.SPLIT_MAPPING, Level.PMD, folio.number, 0, folio.nr_pages, mm.number)
 
     def end_split(self, folio: Folio) -> None:
-        """End a folio that is split and that nothing refers to any more: what is left of it are new folios."""
+        """End a folio that is split and that nobody maps any more: what is left of it are new folios."""
         self._log(Op.FOLIO_SPLIT, None, None, 0, folio, 0, folio.nr_pages, Level.PTE)
-        self.free_unused(folio)
+        if folio.file is not None:
+            self.drop_cached(folio)
+        else:
+            self.free_unused(folio)
 
     def free_unused(self, folio: Folio) -> None:
         """Free a folio that nothing refers to."""
@@ -123,10 +128,22 @@ class Machine:
             del self.folios[folio.number]
             self._log(Op.DEATH, None, None, 0, folio, 0, folio.nr_pages, Level.PTE)
 
+    def drop_cached(self, folio: Folio) -> None:
+        """Take a folio out of the page cache; nobody maps it."""
+        file = folio.file
+        assert file is not None
+        for page in range(folio.file_page, folio.file_page + folio.nr_pages):
+            del file.pages[page]
+        folio.file = None
+        self.free_unused(folio)
+
     def drop_file(self, file: File) -> None:
         """Take away one user of a file; with the last one go its pages."""
         file.users -= 1
         if not file.users:
+            for page in file.swapped.values():
+                self.swap.put(page.slot)
+            file.swapped.clear()
             for folio in dict.fromkeys(file.pages.values()):
                 folio.file = None
                 self.free_unused(folio)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapcount.errors import KernelFeatureError
+from mapcount.machine.collapse import collapse
+from mapcount.machine.ksm import mergeable
+from mapcount.machine.lazyfree import free
 from mapcount.machine.reclaim import pageout
 from mapcount.machine.zap import zap
 from mapcount.scenarios.steps import Advice
@@ -57,5 +60,8 @@ _ADVICE: dict[Advice, Callable[[Machine, Mm, Vma, int, int, Advice], int]] = {
     Advice.HUGEPAGE: _set,
     Advice.NOHUGEPAGE: _set,
     Advice.DONTNEED: _dontneed,
+    Advice.FREE: free,
     Advice.PAGEOUT: pageout,
+    Advice.MERGEABLE: mergeable,
+    Advice.COLLAPSE: collapse,
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mapcount.machine.file_fault import cached_folio
+from mapcount.machine.file_fault import allocate
 from mapcount.machine.folios import PMD_PAGES, File
+from mapcount.machine.punch import punch
 from mapcount.machine.vmas import Vma
 from mapcount.mapping.schema import Kind
 from mapcount.scenarios.steps import Protection
@@ -47,13 +48,15 @@ def memfd(mm: Mm, name: str, nr_pages: int) -> int:
 
 
 def fallocate(machine: Machine, mm: Mm, step: Fallocate) -> int:
-    """Give a file pages `[first, end)`; it grows if it was smaller."""
+    """Give a file pages `[first, end)`, and it grows if it was smaller; or take them away, and it keeps its length."""
     file = mm.files.get(step.file)
     if file is None:
         return EBADF
+    if step.punch:
+        punch(machine, file, step.first, step.end)
+        return 0
     file.nr_pages = max(file.nr_pages, step.end)
-    for index in range(step.first, step.end):
-        cached_folio(machine, file, index)
+    allocate(machine, file, step.first, step.end)
     return 0
 
 

@@ -77,8 +77,6 @@ def _move_entries(machine: Machine, mm: Mm, page: int, target: int, nr_pages: in
         return
     assert not isinstance(entry, PmdEntry)
     table = mm.table(to_pmd)
-    here = slice(page % PMD_PAGES, page % PMD_PAGES + nr_pages)
-    there = slice(target % PMD_PAGES, target % PMD_PAGES + nr_pages)
-    for name in ("folio", "page", "writable", "exclusive"):
-        getattr(table, name)[there] = getattr(entry, name)[here]
-    entry.folio[here] = NONE
+    at = page % PMD_PAGES
+    table.copy(target % PMD_PAGES, entry, at, nr_pages)
+    entry.folio[at : at + nr_pages] = NONE

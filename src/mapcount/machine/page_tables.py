@@ -26,28 +26,34 @@ class PmdEntry:
     folio: int
     """Its number, or ZERO."""
     writable: bool
+    dirty: bool = True
+    """Of anon memory: written since it was mapped, or since MADV_FREE."""
 
 
 class Table:
     """
     512 PTEs: `folio` (a number, NONE, ZERO or SWAP), `page` within the folio or the slot, `writable`.
 
-    `exclusive` tells of a swap entry that the page was PageAnonExclusive: pte_swp_exclusive().
+    `dirty` tells of anon memory that it was written since it was mapped, or since MADV_FREE; `exclusive` of a swap entry that
+    the page was PageAnonExclusive: pte_swp_exclusive().
     """
 
-    __slots__ = ("exclusive", "folio", "page", "writable")
+    COLUMNS = ("folio", "page", "writable", "dirty", "exclusive")
+    __slots__ = COLUMNS
 
     def __init__(self) -> None:
         self.folio = np.full(PMD_PAGES, NONE, np.int64)
         self.page = np.zeros(PMD_PAGES, np.int32)
         self.writable = np.zeros(PMD_PAGES, np.bool_)
+        self.dirty = np.zeros(PMD_PAGES, np.bool_)
         self.exclusive = np.zeros(PMD_PAGES, np.bool_)
 
-    def set(self, at: int, folio: int, first: int, nr_pages: int, *, writable: bool) -> None:
+    def set(self, at: int, folio: int, first: int, nr_pages: int, *, writable: bool, dirty: bool = False) -> None:
         """Let entries from `at` on map consecutive pages of a folio."""
         self.folio[at : at + nr_pages] = folio
         self.page[at : at + nr_pages] = np.arange(first, first + nr_pages, dtype=np.int32)
         self.writable[at : at + nr_pages] = writable
+        self.dirty[at : at + nr_pages] = dirty
 
     def set_swap(self, at: int, slot: int, exclusive: Sequence[int]) -> None:
         """Let entries from `at` on stand for consecutive slots."""
@@ -59,6 +65,11 @@ class Table:
         """Return the slots of the swap entries in `[at, end)`."""
         slots: list[int] = self.page[at:end][self.folio[at:end] == SWAP].tolist()
         return slots
+
+    def copy(self, at: int, other: Table, start: int, nr_pages: int) -> None:
+        """Let entries from `at` on be as those of another table from `start` on."""
+        for name in self.COLUMNS:
+            getattr(self, name)[at : at + nr_pages] = getattr(other, name)[start : start + nr_pages]
 
     def clear(self, at: int, end: int) -> None:
         """Empty the entries `[at, end)`."""

@@ -41,6 +41,7 @@ def split_pmd(machine: Machine, mm: Mm, pmd: int) -> None:
             del mm.tables[pmd]
             machine.unmap(mm, vma, first, folio, 0, PMD_PAGES, Level.PMD)
             return
-        table.set(0, folio.number, 0, PMD_PAGES, writable=entry.writable)
+        table.set(0, folio.number, 0, PMD_PAGES, writable=entry.writable, dirty=entry.dirty)
+        folio.dirty |= entry.dirty
         machine.split_mapping(mm, vma, first, folio)
     mm.tables[pmd] = table

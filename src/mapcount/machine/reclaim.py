@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mapcount.machine.advised import advised_folios, is_exclusive
 from mapcount.machine.cow import EXCLUSIVE
 from mapcount.machine.deferred_split import is_partially_mapped, is_queued
 from mapcount.machine.folio_split import split_folio
-from mapcount.machine.folios import PMD_PAGES
-from mapcount.machine.page_tables import ZERO, PmdEntry, Table, spans
+from mapcount.machine.folios import PMD_PAGES, SwappedPage
+from mapcount.machine.lazyfree import discard
+from mapcount.machine.page_tables import PmdEntry, Table, spans
 from mapcount.machine.pmd_split import split_pmd
-from mapcount.machine.rmap import places_of
+from mapcount.machine.rmap import places_of, unmap_everywhere
 from mapcount.machine.swap import add_to_cache, leave_cache
 from mapcount.mapping.schema import Kind
 
@@ -23,18 +25,26 @@ if TYPE_CHECKING:
 EINVAL = -22
 
 
-def pageout(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice: Advice) -> int:
+def pageout(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, advice: Advice) -> int:
     """Reclaim what `[first, end)` maps and nobody else does: madvise_cold_or_pageout_pte_range(), mm/madvise.c."""
     if vma.kind is Kind.HUGETLB:
         return EINVAL
     for pmd, at, until in spans(first, end):
-        for folio in _isolate(machine, mm, pmd, at, until):
-            reclaim(machine, folio)
+        found = list(advised_folios(machine, mm, pmd, at, until, advice))
+        for advised in found:
+            if isinstance(advised.entry, PmdEntry) or is_exclusive(machine, advised.folio):
+                reclaim(machine, advised.folio)
     return 0
 
 
 def reclaim(machine: Machine, folio: Folio) -> None:
     """Swap a folio out that nothing but its mappings refers to: shrink_folio_list(), mm/vmscan.c."""
+    if folio.file is not None:
+        _reclaim_cached(machine, folio)
+        return
+    if folio.lazyfree and not (folio.order and machine.era.policies.reclaim_splits_lazyfree):
+        discard(machine, folio)
+        return
     if folio.slot is None:
         if folio.order and _splits_first(machine, folio):
             for part in split_folio(machine, folio).values():
@@ -47,9 +57,27 @@ def reclaim(machine: Machine, folio: Folio) -> None:
     leave_cache(machine, folio)
 
 
+def _reclaim_cached(machine: Machine, folio: Folio) -> None:
+    """Unmap a folio of a file in memory, and let the file have slots in its place: shmem_writepage(), mm/shmem.c."""
+    file = folio.file
+    assert file is not None
+    if folio.order and machine.era.policies.reclaim_splits_shmem:
+        for part in split_folio(machine, folio).values():
+            _reclaim_cached(machine, part)
+        return
+    unmap_everywhere(machine, folio)
+    if not machine.settings.swap:
+        return
+    slot = machine.swap.allocate(folio.order)
+    for page in range(folio.nr_pages):
+        file.swapped[folio.file_page + page] = SwappedPage(slot + page, folio.order)
+        machine.swap.entries[slot + page] += 1
+    machine.drop_cached(folio)
+
+
 def _splits_first(machine: Machine, folio: Folio) -> bool:
     # Pages that nobody maps are freed so, and need no slot. Without swap the parts, too, stay where they are.
-    if not machine.settings.swap:
+    if folio.lazyfree or not machine.settings.swap:
         return True
     known = not machine.era.policies.advice_splits
     return known and is_queued(machine, folio) and is_partially_mapped(machine, folio)
@@ -71,44 +99,3 @@ def _unmap(machine: Machine, folio: Folio) -> None:
         table.set_swap(place.page % PMD_PAGES, slot, exclusive[place.first : end])
         machine.swap.entries.update(range(slot, slot + place.nr_pages))
         machine.unmap(place.mm, place.vma, place.page, folio, place.first, place.nr_pages, place.level)
-
-
-def _isolate(machine: Machine, mm: Mm, pmd: int, at: int, until: int) -> list[Folio]:
-    """Return the folios to reclaim in a page table; those of which only a part is meant are split."""
-    entry = mm.tables.get(pmd)
-    if isinstance(entry, PmdEntry):
-        folio = machine.folios.get(entry.folio)
-        if entry.folio == ZERO or folio is None or is_shared(machine, folio, 0):
-            return []
-        if until - at == PMD_PAGES:
-            return [folio]
-        split_folio(machine, folio)
-        entry = mm.tables.get(pmd)
-    return _isolate_ptes(machine, entry, at, until) if isinstance(entry, Table) else []
-
-
-def _isolate_ptes(machine: Machine, table: Table, at: int, until: int) -> list[Folio]:
-    found = []
-    while at < until:
-        folio = machine.folios.get(int(table.folio[at]))
-        if folio is None:
-            at += 1
-            continue
-        nr_pages = next(table.runs(at, until)).nr_pages
-        if folio.order and (nr_pages < folio.nr_pages or machine.era.policies.advice_splits):
-            if not is_shared(machine, folio, int(table.page[at])):
-                split_folio(machine, folio)
-                continue
-            if machine.era.policies.advice_splits:
-                break
-        elif machine.counts.ask("folio_mapcount", folio.number) == folio.nr_pages:
-            found.append(folio)
-        at += nr_pages
-    return found
-
-
-def is_shared(machine: Machine, folio: Folio, page: int) -> bool:
-    """Tell whether others seem to map a folio, as madvise() asks before it takes any of it away."""
-    if machine.era.policies.advice_asks_page:
-        return machine.counts.ask("page_mapcount", folio.number, page) != 1
-    return bool(machine.counts.ask("mapped_shared", folio.number))

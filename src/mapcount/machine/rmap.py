@@ -30,26 +30,42 @@ class Place:
 
 
 def places_of(machine: Machine, folio: Folio) -> list[Place]:
-    """Return all places where a folio is mapped: by age of the address space, ascending, runs as long as they can be."""
+    """
+    Return all places where a folio is mapped, runs as long as they can be.
+
+    In the order of the kernel's walk: VMAs by where they begin in their file, or began at first, then by their place there.
+    """
     found: list[Place] = []
     missing = folio.entries
     for mm in machine.mms.values():
         for place in _in_mm(machine, mm, folio.number) if missing else ():
             found.append(place)
             missing -= 1 if place.level else place.nr_pages
-    return found
+    return sorted(found, key=lambda place: (place.vma.offset, place.vma.placed, place.page))
 
 
-def unmap_everywhere(machine: Machine, folio: Folio) -> None:
-    """Empty all entries that map a folio: try_to_unmap(), mm/rmap.c. An anon folio that nothing else refers to is freed."""
+def unmap_everywhere(machine: Machine, folio: Folio, first: int = 0, end: int | None = None) -> None:
+    """
+    Empty all entries that map pages `[first, end)` of a folio, a PMD entry whole: try_to_unmap(), mm/rmap.c.
+
+    An anon folio that nothing else refers to is freed.
+    """
     for place in places_of(machine, folio):
-        pmd, at = divmod(place.page, PMD_PAGES)
-        entry = place.mm.tables[pmd]
-        if isinstance(entry, PmdEntry):
-            del place.mm.tables[pmd]
-        else:
-            entry.clear(at, at + place.nr_pages)
-        machine.unmap(place.mm, place.vma, place.page, folio, place.first, place.nr_pages, place.level)
+        start = max(first, place.first)
+        nr_pages = min(folio.nr_pages if end is None else end, place.first + place.nr_pages) - start
+        if nr_pages > 0:
+            _unmap(machine, folio, place, start, nr_pages)
+
+
+def _unmap(machine: Machine, folio: Folio, place: Place, first: int, nr_pages: int) -> None:
+    pmd, at = divmod(place.page + first - place.first, PMD_PAGES)
+    entry = place.mm.tables[pmd]
+    if isinstance(entry, PmdEntry):
+        del place.mm.tables[pmd]
+        machine.unmap(place.mm, place.vma, place.page, folio, 0, PMD_PAGES, Level.PMD)
+    else:
+        entry.clear(at, at + nr_pages)
+        machine.unmap(place.mm, place.vma, pmd * PMD_PAGES + at, folio, first, nr_pages, Level.PTE)
 
 
 def _in_mm(machine: Machine, mm: Mm, number: int) -> Iterator[Place]:

@@ -19,14 +19,15 @@ class SwapSpace:
     """
     Slots of a swap device, as many as are needed: a slot is handed out once, ascending within the clusters of an order.
 
-    `entries` counts the page-table entries of each slot, `cache` has the folio of those in the swap cache, and `data` those
-    that hold something besides zeros.
+    `entries` counts the page-table entries of each slot, `cache` has the folio of those in the swap cache. `data` are those
+    that hold something besides zeros; a folio of which all pages are zero was not written: its slots are in `zero`.
     """
 
     def __init__(self) -> None:
         self.entries: Counter[int] = Counter()
         self.cache: dict[int, Folio] = {}
         self.data: set[int] = set()
+        self.zero: set[int] = set()
         self._next: dict[int, int] = {}
         self._clusters = 0
 
@@ -73,6 +74,7 @@ class SwapSpace:
     def _forget_unused(self, slot: int) -> None:
         if slot not in self.entries and slot not in self.cache:
             self.data.discard(slot)
+            self.zero.discard(slot)
 
 
 def add_to_cache(machine: Machine, folio: Folio) -> None:
@@ -80,6 +82,8 @@ def add_to_cache(machine: Machine, folio: Folio) -> None:
     slot = machine.swap.allocate(folio.order)
     enter_cache(machine, folio, slot)
     machine.swap.data.update(slot + page for page in range(folio.nr_pages) if folio.holds_data(page))
+    if not folio.data:
+        machine.swap.zero.update(range(slot, slot + folio.nr_pages))
 
 
 def enter_cache(machine: Machine, folio: Folio, slot: int) -> None:
@@ -99,6 +103,7 @@ def free_swap(machine: Machine, folio: Folio) -> bool:
     """Take a folio out of the swap cache unless entries refer to its slots; tell whether that was done: folio_free_swap()."""
     if folio.slot is None or machine.swap.is_swapped(folio):
         return False
+    folio.dirty = True
     leave_cache(machine, folio)
     return True
 

@@ -101,9 +101,9 @@ def _order(machine: Machine, fault: _Fault, *, cached: bool) -> int:
 
 
 def _is_readable(machine: Machine, slots: range) -> bool:
-    # All zeros or none, for zeros are not on the device; and nothing of it in the swap cache.
-    with_data = sum(slot in machine.swap.data for slot in slots)
-    return with_data in {0, len(slots)} and not any(slot in machine.swap.cache for slot in slots)
+    # All on the device, or nothing; and nothing in the swap cache.
+    zero = sum(slot in machine.swap.zero for slot in slots)
+    return zero in {0, len(slots)} and not any(slot in machine.swap.cache for slot in slots)
 
 
 def _range_to_map(fault: _Fault, folio: Folio) -> tuple[int, int]:

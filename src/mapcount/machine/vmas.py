@@ -35,10 +35,14 @@ class Vma:
     protection: Protection
     advice: Advice | None = None
     """HUGEPAGE, NOHUGEPAGE or neither."""
+    mergeable: bool = False
+    """VM_MERGEABLE: KSM may merge its pages."""
     file: File | None = None
     offset: int = 0
     """Page of the file at `first`; of anon memory the page number at which it was mapped first."""
     anon: AnonVma | None = None
+    placed: int = 0
+    """Its place among VMAs that begin at the same `offset`: it takes the last one whenever its ends change."""
 
     def file_page(self, page: int) -> int:
         """Return the page of the file that is mapped at a page of the address space."""
@@ -69,6 +73,7 @@ class VmaList:
         """Put in a VMA where none is, and merge it with its neighbours; return what it is part of now."""
         at = bisect_right(self._vmas, vma.first, key=lambda other: other.first)
         self._vmas.insert(at, vma)
+        vma.placed = vma.vma_id
         return self._merge_around(vma)
 
     def remove(self, vma: Vma) -> None:
@@ -96,14 +101,16 @@ class VmaList:
         for near in itertools.chain.from_iterable(neighbours):
             left, right = (vma, near) if near.first > vma.first else (near, vma)
             alike = left.end == right.first and left.file is right.file and _goes_on(left, right)
-            if alike and left.advice is right.advice and near.anon is not None and near.anon.singular:
+            alike = alike and (left.advice, left.mergeable) == (right.advice, right.mergeable)
+            if alike and near.anon is not None and near.anon.singular:
                 return near.anon
         return None
 
     def _split(self, vma: Vma, page: int) -> None:
         self._split_pmd(page)
-        rest = replace(vma, vma_id=self._new_id(), first=page, offset=vma.file_page(page))
-        vma.end = page
+        number = self._new_id()
+        rest = replace(vma, vma_id=number, first=page, offset=vma.file_page(page), placed=number)
+        vma.end, vma.placed = page, self._new_id()
         if vma.file is not None:
             vma.file.users += 1
         self._vmas.insert(self._vmas.index(vma) + 1, rest)
@@ -113,7 +120,7 @@ class VmaList:
         for left, right in ((at, at + 1), (at - 1, at)):
             if left >= 0 and right < len(self._vmas) and _can_merge(self._vmas[left], self._vmas[right]):
                 gone = self._vmas.pop(right)
-                self._vmas[left].end = gone.end
+                self._vmas[left].end, self._vmas[left].placed = gone.end, self._new_id()
                 self._vmas[left].anon = self._vmas[left].anon or gone.anon
                 if gone.file is not None:
                     gone.file.users -= 1
@@ -131,6 +138,7 @@ def _can_merge(left: Vma, right: Vma) -> bool:
         and left.kind is right.kind
         and left.kind is not Kind.HUGETLB
         and (left.shared, left.protection, left.advice) == (right.shared, right.protection, right.advice)
+        and left.mergeable is right.mergeable
         and left.file is right.file
         and _goes_on(left, right)
         and _same_anon(left.anon, right.anon)

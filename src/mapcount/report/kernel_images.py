@@ -105,4 +105,4 @@ def _lists(found: Listing) -> Iterator[RenderableType]:
         return
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found.updated_s))
     yield sentence(f"\nDebian's lists are of {when}; get an image: mapcount kernels fetch SERIES")
-    yield from (note(f"Not read: {printable(problem)}") for problem in found.problems)
+    yield from (note(f"Not read: {problem.suite}: {printable(problem.why)}") for problem in found.problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -42,6 +43,8 @@ PMD_PAGES = 512
 _SPREAD = 2 * PMD_PAGES
 """mremap moves to one of the first pages of an area: page tables are shared, and crossed."""
 _SIZES = (1, 1, 1, 2, 2, 3, 5, 8, 16, 33, 100, 256, 512)
+_REMEMBERED = 12
+"""Pages touched lately: what is done to others changes little."""
 _TRIES = 64
 """Draws that may come to nothing before a step that always does something is taken."""
 
@@ -53,6 +56,7 @@ class _Walk:
         self.standing = standing
         self.models = dict(standing.mapped)
         """By area, what is to be mapped there."""
+        self.touched: deque[tuple[str, int]] = deque(maxlen=_REMEMBERED)
         self._random = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
 
     def below(self, end: int) -> int:
@@ -73,14 +77,18 @@ class _Walk:
         raise AssertionError
 
     def part(self, stretch: Stretch) -> Span:
-        """Draw pages of a stretch: of hugetlb whole folios."""
+        """Draw pages of a stretch, mostly with one among them that was touched lately: of hugetlb whole folios."""
         span, unit = stretch.span, PMD_PAGES if stretch.kind is Kind.HUGETLB else 1
         units = span.nr_pages // unit
         if self.below(8) == 0:
             return span
         size = min(self.one_of(_SIZES), units)
-        first = span.first + unit * self.below(units - size + 1)
-        return Span(span.area, first, first + unit * size)
+        first = self.below(units - size + 1)
+        inside = [page for area, page in self.touched if area == span.area and span.first <= page < span.end]
+        if inside and self.below(8):
+            at = (self.one_of(inside) - span.first) // unit
+            first = max(0, min(at - self.below(size), units - size))
+        return Span(span.area, span.first + unit * first, span.first + unit * (first + size))
 
 
 def walk(seed: int, nr_steps: int, standing: Standing, weights: Mapping[str, int] | None = None) -> Iterator[Step]:
@@ -96,6 +104,8 @@ def walk(seed: int, nr_steps: int, standing: Standing, weights: Mapping[str, int
         if not waiting:
             waiting = _draw(state, WEIGHTS if weights is None else weights)
         step = waiting.pop(0)
+        if isinstance(step, Access):
+            state.touched.append((step.span.area, step.span.first))
         standing.apply(step)
         yield step
 
@@ -270,7 +280,13 @@ def _opening(nr_pages: int, area: str = "a", file: str = "", first: int = 0) -> 
     return Mmap(FIRST_PROCESS, span, kind, shared=bool(file), advice=advice, file=file)
 
 
-_SHMEM_OPENING = (Memfd(FIRST_PROCESS, "f", PMD_PAGES), _opening(PMD_PAGES, file="f"), _opening(67, "b", "f", 3))
+_SHMEM_OPENING = (
+    Memfd(FIRST_PROCESS, "f", PMD_PAGES),
+    _opening(PMD_PAGES, file="f"),
+    Access(FIRST_PROCESS, Span("a", 0, 1), write=True),
+    _opening(67, "b", "f", 3),
+)
+_FILE_WEIGHTS = {**WEIGHTS, "write": 40, "read": 20, "fork": 8, "exit": 6}
 PROFILES: Mapping[str, Profile] = {
     "small": Profile("folios of one page", (Mmap(FIRST_PROCESS, Span("a", 0, 23)),)),
     "2M": Profile("folios of PMD size", (_opening(PMD_PAGES),), weights={**WEIGHTS, "reclaim": 2}),
@@ -281,12 +297,12 @@ PROFILES: Mapping[str, Profile] = {
         Settings(anon={4: "madvise"}),
         needs=(6, 8),
     ),
-    "shmem": Profile("a file in memory, mapped twice", _SHMEM_OPENING, Settings(shmem={9: "always"})),
+    "shmem": Profile("a file in memory, mapped twice", _SHMEM_OPENING, Settings(shmem={9: "always"}), _FILE_WEIGHTS),
     "file": Profile(
         "a file in memory, of which parts are taken away",
         _SHMEM_OPENING,
         Settings(shmem={9: "always"}),
-        {**WEIGHTS, "fallocate": 4, "punch": 6},
+        {**_FILE_WEIGHTS, "fallocate": 4, "punch": 6},
     ),
     "hugetlb": Profile(
         "hugetlb pages",

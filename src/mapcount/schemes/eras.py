@@ -46,6 +46,22 @@ class SwapIn(enum.Enum):
     CACHED = "as large as the slots allow, through the swap cache, which every fault then tries to free"
 
 
+class WriteOrders(enum.Enum):
+    """How large a shmem folio may be that is allocated without a VMA, where large ones are wanted always."""
+
+    PMD = "of PMD size alone"
+    SIZE = "as large as what is to be written, and aligned to its size"
+    ALL = "as large as there is room in the file"
+
+
+class Punch(enum.Enum):
+    """What becomes of a large folio of the page cache of which a part is to go."""
+
+    ZERO = "it stays and is zeroed"
+    PAGES = "it is split into pages"
+    HALVES = "it is split in halves, again and again, around the first page that goes and the first behind these"
+
+
 class Bit56(enum.Enum):
     """What bit 56 of a page's entry in /proc/PID/pagemap tells."""
 
@@ -88,6 +104,26 @@ class Policies:
     """Every new anon folio of PMD size is queued at once, to be split if it is mostly zero."""
     split_maps_zero_page: bool
     """Splitting an anon folio maps the zero page for pages that hold nothing but zeros, and frees them."""
+    split_stops_at_pmd: bool
+    """Splitting an anon folio gives up after the first PMD that it splits, if others still map the folio."""
+    fallocate_clears: bool
+    """fallocate fills pages that are there but were never read or written: a read fault maps them like others then."""
+    shmem_write: WriteOrders
+    """How large a shmem folio may be that fallocate or write allocate."""
+    punch: Punch
+    """What becomes of a large shmem folio of which a part is punched."""
+    collapses: bool
+    """MADV_COLLAPSE exists."""
+    collapse_needs_write: bool
+    """It refuses anon memory of which no page table entry may be written."""
+    collapse_skips_holes: bool
+    """It goes on behind a place where no page table is; else it stops there."""
+    collapse_empties_tables: bool
+    """When pages of a file are collapsed all page tables that mapped them go, not only the caller's."""
+    collapse_of_nothing: bool
+    """MADV_COLLAPSE of a range without an aligned piece of PMD size is a success."""
+    maps_around_whole_folio: bool
+    """A read fault maps the whole of each folio of the page cache that it meets, if VMA and page table have room."""
     maps_whole_shmem_folio: bool
     """A fault that is not resolved around it maps all of a shmem folio without a name, if VMA and page table have room."""
     fork_copies_shared_hugetlb: bool
@@ -98,11 +134,23 @@ class Policies:
     """MADV_PAGEOUT splits every large folio that PTEs map; later only those that the range does not cover whole."""
     advice_asks_page: bool
     """It judges by the mapcount of the page at hand whether a large folio is shared; later by the folio."""
+    reclaim_splits_lazyfree: bool
+    """Reclaim splits a large folio after MADV_FREE before it drops the pages."""
+    reclaim_splits_shmem: bool
+    """Reclaim splits a large folio of a file in memory before it swaps the pages out."""
+    swaps_in_large_shmem: bool
+    """A large folio of a file in memory that was swapped out whole comes back whole, from a device that reads at once."""
+    discards_pmd: bool
+    """Of a folio after MADV_FREE it drops, or leaves, a PMD entry as it is; else it splits the PMD first."""
+    discards_in_batches: bool
+    """It drops such a folio in calls of many pages, so that one page that was written since saves its neighbours."""
     swap_in: SwapIn
     reuse_frees_swap: bool
     """A write to the only mapping frees the swap cache of the page, so that it can be reused."""
     copy_frees_swap: bool
     """A write that copies frees the swap cache of the page that nobody maps any more."""
+    huge_zero_write_is_huge: bool
+    """A write to the huge zero folio gets a folio of that size; before, its PMD was split and one page was mapped."""
     mremap_checks_first: bool
     """mremap looks at what is to be moved before it unmaps what is in the way, and moves over several VMAs."""
 
@@ -206,6 +254,59 @@ FACTS = (
         True,
         'b1f202060afe ("mm: remap unused subpages to shared zeropage when splitting isolated thp")',
     ),
+    Fact(FIRST, "split_stops_at_pmd", False, "unmap_page(), mm/huge_memory.c of 5.10 and 6.1"),
+    Fact(
+        (6, 16),
+        "split_stops_at_pmd",
+        True,
+        '60fbb14396d5 ("mm/huge_memory: adjust try_to_migrate_one() and split_huge_pmd_locked()")',
+    ),
+    Fact(
+        (7, 0),
+        "split_stops_at_pmd",
+        False,
+        '"mm/huge_memory: fix early failure try_to_migrate() when split huge pmd for shared THP", later in stable 6.18',
+    ),
+    Fact(FIRST, "fallocate_clears", True, "shmem_getpage_gfp(), mm/shmem.c of 5.10"),
+    Fact(
+        (5, 14),
+        "fallocate_clears",
+        False,
+        '050dcb5c85bb ("huge tmpfs: fix fallocate(vanilla) advance over huge pages")',
+    ),
+    Fact(FIRST, "shmem_write", WriteOrders.PMD, "before acd7ccb284b8"),
+    Fact((6, 14), "shmem_write", WriteOrders.SIZE, 'acd7ccb284b8 ("mm: shmem: add large folio support for tmpfs")'),
+    Fact(
+        (6, 17),
+        "shmem_write",
+        WriteOrders.ALL,
+        "\"mm: shmem: fix the strategy for the tmpfs 'huge=' options\"",
+    ),
+    Fact(FIRST, "punch", Punch.ZERO, "before 71725ed10c40"),
+    Fact((5, 7), "punch", Punch.PAGES, '71725ed10c40 ("mm: huge tmpfs: try to split_huge_page() when punching hole")'),
+    Fact((6, 15), "punch", Punch.HALVES, '7460b470a131 ("mm/truncate: use folio_split() in truncate operation")'),
+    Fact(FIRST, "collapses", False, "before 7d8faaf15545"),
+    Fact((6, 1), "collapses", True, '7d8faaf15545 ("mm/madvise: introduce MADV_COLLAPSE sync hugepage collapse")'),
+    Fact(FIRST, "collapse_needs_write", True, "SCAN_PAGE_RO, mm/khugepaged.c of 6.1"),
+    Fact(
+        (6, 18),
+        "collapse_needs_write",
+        False,
+        '"mm: enable khugepaged anonymous collapse on non-writable regions"',
+    ),
+    Fact(FIRST, "collapse_skips_holes", False, "madvise_collapse(), mm/khugepaged.c of 6.1"),
+    Fact((7, 0), "collapse_skips_holes", True, '"mm/khugepaged: continue to collapse on SCAN_PMD_NONE"'),
+    Fact(FIRST, "collapse_empties_tables", False, "retract_page_tables(), mm/khugepaged.c of 6.1"),
+    Fact(
+        (6, 6),
+        "collapse_empties_tables",
+        True,
+        '1d65b771bc08 ("mm/khugepaged: retract_page_tables() without mmap or vma lock")',
+    ),
+    Fact(FIRST, "collapse_of_nothing", False, "madvise_collapse(), mm/khugepaged.c of 6.1; seen with 6.18"),
+    Fact((7, 3), "collapse_of_nothing", True, "madvise_collapse(), mm/khugepaged.c of 7.3"),
+    Fact(FIRST, "maps_around_whole_folio", False, "before 357b92761d94"),
+    Fact((6, 18), "maps_around_whole_folio", True, '357b92761d94 ("mm/filemap: map entire large folio faultaround")'),
     Fact(FIRST, "maps_whole_shmem_folio", False, "before 43e027e41423"),
     Fact(
         (6, 11),
@@ -236,6 +337,42 @@ FACTS = (
         False,
         '07e8c82b5eff ("madvise: convert madvise_cold_or_pageout_pte_range() to use folios")',
     ),
+    Fact(FIRST, "reclaim_splits_lazyfree", True, "shrink_page_list(), mm/vmscan.c of 5.10"),
+    Fact(
+        (6, 0),
+        "reclaim_splits_lazyfree",
+        False,
+        "shrink_folio_list(), mm/vmscan.c of 6.1",
+    ),
+    Fact(FIRST, "reclaim_splits_shmem", True, "shrink_page_list(), mm/vmscan.c of 5.10"),
+    Fact(
+        (6, 12),
+        "reclaim_splits_shmem",
+        False,
+        '809bc86517cc ("mm: shmem: support large folio swap out")',
+    ),
+    Fact(FIRST, "swaps_in_large_shmem", False, "shmem_swapin_folio(), mm/shmem.c; a guest of 6.12"),
+    Fact(
+        (6, 14),
+        "swaps_in_large_shmem",
+        True,
+        '1dd44c0af4fb ("mm: shmem: skip swapcache for swapin of synchronous swap device")',
+    ),
+    Fact(FIRST, "discards_pmd", False, "try_to_unmap_one(), mm/rmap.c of 6.1; a guest of 6.12"),
+    Fact(
+        (6, 15),
+        "discards_pmd",
+        True,
+        '"mm: avoid splitting pmd for lazyfree pmd-mapped THP in try_to_unmap"; guests of 6.16 and 6.18',
+    ),
+    Fact((7, 3), "discards_pmd", False, "try_to_unmap_one(), mm/rmap.c of 7.3"),
+    Fact(FIRST, "discards_in_batches", False, "before 354dffd29575"),
+    Fact(
+        (6, 15),
+        "discards_in_batches",
+        True,
+        '354dffd29575 ("mm: support batched unmap for lazyfree large folios during reclamation")',
+    ),
     Fact(FIRST, "swap_in", SwapIn.SMALL, "do_swap_page(), mm/memory.c of 6.1"),
     Fact(
         (6, 12),
@@ -258,6 +395,8 @@ FACTS = (
     ),
     Fact(FIRST, "copy_frees_swap", False, "wp_page_copy(), mm/memory.c of 5.10"),
     Fact((5, 14), "copy_frees_swap", True, 'f4c4a3f48480 ("mm: free idle swap cache page after COW")'),
+    Fact(FIRST, "huge_zero_write_is_huge", False, "do_huge_pmd_wp_page(), mm/huge_memory.c of 6.12"),
+    Fact((6, 13), "huge_zero_write_is_huge", True, '"mm: allocate THP on hugezeropage wp-fault", 6.13'),
     Fact(FIRST, "mremap_checks_first", False, "mremap_to(), mm/mremap.c of 6.12"),
     Fact((6, 17), "mremap_checks_first", True, 'd23cb648e365 ("mm/mremap: permit mremap() move of multiple VMAs")'),
     Fact(FIRST, "bit56", Bit56.FIRST_PAGE, "pagemap_pmd_range(), fs/proc/task_mmu.c of 6.1"),
