@@ -6,7 +6,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from mapcount.machine.cow import EXCLUSIVE
-from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, File, Folio
+from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, PUD_PAGES, File, Folio
 from mapcount.machine.page_tables import NONE, PmdEntry, Table
 from mapcount.machine.rmap import unmap_everywhere
 from mapcount.mapping.schema import Kind, Level, Op
@@ -24,7 +24,7 @@ class _Outcome(enum.Enum):
 
     DONE = "a PMD maps it, now or already"
     HOLE = "there is no page table"
-    READ_ONLY = "none of it may be written"
+    SKIPPED = "it cannot be, but others perhaps: none of it may be written, or there is not even a table of PMDs"
     REFUSED = "it cannot be"
 
 
@@ -32,7 +32,7 @@ def collapse(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice: 
     """
     Collapse each aligned piece of PMD size in `[first, end)`, which lies within a VMA; return 0 if a PMD maps all of them.
 
-    Stops at a piece that is refused, but not at one that is read-only. madvise_collapse().
+    Stops at a piece that is refused. madvise_collapse().
     """
     if not machine.era.policies.collapses or not _may_be_huge(vma):
         return EINVAL
@@ -45,7 +45,7 @@ def collapse(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice: 
         outcome = how(machine, mm, vma, pmd)
         done += outcome is _Outcome.DONE
         skips_hole = outcome is _Outcome.HOLE and machine.era.policies.collapse_skips_holes
-        if outcome not in {_Outcome.DONE, _Outcome.READ_ONLY} and not skips_hole:
+        if outcome not in {_Outcome.DONE, _Outcome.SKIPPED} and not skips_hole:
             break
     return 0 if done == stop - start else EINVAL
 
@@ -67,7 +67,7 @@ def _collapse_anon(machine: Machine, mm: Mm, vma: Vma, pmd: int) -> _Outcome:
     if not isinstance(table, Table):
         return _Outcome.HOLE if table is None else _Outcome.DONE
     if machine.era.policies.collapse_needs_write and not _is_writable(machine, vma, table):
-        return _Outcome.READ_ONLY
+        return _Outcome.SKIPPED
     new = machine.new_folio(Kind.ANON, PMD_ORDER)
     for run in list(table.runs(0, PMD_PAGES)):
         old = machine.folios[run.folio]
@@ -125,6 +125,10 @@ def _empty_tables(machine: Machine, caller: Mm, pmd: int, file: File, index: int
 
 def _map_by_pmd(machine: Machine, mm: Mm, vma: Vma, pmd: int, folio: Folio) -> _Outcome:
     """Map a folio by a PMD instead of PTEs, which map nothing but its pages: try_to_collapse_pte_mapped_thp()."""
+    pud = pmd * PMD_PAGES // PUD_PAGES
+    if pud not in mm.puds and not machine.era.policies.collapse_adds_table:
+        return _Outcome.SKIPPED
+    mm.puds.add(pud)
     table = mm.tables.get(pmd)
     if isinstance(table, PmdEntry):
         return _Outcome.DONE
