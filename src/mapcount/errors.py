@@ -122,6 +122,12 @@ class DisagreementError(MapcountError):
     exit_code = EXIT_FINDING
 
 
+class BadTraceError(MapcountError):
+    """A golden trace is damaged or of another format. The message names the file, what is wrong, and what to do."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
 class MissingToolError(MapcountError):
     """A program or library that is run or linked is not installed. The message names it and the package that has it."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pytest
 
 from mapcount.kernels.access_log import (
@@ -18,6 +16,7 @@ from mapcount.kernels.access_log import (
     until_freed,
 )
 from mapcount.kernels.access_words import WordBits, rest_of, words_of
+from mapcount.kernels.layout import Layout
 from mapcount.kernels.word_access import WordAccess
 from mapcount.schemes.ops import Access
 
@@ -25,26 +24,21 @@ HEAD = 0xFFFFEA0000100000
 PAGES = 5
 
 
-class Btf:
-    """Layout of 6.18, as far as it is asked for."""
-
-    OFFSETS: ClassVar = {
-        "struct page": {"flags": 0, "lru": 8, "mapping": 24, "_mapcount": 48, "_refcount": 52},
-        "struct folio": {
-            "_large_mapcount": 80,
-            "_nr_pages_mapped": 84,
-            "_entire_mapcount": 88,
-            "_mm_id_mapcount": 96,
-            "_mm_ids": 104,
-        },
-    }
-
-    def member_offset(self, struct, path):
-        return self.OFFSETS[struct].get(path)
-
-    def enumerators(self, enum):
-        assert enum == "pageflags"
-        return {"PG_anon_exclusive": 11, "PG_double_map": 6, "PG_partially_mapped": 16, "PG_head": 6}
+LAYOUT = Layout(
+    page={"flags": 0, "mapping": 24, "_mapcount": 48, "_refcount": 52, "compound_head": 8},
+    folio={
+        "_large_mapcount": 80,
+        "_nr_pages_mapped": 84,
+        "_entire_mapcount": 88,
+        "_mm_id_mapcount[0]": 96,
+        "_mm_id_mapcount[1]": 100,
+        "_mm_ids": 104,
+    },
+    task={},
+    mm={},
+    flags={"anon_exclusive": 11, "double_map": 6, "partially_mapped": 16, "head": 6},
+)
+"""That of 6.18, as far as it is asked for."""
 
 
 def blank():
@@ -60,8 +54,7 @@ def blank():
 
 @pytest.fixture
 def decoder():
-    btf = Btf()
-    return Decoder(words_of(btf, page_mapcount=True), rest_of(btf), {7: "first", 8: "second"}.__getitem__)
+    return Decoder(words_of(LAYOUT, page_mapcount=True), rest_of(LAYOUT), {7: "first", 8: "second"}.__getitem__)
 
 
 def locked(address, size, old, new, **more):
@@ -126,8 +119,7 @@ def test_the_words_in_mm_ids_are_told_apart_by_what_changes(decoder):
 
 
 def test_ids_get_the_names_of_their_address_spaces():
-    btf = Btf()
-    decoder = Decoder(words_of(btf, page_mapcount=True), {0: "flags"}, str, {77: 1, 5: 2}.__getitem__)
+    decoder = Decoder(words_of(LAYOUT, page_mapcount=True), {0: "flags"}, str, {77: 1, 5: 2}.__getitem__)
     records = [
         Record(STORE, 7, HEAD + 104, 4, 77),
         Record(STORE, 7, HEAD + 104, 4, 5),
@@ -157,7 +149,7 @@ def test_what_lies_outside_of_the_folio_and_calls_are_passed_over(decoder):
 
 
 def test_without_counts_per_page_what_is_left_of_their_field_is_no_word():
-    names = {word.name for word in words_of(Btf(), page_mapcount=False)}
+    names = {word.name for word in words_of(LAYOUT, page_mapcount=False)}
     assert "_nr_pages_mapped" not in names
     assert {"_mapcount", "_large_mapcount", "FOLIO_MM_IDS_SHARED"} <= names
     assert "PG_double_map" not in names, "the flag's number is that of another, where there is no compound_mapcount"

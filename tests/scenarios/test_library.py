@@ -12,7 +12,7 @@ from mapcount.scenarios.run import run
 from mapcount.scenarios.steps import Advice, Expect, Fallocate, Madvise
 
 KERNELS = [("5.10", None), ("6.1", None), ("6.12", None), ("6.16", None), ("7.3", None), ("7.3", False)]
-NOT_MODELLED = {Advice.FREE, Advice.PAGEOUT, Advice.COLLAPSE, Advice.MERGEABLE}
+NOT_MODELLED = {Advice.COLLAPSE, Advice.MERGEABLE}
 ASKED_FOR = (
     "fork-partial-unmap-2M",
     "mremap-part-2M",

@@ -150,6 +150,7 @@ MISTAKES = [
     ("p: mmap a 2M hug", 1, 14, "did you mean huge?"),
     ("p: mmap a 2M huge nohuge", 1, 19, "one of them"),
     ("p: mmap a 2M f[0]", 1, 1, "no file f"),
+    ("p: fork c\np: memfd f 2M\nc: punch f[0]", 3, 1, "process c has no file f"),
     ("p: memfd f 2M\np: mmap a 2M hugetlb f[0]", 2, 22, "no hugetlb"),
     ("p: memfd f 2M\np: mmap a 2M shared f[0:7]", 2, 21, "7 pages of the file are to go to 512"),
     ("p: munmap b", 1, 11, "nothing was mmapped at b before"),

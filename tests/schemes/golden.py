@@ -1,25 +1,33 @@
 """Traces recorded from real kernels (tests/golden), and a scheme that counts along: which word is not what the kernel has?
 
-A trace is a list of scenarios, each a list of steps (one system call, or some page faults). After each step it holds who maps
-what, read from the page tables, and the words of every folio, read from memory. From the former alone follow the changes of a
-step; the scheme counts them, and its words are compared with the latter, field by field.
+After each step of a scenario a trace holds who maps what, read from the page tables, and the words of every folio, read from
+memory. From the former alone follow the changes of a step; the scheme counts them, and its words are compared with the latter,
+field by field.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from mapcount.agreement import golden_file
 from mapcount.mapping.schema import Kind, Level, Op
+from mapcount.scenarios.steps import Access, Advice, Fallocate, Fork, Madvise, Reclaim, area_address
+from mapcount.scenarios.text import step_text
+from mapcount.scenarios.values import runs_of
 from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.eras import era_of
 from mapcount.schemes.words import Scope
 
+if TYPE_CHECKING:
+    from mapcount.agreement.golden import Recorded, Trace
+    from mapcount.scenarios.observation import Mapped, Observation
+    from mapcount.scenarios.steps import Step
+
 GOLDEN = Path(__file__).parent.parent / "golden"
-KINDS = {"anon": Kind.ANON, "shmem": Kind.SHMEM, "file": Kind.FILE, "hugetlb": Kind.HUGETLB}
 ENVIRONMENT = {"_refcount"}
 """What no scheme counts."""
 
@@ -55,9 +63,10 @@ class Mismatch:
     ours: object
 
 
-def load(name: str) -> dict:
+@cache
+def load(name: str) -> Trace:
     """Return a trace by the kernel's name."""
-    return json.loads((GOLDEN / f"{name}.json").read_text())
+    return golden_file.load(GOLDEN / f"{name}.json")
 
 
 def names() -> list[str]:
@@ -65,26 +74,37 @@ def names() -> list[str]:
     return sorted(path.stem for path in GOLDEN.glob("*.json"))
 
 
-def compare(trace: dict, scheme_id: str | None = None) -> tuple[list[Mismatch], Counter]:
+def is_about_mappings(recorded: Recorded) -> bool:
+    """Whether nothing but mappings changes: no folio is split, freed under its users, swapped or put together."""
+    others = (Advice.FREE, Advice.PAGEOUT, Advice.COLLAPSE, Advice.MERGEABLE)
+    return not any(
+        isinstance(step, Reclaim)
+        or (isinstance(step, Fallocate) and step.punch)
+        or (isinstance(step, Madvise) and step.advice in others)
+        for step in recorded.scenario.steps
+    )
+
+
+def compare(trace: Trace, scheme_id: str | None = None) -> tuple[list[Mismatch], Counter]:
     """Count along with all scenarios of a trace; return what differs, and how many words of each name were compared."""
-    era = era_of(trace["kernel"], page_mapcount=trace["config"]["PAGE_MAPCOUNT"])
+    era = era_of(trace.kernel, page_mapcount=trace.page_mapcount)
     mismatches: list[Mismatch] = []
     compared: Counter = Counter()
-    for scenario in trace["scenarios"]:
-        Follower(find_scheme(scheme_id or era.scheme), era, scenario).run(mismatches, compared)
+    for recorded in filter(is_about_mappings, trace.recorded):
+        Follower(find_scheme(scheme_id or era.scheme), era, recorded).run(mismatches, compared)
     return mismatches, compared
 
 
 class Follower:
     """A scheme that counts along with one scenario."""
 
-    def __init__(self, scheme, era, scenario) -> None:
-        self.scheme, self.era, self.scenario = scheme, era, scenario
+    def __init__(self, scheme, era, recorded: Recorded) -> None:
+        self.scheme, self.era, self.recorded = scheme, era, recorded
         seen = {}
-        for step in scenario["steps"]:
-            for name, folio in step["folios"].items():
-                seen.setdefault(name, (folio["order"], KINDS[folio["kind"]]))
-                assert seen[name] == (folio["order"], KINDS[folio["kind"]]), f"{name} changed what it is"
+        for after in recorded.observations:
+            for name, folio in after.folios.items():
+                seen.setdefault(name, (folio.order, folio.kind))
+                assert seen[name] == (folio.order, folio.kind), f"{name} changed what it is"
         self.index = {name: number for number, name in enumerate(seen)}
         self.orders = {name: order for name, (order, _) in seen.items()}
         self.kinds = {name: kind for name, (_, kind) in seen.items()}
@@ -95,20 +115,21 @@ class Follower:
 
     def run(self, mismatches: list[Mismatch], compared: Counter) -> None:
         """Go through the steps."""
+        scenario = self.recorded.scenario
         before: dict[str, dict[int, Entry]] = {}
-        for step in self.scenario["steps"]:
-            after = page_tables(step["mappings"])
+        for step, seen in zip(scenario.steps, self.recorded.observations, strict=True):
+            after = page_tables(seen.mappings)
             for change in changes(step, before, after, self.kinds, self.mapped_once):
                 self.apply(change)
-            self.set_exclusive(step, before, after)
-            for name, folio in step["folios"].items():
-                for word, kernel in folio["words"].items():
+            self.set_exclusive(step, seen, before, after)
+            for name, folio in seen.folios.items():
+                for word, kernel in folio.words.items():
                     if word in ENVIRONMENT:
                         continue
                     ours = self.ours(name, word)
                     compared[word] += 1
                     if ours != kernel:
-                        mismatches.append(Mismatch(self.scenario["name"], step["do"], name, word, kernel, ours))
+                        mismatches.append(Mismatch(scenario.name, step_text(step), name, word, kernel, ours))
             before = after
 
     def apply(self, change: Change) -> None:
@@ -123,14 +144,14 @@ class Follower:
         if change.op == Op.FIRST_MAP and self.era.policies.queues_at_fault and change.level == Level.PMD:
             self.queued_at_fault.add(change.folio)
 
-    def set_exclusive(self, step: dict, before: dict, after: dict) -> None:
+    def set_exclusive(self, step: Step, seen: Observation, before: dict, after: dict) -> None:
         """A write that changed no mapping of an anon page went on without a copy: the page is exclusive from then on."""
-        args = step["args"]
-        succeeded = args.get("access") == "write" and step["result"] == args["pages"]
+        succeeded = isinstance(step, Access) and step.write and seen.result == step.span.nr_pages
         if not succeeded or "PG_anon_exclusive" not in self.memory.words:
             return
-        for vpn in range(args["vpn"], args["vpn"] + args["pages"]):
-            entry, old = (at(tables.get(step["mm"], {}), vpn) for tables in (after, before))
+        first = step.span.address >> 12
+        for vpn in range(first, first + step.span.nr_pages):
+            entry, old = (at(tables.get(step.process, {}), vpn) for tables in (after, before))
             if entry and entry == old and self.kinds[entry.folio] == Kind.ANON:
                 page = self.memory.base[self.index[entry.folio]] + entry.first
                 self.memory.words["PG_anon_exclusive"][page] = 1
@@ -145,34 +166,24 @@ class Follower:
         if word in {"_mm_id", "_mm_id_mapcount"}:
             values = [memory.words[f"{word}[{slot}]"][folio] for slot in (0, 1)]
             of = {number: mm for mm, number in self.mms.items()}
-            return values if word == "_mm_id_mapcount" else [of.get(value) for value in values]
+            return tuple(values) if word == "_mm_id_mapcount" else tuple(of.get(value) for value in values)
         if word in {p.word.name for p in self.scheme.scheme.places if p.word.scope is Scope.PAGE}:
             base = memory.base[folio]
-            return run_lengths(memory.words[word][base : base + (1 << self.orders[name])])
+            return runs_of(memory.words[word][base : base + (1 << self.orders[name])])
         return memory.words["FOLIO_MM_IDS_SHARED" if word == "shared" else word][folio]
 
 
-def run_lengths(values: list[int]) -> list[list[int]]:
-    """Return [value, count] of the stretches of equal values."""
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and runs[-1][0] == value:
-            runs[-1][1] += 1
-        else:
-            runs.append([value, 1])
-    return runs
-
-
-def page_tables(mappings: list) -> dict[str, dict[int, Entry]]:
+def page_tables(mappings: tuple[Mapped, ...]) -> dict[str, dict[int, Entry]]:
     """Return each mm's entries by page number; a PMD is one entry, at its first page."""
     tables: dict[str, dict[int, Entry]] = {}
-    for mm, vpn, folio, first, nr, level in mappings:
-        table = tables.setdefault(mm, {})
-        if level == "pmd":
-            table[vpn] = Entry(folio, 0, Level.PMD)
+    for row in mappings:
+        table = tables.setdefault(row.process, {})
+        vpn = area_address(row.area, row.page) >> 12
+        if row.level == Level.PMD:
+            table[vpn] = Entry(row.folio, 0, Level.PMD)
         else:
-            for i in range(nr):
-                table[vpn + i] = Entry(folio, first + i, Level.PTE)
+            for i in range(row.nr_pages):
+                table[vpn + i] = Entry(row.folio, row.first + i, Level.PTE)
     return tables
 
 
@@ -182,7 +193,7 @@ def at(table: dict[int, Entry], vpn: int) -> Entry | None:
     return pmd if pmd and pmd.level == Level.PMD else table.get(vpn)
 
 
-def changes(step: dict, before: dict, after: dict, kinds: dict[str, Kind], known: set[str]) -> list[Change]:
+def changes(step: Step, before: dict, after: dict, kinds: dict[str, Kind], known: set[str]) -> list[Change]:
     """
     Return the changes of a step in the order of the kernel: forks; then, by mm, PMD splits, what is unmapped, what is mapped.
 
@@ -192,12 +203,12 @@ def changes(step: dict, before: dict, after: dict, kinds: dict[str, Kind], known
     found = []
     for mm in sorted(before.keys() | after.keys()):
         old, new = dict(before.get(mm, {})), after.get(mm, {})
-        if step["verb"] == "fork" and mm == step["args"]["child"]:
+        if isinstance(step, Fork) and mm == step.child:
             found += runs(Op.DUP, mm, new.items())
             continue
         found += splits(mm, old, new, kinds)
         lost, gained = difference(old, new)
-        one_by_one = step["verb"] in {"touch", "write", "read"}
+        one_by_one = isinstance(step, Access)
         found += runs(Op.UNMAP, mm, lost, longest=1 if one_by_one else 512)
         for change in runs(Op.MAP, mm, gained):
             first = change.folio not in known and kinds[change.folio] in {Kind.ANON, Kind.HUGETLB}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import copy
+from dataclasses import replace
 
 import pytest
 
 from mapcount.mapping.schema import Kind, Level, Op
+from mapcount.scenarios.observation import Mapped
+from mapcount.scenarios.steps import Access, Fork, Mprotect, Mremap, Munmap, Protection, Span
+from mapcount.scenarios.text import step_text
 from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.eras import era_of
 from schemes import golden
@@ -24,7 +27,7 @@ def test_every_word_is_the_kernels_after_every_step(kernel):
     trace = golden.load(kernel)
     mismatches, compared = compare(trace)
     assert mismatches == []
-    era = era_of(trace["kernel"], page_mapcount=trace["config"]["PAGE_MAPCOUNT"])
+    era = era_of(trace.kernel, page_mapcount=trace.page_mapcount)
     declared = {place.word.name for place in find_scheme(era.scheme).scheme.places} - UNSEEN
     assert {SEEN_AS.get(word, word) for word in declared} <= set(compared), "all words of the scheme were compared"
     assert min(compared.values()) > 500
@@ -32,8 +35,7 @@ def test_every_word_is_the_kernels_after_every_step(kernel):
 
 def test_there_are_kernels_of_each_scheme_that_one_can_boot():
     eras = {
-        era_of(trace["kernel"], page_mapcount=trace["config"]["PAGE_MAPCOUNT"]).scheme
-        for trace in map(golden.load, golden.names())
+        era_of(trace.kernel, page_mapcount=trace.page_mapcount).scheme for trace in map(golden.load, golden.names())
     }
     assert {"double-map:before-5.18", "double-map", "large-mapcount", "mm-id", "no-page-mapcount"} == eras
 
@@ -50,25 +52,34 @@ WORDS = (
 )
 
 
+SCENARIO = "slots-third-64k"
+
+
 @pytest.mark.parametrize("word", WORDS)
 def test_one_wrong_word_is_found_and_no_other(word):
     trace = golden.load("6.18")
-    trace["scenarios"] = [s for s in trace["scenarios"] if s["name"] == "slots-third-64k"]
-    step = trace["scenarios"][0]["steps"][7]
-    (name,) = [name for name, folio in step["folios"].items() if folio["order"] == 4]
-    words = step["folios"][name]["words"]
-    right = copy.deepcopy(words[word])
+    (recorded,) = [one for one in trace.recorded if one.scenario.name == SCENARIO]
+    step, seen = recorded.scenario.steps[7], recorded.observations[7]
+    (name,) = [name for name, folio in seen.folios.items() if folio.order == 4]
+    right = seen.folios[name].words[word]
+    wrong = made_wrong(word, right)
+    folio = replace(seen.folios[name], words={**seen.folios[name].words, word: wrong})
+    observations = list(recorded.observations)
+    observations[7] = replace(seen, folios={**seen.folios, name: folio})
+    recorded = replace(recorded, observations=tuple(observations))
+    mismatches, _ = compare(replace(trace, recorded=(recorded,)))
+    assert [(m.scenario, m.step, m.folio, m.word) for m in mismatches] == [(SCENARIO, step_text(step), name, word)]
+    assert (mismatches[0].kernel, mismatches[0].ours) == (wrong, right)
+
+
+def made_wrong(word, right):
     if isinstance(right, int):
-        words[word] ^= 1
-    elif word == "_mm_id":
-        words[word].reverse()
-    elif word == "_mm_id_mapcount":
-        words[word][0] += 1
-    else:
-        words[word][0][0] += 1
-    mismatches, _ = compare(trace)
-    assert [(m.scenario, m.step, m.folio, m.word) for m in mismatches] == [("slots-third-64k", step["do"], name, word)]
-    assert (mismatches[0].kernel, mismatches[0].ours) == (words[word], right)
+        return right ^ 1
+    if word == "_mm_id":
+        return right[::-1]
+    if word == "_mm_id_mapcount":
+        return (right[0] + 1, right[1])
+    return ((right[0][0] + 1, right[0][1]), *right[1:])
 
 
 @pytest.mark.parametrize(
@@ -113,14 +124,29 @@ ANON = {"f0": Kind.ANON, "f1": Kind.ANON}
 SHMEM = {"f0": Kind.SHMEM}
 
 
-def derived(verb, before, after, kinds=ANON, known=("f0",), **args):
-    return changes({"verb": verb, "args": args}, page_tables(before), page_tables(after), kinds, set(known))
+SOME = Span("a", 0, 1)
+STEPS = {
+    "fork": Fork("p", "c"),
+    "munmap": Munmap("p", SOME),
+    "mprotect": Mprotect("p", SOME, Protection.READ),
+    "read": Access("p", SOME, write=False),
+    "write": Access("p", SOME, write=True),
+    "mremap": Mremap("p", SOME, "b", 0),
+}
+
+
+def derived(verb, before, after, kinds=ANON, known=("f0",)):
+    return changes(STEPS[verb], rows(before), rows(after), kinds, set(known))
+
+
+def rows(mappings):
+    return page_tables(tuple(Mapped(mm, "a", *rest[:-1], Level[rest[-1].upper()]) for mm, *rest in mappings))
 
 
 def test_a_fork_duplicates_what_the_parent_has():
     before = [["p", 0, "f0", 0, 512, "pmd"], ["p", 1024, "f1", 3, 5, "pte"]]
     after = [*before, ["c", 0, "f0", 0, 512, "pmd"], ["c", 1024, "f1", 3, 5, "pte"]]
-    assert derived("fork", before, after, child="c") == [
+    assert derived("fork", before, after) == [
         Change(Op.DUP, Level.PMD, "f0", 0, 512, "c"),
         Change(Op.DUP, Level.PTE, "f1", 3, 5, "c"),
     ]
@@ -161,6 +187,6 @@ def test_a_run_ends_where_the_page_table_does():
 
 def test_only_the_first_mapping_of_an_anon_folio_is_its_first():
     after = [["p", 0, "f1", 0, 4, "pte"]]
-    assert derived("touch", [], after) == [Change(Op.FIRST_MAP, Level.PTE, "f1", 0, 4, "p")]
-    assert derived("touch", [], after, known=("f1",))[0].op == Op.MAP
-    assert derived("touch", [], [["p", 0, "f0", 0, 4, "pte"]], SHMEM, ())[0].op == Op.MAP
+    assert derived("write", [], after) == [Change(Op.FIRST_MAP, Level.PTE, "f1", 0, 4, "p")]
+    assert derived("write", [], after, known=("f1",))[0].op == Op.MAP
+    assert derived("write", [], [["p", 0, "f0", 0, 4, "pte"]], SHMEM, ())[0].op == Op.MAP

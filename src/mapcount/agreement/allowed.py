@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mapcount.schemes.eras import parse_release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mapcount.agreement.differences import Difference
 
@@ -28,10 +28,10 @@ class Allowance:
 ALLOWED: tuple[Allowance, ...] = ()
 
 
-def allowance_for(difference: Difference, release: str) -> Allowance | None:
+def allowance_for(difference: Difference, release: str, allowed: Sequence[Allowance] = ALLOWED) -> Allowance | None:
     """Return why a difference from a kernel of that release is no mistake; None if it may be one."""
     version = parse_release(release)
-    for one in ALLOWED:
+    for one in allowed:
         if one.since <= version < one.until and one.field == difference.field and one.applies(difference):
             return one
     return None

@@ -6,16 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mapcount.agreement.allowed import Allowance, allowance_for
-from mapcount.agreement.differences import Difference, Tally
-from mapcount.agreement.pair import Compared, compare_scenario
-from mapcount.agreement.shrink import shrink
+from mapcount.agreement.differences import Tally
+from mapcount.agreement.shrink import TIME_LIMIT_S, shrink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from mapcount.agreement.pair import Watch
-    from mapcount.scenarios.observation import Backend
+    from mapcount.agreement.allowed import Allowance
+    from mapcount.agreement.pair import Compared, Pair
     from mapcount.scenarios.scenario import Scenario
 
 
@@ -45,47 +43,36 @@ class Conformance:
 
 def conform(
     scenarios: Iterable[Scenario],
-    left: Backend,
-    right: Backend,
+    pair: Pair,
     *,
-    proc: bool = False,
-    shrinks: bool = True,
+    shrink_limit_s: float = TIME_LIMIT_S,
     keep_going: bool = False,
-    watch: Watch = lambda _step, _before, _after: None,
     progress: Callable[[str], None] = lambda _text: None,
 ) -> Conformance:
     """
     Run scenarios on two machines and compare them after every step.
 
-    A scenario ends at its first step that differs, unless `keep_going`. The first difference of each field is shrunk. Raises
-    what a machine raises that is no lack of a feature.
+    A scenario ends at its first step that differs, unless `keep_going`. The first difference of each field is shrunk, within
+    the limit; 0: not at all. Raises what a machine raises that is no lack of a feature.
     """
-    found = Conformance(left.name, right.name)
+    found = Conformance(pair.left.name, pair.right.name)
+    shown: set[str] = set()
     for scenario in scenarios:
         progress(scenario.name)
-        compared = compare_scenario(scenario, left, right, proc=proc, first_only=not keep_going, watch=watch)
+        compared = pair.compare(scenario, first_only=not keep_going)
         if compared.skipped:
             found.skipped[scenario.name] = compared.skipped
             continue
         found.scenarios += 1
         found.steps += compared.steps
         found.tally.add(compared.tally)
-        differences = _not_allowed(found, compared, right.release)
-        if differences:
-            new = differences[0].field not in {one.differences[0].field for one in found.differing}
-            found.differing.append(compared)
-            if shrinks and new:
-                found.shortest.append(shrink(compared, left, right))
+        found.allowed.update(compared.allowed)
+        found.mismatches.update(one.field for one in compared.differences)
+        if not compared.differences:
+            continue
+        found.differing.append(compared)
+        if shrink_limit_s and compared.differences[0].field not in shown:
+            shown.add(compared.differences[0].field)
+            progress(f"{scenario.name}: looking for a shorter one")
+            found.shortest.append(shrink(compared, pair, time_limit_s=shrink_limit_s))
     return found
-
-
-def _not_allowed(found: Conformance, compared: Compared, release: str) -> list[Difference]:
-    kept = []
-    for difference in compared.differences:
-        allowance = allowance_for(difference, release)
-        if allowance is not None:
-            found.allowed[allowance] += 1
-        else:
-            found.mismatches[difference.field] += 1
-            kept.append(difference)
-    return kept

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mapcount.agreement.differences import Difference, Matcher, Tally
@@ -13,11 +14,13 @@ from mapcount.schemes.eras import parse_release
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mapcount.agreement.allowed import Allowance
     from mapcount.scenarios.observation import Backend, Observation
     from mapcount.scenarios.scenario import Scenario
     from mapcount.scenarios.steps import Step
 
     Watch = Callable[[Step, Observation | None, Observation], None]
+    Allows = Callable[[Difference], Allowance | None]
 
 
 @dataclass(frozen=True)
@@ -28,60 +31,74 @@ class Compared:
     steps: int
     """That were compared."""
     differences: tuple[Difference, ...]
+    """Those that are not allowed, and were not there in the same way after the step before."""
     tally: Tally = field(default_factory=Tally)
+    allowed: Counter[Allowance] = field(default_factory=Counter)
     skipped: str = ""
     """Why it was not run: what one of the machines has not."""
     states: tuple[Observation, Observation] | None = None
     """After the first step that differs."""
 
 
-def compare_scenario(
-    scenario: Scenario,
-    left: Backend,
-    right: Backend,
-    *,
-    proc: bool = False,
-    first_only: bool = False,
-    watch: Watch = lambda _step, _before, _after: None,
-) -> Compared:
-    """
-    Run a scenario on two machines in step; expectations are left out.
+@dataclass(frozen=True)
+class Pair:
+    """Two machines that are to agree, and how they are compared. `proc` also reads /proc after each step."""
 
-    With `first_only` it ends at the first step that differs. `watch` is told each step with what the left machine showed before
-    and after it. What a machine lacks is `skipped`; anything else that a machine raises goes through.
-    """
-    for machine in (left, right):
-        if parse_release(machine.release) < scenario.needs:
-            needs = ".".join(map(str, scenario.needs))
-            return Compared(scenario, 0, (), skipped=f"{machine.name} is older than {needs}")
-    try:
-        left.begin(scenario.settings)
-        right.begin(scenario.settings)
-        return _run(scenario, left, right, proc=proc, first_only=first_only, watch=watch)
-    except KernelFeatureError as lacks:
-        return Compared(scenario, 0, (), skipped=str(lacks))
-    finally:
+    left: Backend
+    right: Backend
+    proc: bool = False
+    allows: Allows = lambda _difference: None
+    watch: Watch = lambda _step, _before, _after: None
+    """Is told each step with what the left machine showed before and after it."""
+
+    def compare(self, scenario: Scenario, *, first_only: bool = True) -> Compared:
+        """
+        Run a scenario on both machines in step; expectations are left out.
+
+        With `first_only` it ends at the first step that differs. What a machine lacks is `skipped`; anything else that a
+        machine raises goes through.
+        """
+        for machine in (self.left, self.right):
+            if parse_release(machine.release) < scenario.needs:
+                needs = ".".join(map(str, scenario.needs))
+                return Compared(scenario, 0, (), skipped=f"{machine.name} is older than Linux {needs}")
         try:
-            left.end()
+            self.left.begin(scenario.settings)
+            self.right.begin(scenario.settings)
+            return self._run(scenario, first_only=first_only)
+        except KernelFeatureError as lacks:
+            return Compared(scenario, 0, (), skipped=str(lacks))
         finally:
-            right.end()
+            try:
+                self.left.end()
+            finally:
+                self.right.end()
 
-
-def _run(scenario: Scenario, left: Backend, right: Backend, *, proc: bool, first_only: bool, watch: Watch) -> Compared:
-    matcher, found, states, done = Matcher(), list[Difference](), None, 0
-    before: Observation | None = None
-    for index, step in enumerate(scenario.steps):
-        if isinstance(step, Expect):
-            continue
-        here = left.observe(left.do(step), proc=proc)
-        there = right.observe(right.do(step), proc=proc)
-        watch(step, before, here)
-        before = here
-        done += 1
-        differs = matcher.compare(index, here, there)
-        if differs and states is None:
-            states = here, there
-        found += differs
-        if differs and first_only:
-            break
-    return Compared(scenario, done, tuple(found), matcher.tally, states=states)
+    def _run(self, scenario: Scenario, *, first_only: bool) -> Compared:
+        matcher, found, states, done = Matcher(), list[Difference](), None, 0
+        allowed: Counter[Allowance] = Counter()
+        before: Observation | None = None
+        last: set[Difference] = set()
+        for index, step in enumerate(scenario.steps):
+            if isinstance(step, Expect):
+                continue
+            here = self.left.observe(self.left.do(step), proc=self.proc)
+            there = self.right.observe(self.right.do(step), proc=self.proc)
+            self.watch(step, before, here)
+            before = here
+            done += 1
+            differs = []
+            for difference in matcher.compare(index, here, there):
+                allowance = self.allows(difference)
+                if allowance is None:
+                    differs.append(difference)
+                else:
+                    allowed[allowance] += 1
+            new = [one for one in differs if replace(one, step=0) not in last]
+            last = {replace(one, step=0) for one in differs}
+            if new and states is None:
+                states = here, there
+            found += new
+            if new and first_only:
+                break
+        return Compared(scenario, done, tuple(found), matcher.tally, allowed, states=states)

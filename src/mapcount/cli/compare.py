@@ -12,7 +12,7 @@ from mapcount.errors import EXIT_OK, BadSnapshotError, NotAllowedError, UsageErr
 
 if TYPE_CHECKING:
     from mapcount.mapping.snapshot import Snapshot
-    from mapcount.views.comparison import Comparison
+    from mapcount.views.comparison import Comparison, Past
 
 NAME = "compare"
 HELP = "count the same mappings in several ways: what user space would read, who answers what"
@@ -22,7 +22,9 @@ _BY = ("number", "process", "found", "answer")
 
 def prepare(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("snapshot", metavar="SNAPSHOT", nargs="?", help="a .mapsnap (default: this machine, now)")
+    parser.add_argument(
+        "snapshot", metavar="SNAPSHOT", nargs="?", help="a .mapsnap, or a scenario (default: this machine, now)"
+    )
     add_scope(parser)
     parser.add_argument(
         "--scheme",
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             "--pid, --cgroup and --sudo say how to capture, and SNAPSHOT is captured already; give one of them"
         )
     check_file(args)
-    found = _compare(args, _snapshot(args))
+    found = _compare(args, *_source(args))
     if args.format == "table":
         view = view_of(args)
         print_parts(args, printed.one_table(found, args.by, view) if args.by else printed.report(found, view))
@@ -69,6 +71,20 @@ def _ids(text: str) -> list[str]:
     if not ids:
         raise argparse.ArgumentTypeError(f"{text!r} names no scheme")
     return ids
+
+
+def _source(args: argparse.Namespace) -> tuple[Snapshot, Past | None]:
+    from mapcount.cli.scenario_source import is_scenario
+
+    if not args.snapshot or not is_scenario(args.snapshot):
+        return _snapshot(args), None
+    import numpy as np
+
+    from mapcount.cli.scenario_source import run_scenario
+    from mapcount.views.comparison import Past
+
+    state = run_scenario(args.snapshot)
+    return state.snapshot, Past(state.log, np.array(state.folios, np.int64))
 
 
 def _snapshot(args: argparse.Namespace) -> Snapshot:
@@ -92,7 +108,7 @@ def _snapshot(args: argparse.Namespace) -> Snapshot:
     return example
 
 
-def _compare(args: argparse.Namespace, snapshot: Snapshot) -> Comparison:
+def _compare(args: argparse.Namespace, snapshot: Snapshot, past: Past | None) -> Comparison:
     from mapcount.replay.warm import compile_schemes
     from mapcount.views.comparison import compare, default_schemes
     from mapcount.views.outlook import era_of_snapshot
@@ -113,7 +129,8 @@ def _compare(args: argparse.Namespace, snapshot: Snapshot) -> Comparison:
             numbers=numbers,
             answers=answers,
             running=era.scheme,
-            notes=era.notes,
+            notes=[*era.notes, *(snapshot.meta.notes if past else ())],
+            past=past,
             progress=(lambda scheme: say(args, f"counting: {scheme}")) if args.verbose else None,
         )
     for words in dict.fromkeys(str(warning.message) for warning in caught):

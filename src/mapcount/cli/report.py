@@ -24,7 +24,9 @@ _BY = ("size", "process", "cgroup", "program", "vma", "folio")
 
 def prepare(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("snapshot", metavar="SNAPSHOT", nargs="?", help="a .mapsnap (default: this machine, now)")
+    parser.add_argument(
+        "snapshot", metavar="SNAPSHOT", nargs="?", help="a .mapsnap, or a scenario (default: this machine, now)"
+    )
     add_scope(parser)
     parser.add_argument("--by", choices=_BY, help="this table alone, in detail")
     parser.add_argument("--sudo", action="store_true", help="run the capture alone as root, with sudo")
@@ -50,14 +52,19 @@ def run(args: argparse.Namespace) -> int:
         write(args, schema_text())
         return EXIT_OK
     if args.snapshot:
-        from mapcount.mapping.snapshot import Snapshot
-
-        show(args, Snapshot.load(args.snapshot))
+        show(args, _load(args.snapshot))
     else:
         from mapcount.cli.live import report_live
 
         report_live(args)
     return EXIT_OK
+
+
+def _load(name: str) -> Snapshot:
+    from mapcount.cli.scenario_source import is_scenario, run_scenario
+    from mapcount.mapping.snapshot import Snapshot
+
+    return run_scenario(name).snapshot if is_scenario(name) else Snapshot.load(name)
 
 
 def show(args: argparse.Namespace, snapshot: Snapshot) -> None:

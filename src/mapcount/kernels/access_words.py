@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mapcount.schemes.words import STRUCT_PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mapcount.kernels.layout import Layout
 
 FLAG_WORDS = {"PG_anon_exclusive": None, "PG_double_map": 1, "PG_partially_mapped": 1}
 """Flags with a meaning for mappings, and the struct page that has them; None: each page has its own."""
@@ -17,20 +19,9 @@ CONTAINERS = {"PG_anon_exclusive": "flags", "PG_double_map": "flags", "PG_partia
 )
 """The kernel's name of the bytes that a word shares with others."""
 _ID_BITS = 31
-_COUNTERS = ("_large_mapcount", "_entire_mapcount", "_nr_pages_mapped")
-_REST = ("flags", "lru", "mapping", "index", "__folio_index", "private", "memcg_data", "_refcount", "_mapcount")
-
-
-class Layouts(Protocol):
-    """What is asked of a kernel's BTF."""
-
-    def member_offset(self, struct: str, path: str) -> int | None:
-        """Return the byte offset of a member of `struct page`, ..., looking through anonymous ones; None without it."""
-        ...
-
-    def enumerators(self, enum: str) -> dict[str, int]:
-        """Return the values of an enum by name."""
-        ...
+_COUNTERS = ("compound_mapcount", "_large_mapcount", "_entire_mapcount", "_nr_pages_mapped")
+_LRU = 8
+"""Where the list pointers of a page lie, in all kernels from 4.5 on."""
 
 
 @dataclass(frozen=True)
@@ -53,36 +44,27 @@ class WordBits:
         return self.page in {None, page} and self.low < end * 8 and first * 8 < self.low + self.width
 
 
-def words_of(btf: Layouts, *, page_mapcount: bool) -> tuple[WordBits, ...]:
+def words_of(layout: Layout, *, page_mapcount: bool) -> tuple[WordBits, ...]:
     """
     Return the words that count mappings in this kernel, _refcount, and flags that concern them.
 
     Without `page_mapcount` what is left of the fields of counts per page is no word.
     """
-    flags = btf.enumerators("pageflags")
-    words = [WordBits("_refcount", 0, 8 * _needed(btf, "_refcount"))]
-    words.append(WordBits("_mapcount", None, 8 * _needed(btf, "_mapcount")))
-    compound = btf.member_offset("struct page", "compound_mapcount")
-    if compound is not None:
-        words.append(WordBits("compound_mapcount", 1, 8 * compound))
+    words = [WordBits("_refcount", 0, 8 * layout.page["_refcount"])]
+    words.append(WordBits("_mapcount", None, 8 * layout.page["_mapcount"]))
     for name, page in FLAG_WORDS.items():
-        if name in flags and (compound is not None or name != "PG_double_map"):
-            words.append(WordBits(name, page, flags[name], 1, signed=False))
+        bit = layout.flags.get(name.removeprefix("PG_"))
+        # The number of PG_double_map stayed in use for others when the flag was gone.
+        if bit is not None and ("compound_mapcount" in layout.folio or name != "PG_double_map"):
+            words.append(WordBits(name, page, bit, 1, signed=False))
     names = [name for name in _COUNTERS if page_mapcount or name != "_nr_pages_mapped"]
-    words += [_in_folio(name, at) for name in names if (at := btf.member_offset("struct folio", name)) is not None]
-    return (*words, *_mm_id_words(btf))
+    words += [_in_folio(name, layout.folio[name]) for name in names if name in layout.folio]
+    return (*words, *_mm_id_words(layout))
 
 
-def rest_of(btf: Layouts) -> dict[int, str]:
+def rest_of(layout: Layout) -> dict[int, str]:
     """Return the names of other members of struct page by their byte offset, to tell of accesses to no word."""
-    found = {name: btf.member_offset("struct page", name) for name in _REST}
-    return {offset: name for name, offset in found.items() if offset is not None}
-
-
-def _needed(btf: Layouts, name: str) -> int:
-    offset = btf.member_offset("struct page", name)
-    assert offset is not None, f"struct page without {name}"
-    return offset
+    return {offset: name for name, offset in layout.page.items() if not name.startswith("compound")} | {_LRU: "lru"}
 
 
 def _in_folio(name: str, offset: int, bit: int = 0, width: int = 32, *, signed: bool = True) -> WordBits:
@@ -90,12 +72,13 @@ def _in_folio(name: str, offset: int, bit: int = 0, width: int = 32, *, signed: 
     return WordBits(name, page, 8 * byte + bit, width, signed)
 
 
-def _mm_id_words(btf: Layouts) -> Iterator[WordBits]:
-    counts, ids = (btf.member_offset("struct folio", name) for name in ("_mm_id_mapcount", "_mm_ids"))
-    if counts is None or ids is None:
+def _mm_id_words(layout: Layout) -> Iterator[WordBits]:
+    ids = layout.folio.get("_mm_ids")
+    if ids is None:
         return
     for slot in (0, 1):
-        yield _in_folio(f"_mm_id_mapcount[{slot}]", counts + 4 * slot)
+        name = f"_mm_id_mapcount[{slot}]"
+        yield _in_folio(name, layout.folio[name])
         yield _in_folio(f"_mm_id[{slot}]", ids + 4 * slot, 0, _ID_BITS, signed=False)
     yield _in_folio("FOLIO_MM_IDS_LOCK", ids, _ID_BITS, 1, signed=False)
     yield _in_folio("FOLIO_MM_IDS_SHARED", ids, 63, 1, signed=False)

@@ -1,18 +1,20 @@
 /*
  * QEMU TCG plugin: which words of struct pages does the guest's kernel load and store, in which order, and by which code?
  *
- *	-plugin ./accesses.so,log=FILE,ram=FILE,pages=131072,records=1048576
+ *	-plugin ./accesses.so,log=FILE,ram=NAME,pages=131072,records=1048576
  *
  * `log` is shared with plugin.py, which switches the logging on and off and reads it: a control block, function entries to be
- * marked, records, counts. `ram` is the file behind the guest's RAM. The plugin interface of QEMU 7.2 has no values: they are
+ * marked, records, counts. `ram` is the file behind the guest's RAM: a path, or the name of a memfd that QEMU has open. The plugin interface of QEMU 7.2 has no values: they are
  * read from there right after the access. With one CPU nobody else can have changed them meanwhile, and LOCKed instructions
  * are carried out as a load and a store with a callback each, so that both their old and their new value are seen.
  *
  * Only the kernel's instructions are instrumented. Stores by devices are not seen.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -81,15 +83,37 @@ static struct control *control;
 static uint64_t *marks;		/* number, then ascending addresses of function entries */
 static struct record *records;
 static uint32_t *counts;	/* [2][nr_pages][WORDS]: plain stores, LOCKed accesses, whether switched on or not */
-static const char *ram_path;
+static const char *ram_name;
 static const uint8_t *ram;
 static uint64_t ram_size;
+
+static int open_memfd(const char *name)
+{
+	char wanted[300], link[300], path[300];
+	DIR *directory = opendir("/proc/self/fd");
+	struct dirent *entry;
+	int fd = -1;
+
+	snprintf(wanted, sizeof(wanted), "/memfd:%s (deleted)", name);
+	while (directory && fd < 0 && (entry = readdir(directory))) {
+		ssize_t length;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%s", entry->d_name);
+		length = readlink(path, link, sizeof(link) - 1);
+		link[length > 0 ? length : 0] = 0;
+		if (!strcmp(link, wanted))
+			fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	if (directory)
+		closedir(directory);
+	return fd;
+}
 
 /* Done at the first access that is logged: QEMU makes the file after it loads plugins. */
 static bool map_ram(void)
 {
 	struct stat st;
-	int fd = open(ram_path, O_RDONLY);
+	int fd = *ram_name == '/' ? open(ram_name, O_RDONLY | O_CLOEXEC) : open_memfd(ram_name);
 	void *at = MAP_FAILED;
 
 	if (fd >= 0 && !fstat(fd, &st))
@@ -244,13 +268,13 @@ EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *
 		if (!strncmp(argv[i], "log=", 4))
 			log = argv[i] + 4;
 		if (!strncmp(argv[i], "ram=", 4))
-			ram_path = strdup(argv[i] + 4);	/* the arguments do not outlive this call */
+			ram_name = strdup(argv[i] + 4);	/* the arguments do not outlive this call */
 		if (!strncmp(argv[i], "pages=", 6))
 			nr_pages = strtoull(argv[i] + 6, NULL, 0);
 		if (!strncmp(argv[i], "records=", 8))
 			nr_records = strtoull(argv[i] + 8, NULL, 0);
 	}
-	if (!log || !ram_path || !share(log, nr_pages, nr_records))
+	if (!log || !ram_name || !share(log, nr_pages, nr_records))
 		return 1;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	return 0;

@@ -70,13 +70,13 @@ class Btf:
                 )
             self._strings = data[header + strings :][:nr_strings]
             self._types = [_Type(0, 0, False, 0, 0, 0), *self._read(header + types, nr_types)]
-        except struct.error as error:
+            self._named = {
+                (self._text(one.name), one.kind): number
+                for number, one in reversed(list(enumerate(self._types)))
+                if one.name and one.kind in {_STRUCT, _ENUM, _ENUM64}
+            }
+        except (struct.error, ValueError) as error:
             raise KernelImageError(f"the kernel's BTF ends too early: {error}") from error
-        self._named = {
-            (self._text(one.name), one.kind): number
-            for number, one in reversed(list(enumerate(self._types)))
-            if one.name and one.kind in {_STRUCT, _ENUM, _ENUM64}
-        }
 
     def has(self, struct_name: str, path: str) -> bool:
         """Tell whether a struct has a field."""

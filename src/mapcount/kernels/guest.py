@@ -22,6 +22,7 @@ import numpy as np
 
 from mapcount.errors import GuestError, MissingToolError
 from mapcount.kernels.agent import Channel, build_agent
+from mapcount.kernels.guest_state import copy_sparse, resume, take_state
 from mapcount.kernels.initramfs import build_initramfs
 from mapcount.kernels.qmp import Qmp
 
@@ -31,71 +32,97 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from mapcount.kernels.guest_state import GuestState
     from mapcount.kernels.images import Image
 
 QEMU = "qemu-system-x86_64"
 MEMORY_MIB = 768
 """Below some 512 MiB of free memory a kernel switches transparent hugepages off at boot."""
+RAM_NAME = "mapcount-guest-ram"
+"""The name of the memfd that is the guest's memory: a plugin finds it so."""
 BOOT_S = 90.0
 _EXIT_S = 5.0
 _CONSOLE_BYTES = 3000
 _PR_SET_PDEATHSIG = 1
+_PRCTL = ctypes.CDLL(None).prctl
+"""Looked up here, for after a fork nothing may be loaded."""
 KERNEL_WORDS = (
     "console=ttyS0 nokaslr no5lvl mitigations=off transparent_hugepage=madvise quiet loglevel=4 panic=-1 "
-    "tsc=reliable no_timer_check random.trust_cpu=on noreplace-smp"
+    "tsc=reliable no_timer_check random.trust_cpu=on noreplace-smp brd.rd_size=131072"
 )
 """The command line. Without address randomisation the kernel's page table lies where its symbol says; noreplace-smp keeps
-LOCK prefixes on one CPU."""
+LOCK prefixes on one CPU; the size of a RAM disk that is built in is that of guest_swap.py."""
 
 
 class Guest:
     """A running guest; a context manager that ends it."""
 
-    def __init__(self, image: Image, *, memory_mib: int = MEMORY_MIB, qemu_arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        image: Image,
+        *,
+        memory_mib: int = MEMORY_MIB,
+        qemu_arguments: Sequence[str] = (),
+        state: GuestState | None = None,
+    ) -> None:
         """
-        Boot an image; `qemu_arguments` are added, a plugin for instance.
+        Boot an image; or, with a `state` of another guest of it, go on from there, with the memory that one had.
 
-        Raises MissingToolError without QEMU or gcc, GuestError if it does not come up in time (with the end of its console)
-        or there is not enough memory.
+        `qemu_arguments` are added, a plugin for instance. Raises MissingToolError without QEMU or gcc, GuestError if it does
+        not come up in time (with the end of its console) or there is not enough memory.
         """
-        qemu = shutil.which(QEMU)
-        if qemu is None:
-            raise MissingToolError(f"Guests need {QEMU}: apt-get install qemu-system-x86")
-        agent = build_agent()
         self.image = image
-        _check_memory(memory_mib)
+        self._memory_mib = memory_mib if state is None else state.memory_mib
+        qemu, agent = _find_qemu(), build_agent()
+        _check_memory(self._memory_mib)
         with ExitStack() as stack:
-            self._ram = _file(stack, "mapcount-guest-ram")
-            os.ftruncate(self._ram, memory_mib << 20)
-            initrd = _file(stack, "mapcount-guest-initrd")
-            os.write(initrd, _initramfs(image, agent.read_bytes()))
+            self._ram = _file(stack, RAM_NAME)
+            os.ftruncate(self._ram, self._memory_mib << 20)
             self._console = _file(stack, "mapcount-guest-console")
-            told, self._errors = _file(stack, "mapcount-guest-errors"), -1
-            self._errors = told
+            self._errors = _file(stack, "mapcount-guest-errors")
             control, theirs = socket.socketpair()
             stack.enter_context(control)
-            with theirs:
-                self.process = subprocess.Popen(
-                    _command(qemu, image, memory_mib, self._ram, initrd, self._console, theirs, qemu_arguments),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=told,
-                    pass_fds=(self._ram, initrd, self._console, theirs.fileno()),
-                    start_new_session=True,  # Ctrl-C is for us
-                    preexec_fn=_die_with_parent,  # noqa: PLW1509 - the child does nothing but one system call
-                )
+            with theirs, ExitStack() as until_started:
+                initrd = _file(until_started, "mapcount-guest-initrd")
+                os.write(initrd, _initramfs(image, agent.read_bytes()))
+                more = [*qemu_arguments, *(() if state is None else ("-incoming", "defer"))]
+                command = _command(qemu, image, self._memory_mib, self._ram, initrd, self._console, theirs, more)
+                self._start(command, (self._ram, initrd, self._console, theirs.fileno()))
             stack.callback(self._end)
-            assert self.process.stdin is not None
-            assert self.process.stdout is not None
-            self.channel = Channel(
-                self.process.stdout.fileno(), self.process.stdin.fileno(), context=self._what_it_said
-            )
-            self.channel.await_ready(BOOT_S)
-            self.qmp = Qmp(control)
-            memory = mmap.mmap(self._ram, memory_mib << 20, prot=mmap.PROT_READ)
+            self._meet(control, state)
+            memory = mmap.mmap(self._ram, self._memory_mib << 20, prot=mmap.PROT_READ)
             self.memory: npt.NDArray[np.uint8] = np.frombuffer(memory, np.uint8)
             """All of it, by physical address."""
             self._held = stack.pop_all()
+
+    def _start(self, command: Sequence[str], descriptors: Sequence[int]) -> None:
+        parent = os.getpid()
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            pass_fds=descriptors,
+            start_new_session=True,  # Ctrl-C is for us
+            preexec_fn=lambda: _die_with(parent),  # noqa: PLW1509 - the child makes two system calls
+        )
+
+    def _meet(self, control: socket.socket, state: GuestState | None) -> None:
+        """Wait until the agent waits for us."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        answers, commands = self.process.stdout.fileno(), self.process.stdin.fileno()
+        self.channel = Channel(answers, commands, context=self._what_it_said)
+        if state is None:
+            self.channel.await_ready(BOOT_S)
+        self.qmp = Qmp(control, context=self._what_it_said)
+        if state is not None:
+            copy_sparse(state.ram, self._ram)
+            resume(self.qmp, state)
+
+    def take_state(self) -> GuestState:
+        """Return its state as it is now, between two commands of its agent; it goes on. Raises GuestError."""
+        return take_state(self.qmp, self._ram)
 
     @property
     def console(self) -> str:
@@ -138,6 +165,13 @@ class Guest:
         )
 
 
+def _find_qemu() -> str:
+    qemu = shutil.which(QEMU)
+    if qemu is None:
+        raise MissingToolError(f"Guests need {QEMU}: apt-get install qemu-system-x86")
+    return qemu
+
+
 def _file(stack: ExitStack, name: str) -> int:
     descriptor = os.memfd_create(name)
     stack.callback(os.close, descriptor)
@@ -175,8 +209,10 @@ def _command(
     ]
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def _die_with(parent: int) -> None:
+    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before we asked to be told
+        os._exit(1)
 
 
 def _check_memory(memory_mib: int) -> None:

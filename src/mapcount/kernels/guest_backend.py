@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+from mapcount.errors import GuestError
 from mapcount.kernels.driver import Driver
 from mapcount.kernels.guest import Guest
 from mapcount.kernels.guest_files import GuestFiles
+from mapcount.kernels.guest_ksm import GuestKsm
 from mapcount.kernels.guest_memory import GuestMemory, ask_symbols
 from mapcount.kernels.guest_observe import GuestObserver
+from mapcount.kernels.guest_probe import shows_page_mapcount
 from mapcount.kernels.guest_proc import read_counts, read_vmas
 from mapcount.kernels.guest_settings import apply_settings, quiet
 from mapcount.kernels.guest_swap import GuestSwap
 from mapcount.kernels.layout import layout_of
 from mapcount.scenarios.observation import Observation
+from mapcount.scenarios.scenario import Settings
+from mapcount.scenarios.steps import Advice, Madvise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    from mapcount.kernels.guest_state import GuestState
     from mapcount.kernels.images import Image
-    from mapcount.scenarios.scenario import Settings
     from mapcount.scenarios.steps import Step
 
 _DROP_SLAB = "2"
@@ -32,15 +37,20 @@ class GuestBackend:
     """
     Scenarios on an image: booted at the first `begin`, and used for all that follow until `close`. A context manager.
 
-    Needs neither root nor KVM. Raises what Guest and layout_of raise.
+    Needs neither root nor KVM. Raises what Guest and layout_of raise. A guest that broke (GuestError from `do` or `observe`) is
+    ended, and the next `begin` has another.
     """
 
-    def __init__(self, image: Image, *, qemu_arguments: Sequence[str] = ()) -> None:
+    def __init__(self, image: Image, *, qemu_arguments: Sequence[str] = (), keeps_state: bool = False) -> None:
+        """With `keeps_state` the next guest after one that broke is a copy of the first as it was after its boot."""
         self._image = image
         self._arguments = tuple(qemu_arguments)
+        self._keeps_state = keeps_state
+        self._state: GuestState | None = None
         self._held = ExitStack()
         self._guest: Guest | None = None
-        self._pids: dict[str, int] = {}
+        self._driver: Driver | None = None
+        self._page_mapcount = image.page_mapcount
 
     @property
     def name(self) -> str:
@@ -54,8 +64,10 @@ class GuestBackend:
 
     @property
     def page_mapcount(self) -> bool:
-        """Whether it keeps counts per page; the default is assumed where the image does not say."""
-        return self._image.page_mapcount is not False
+        """Whether it keeps counts per page: the image's config says it, else the guest, which is booted for that, shows it."""
+        if self._page_mapcount is None:
+            self._page_mapcount = self._shows_page_mapcount()
+        return self._page_mapcount
 
     @property
     def guest(self) -> Guest:
@@ -67,18 +79,21 @@ class GuestBackend:
 
     def begin(self, settings: Settings) -> None:
         """Start anew with one process, under these settings. Raises KernelFeatureError for what this kernel lacks."""
-        guest = self.guest
+        guest, page_mapcount = self.guest, self.page_mapcount
         self.end()
         apply_settings(self._files, settings)
         self._swap.switch(on=settings.swap)
-        self._observer = GuestObserver(self._memory, page_mapcount=self.page_mapcount)
+        self._observer = GuestObserver(self._memory, page_mapcount=page_mapcount)
         self._driver = Driver(guest.channel, self._reclaim)
         self._driver.begin()
 
     def do(self, step: Step) -> int:
         """Carry out a step; return its result (steps.py). Raises GuestError if the guest or a process died of it."""
         assert self._driver is not None
-        result = self._driver.do(step)
+        with self._ending_what_broke():
+            result = self._driver.do(step)
+            if isinstance(step, Madvise) and step.advice is Advice.MERGEABLE and result == 0:
+                self._ksm.scan()
         if result >= 0:
             self._observer.moved(step)
         return result
@@ -86,26 +101,29 @@ class GuestBackend:
     def observe(self, result: int, *, proc: bool = False) -> Observation:
         """Return what is to be seen now; `proc` reads smaps, pagemap and kpagecount in the guest, which takes longer."""
         assert self._driver is not None
-        self._files.drain_lru_batches()
-        mappings, folios, names = self._observer.look(self._driver.pids)
-        seen = Observation(result, mappings, folios)
-        if not proc:
-            return seen
-        by_head = {head: (name, folios[name]) for head, name in names.items()}
-        return replace(
-            seen, proc=read_vmas(self._files, self._driver.pids), kpagecount=read_counts(self._files, by_head)
-        )
+        with self._ending_what_broke():
+            self._files.drain_lru_batches()
+            mappings, folios, names = self._observer.look(self._driver.pids)
+            seen = Observation(result, mappings, folios)
+            if not proc:
+                return seen
+            by_head = {head: (name, folios[name]) for head, name in names.items()}
+            vmas, counts = read_vmas(self._files, self._driver.pids), read_counts(self._files, by_head)
+            return replace(seen, proc=vmas, kpagecount=counts)
 
     def end(self) -> None:
         """End all processes of the scenario; the guest stays."""
         if self._driver is not None:
             driver, self._driver = self._driver, None
-            driver.end()
+            with self._ending_what_broke():
+                driver.end()
 
     def close(self) -> None:
         """End the guest."""
-        self._driver = self._guest = None
-        self._held.close()
+        self._drop()
+        if self._state is not None:
+            self._state.close()
+            self._state = None
 
     def __enter__(self) -> Self:
         return self
@@ -115,18 +133,36 @@ class GuestBackend:
     ) -> None:
         self.close()
 
-    _driver: Driver | None = None
-
     def _boot(self) -> None:
         layout = layout_of(self._image)
         with ExitStack() as stack:
-            guest = stack.enter_context(Guest(self._image, qemu_arguments=self._arguments))
+            guest = stack.enter_context(Guest(self._image, qemu_arguments=self._arguments, state=self._state))
             self._memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))
             self._files = GuestFiles(guest.channel)
             self._swap = GuestSwap(self._image, self._files, guest.channel)
-            quiet(self._files, guest.channel)
+            self._ksm = GuestKsm(self._files)
+            if self._state is None:
+                quiet(self._files, guest.channel)
+                self._state = guest.take_state() if self._keeps_state else None
             self._held = stack.pop_all()
         self._guest = guest
+
+    def _drop(self) -> None:
+        self._driver = self._guest = None
+        self._held.close()
+
+    @contextmanager
+    def _ending_what_broke(self) -> Iterator[None]:
+        try:
+            yield
+        except GuestError:
+            self._drop()
+            raise
+
+    def _shows_page_mapcount(self) -> bool:
+        guest = self.guest
+        apply_settings(self._files, Settings())
+        return shows_page_mapcount(self._memory, guest.channel)
 
     def _reclaim(self) -> int:
         self._files.write("/proc/sys/vm/drop_caches", _DROP_SLAB)

@@ -49,6 +49,8 @@ class GuestSwap:
         header = struct.pack("<III", 1, _PAGES - 1, 0)
         for at, data in ((_HEADER_AT, header), (_MAGIC_AT, _MAGIC)):
             self._files.write_bytes(_DISK, at, data)
+        # What comes back brings no neighbours along.
+        self._files.write("/proc/sys/vm/page-cluster", "0")
         self._is_made = True
 
     def _load(self, module: str) -> None:

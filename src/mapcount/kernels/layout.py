@@ -5,10 +5,12 @@ No table per kernel: a field that a kernel lacks has no offset here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mapcount.errors import KernelImageError
@@ -62,18 +64,21 @@ class Layout:
 
 def layout_of(image: Image) -> Layout:
     """Return the layout of an image. Raises KernelImageError if it has no BTF, or one that is not understood."""
-    try:
-        path = cache_directory("layouts") / f"{image.sha256}-{_FORMAT}.json"
-        if path.exists():
-            return Layout(**json.loads(path.read_text()))
-    except (OSError, RuntimeError, ValueError, TypeError):
-        path = None
+    # Without a cache it merely takes longer.
+    with contextlib.suppress(OSError, RuntimeError, ValueError, TypeError):
+        return Layout(**json.loads(_cached(image).read_bytes()))
     found = read_layout(Btf(read_section(image.path, ".BTF")))
-    if path is not None:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            json.dump(asdict(found), file)
-        os.replace(file.name, path)
+    with contextlib.suppress(OSError, RuntimeError):
+        path = _cached(image)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as directory:
+            written = Path(directory) / path.name
+            written.write_text(json.dumps(asdict(found)))
+            os.replace(written, path)
     return found
+
+
+def _cached(image: Image) -> Path:
+    return cache_directory("layouts") / f"{image.sha256}-{_FORMAT}.json"
 
 
 def read_layout(btf: Btf) -> Layout:

@@ -97,8 +97,8 @@ def _compile(gcc: str, path: Path) -> None:
         os.replace(built, path)
 
 
-def plugin_options(plugin: Path, log: Path, ram: Path, *, nr_pages: int, nr_records: int = 1 << 20) -> list[str]:
-    """Return QEMU's options: `log` is made by the plugin, `ram` is the file of the guest's `nr_pages` of memory."""
+def plugin_options(plugin: Path, log: Path, ram: Path | str, *, nr_pages: int, nr_records: int = 1 << 20) -> list[str]:
+    """Return QEMU's options: `log` is sized by the plugin, `ram` is the guest's memory: a path, or the name of a memfd."""
     return ["-plugin", f"{plugin},log={log},ram={ram},pages={nr_pages},records={nr_records}"]
 
 

@@ -1,13 +1,18 @@
-"""Records what a kernel does to the words of a folio in every operation: makes the tables of tests/golden/accesses."""
+"""Records what a kernel does to the words of a folio in every operation: makes the tables of tests/golden/accesses.
+
+python -m mapcount.kernels.record_accesses DIRECTORY KERNEL...
+"""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from mapcount.errors import GuestError
+from mapcount.errors import EXIT_USAGE, GuestError, MapcountError
 from mapcount.kernels.access_log import Decoder, born_at, until_freed
 from mapcount.kernels.access_operations import operations
-from mapcount.kernels.access_table import RecordedOperation, Recording
+from mapcount.kernels.access_table import RecordedOperation, Recording, save_recording
 from mapcount.kernels.access_words import CONTAINERS
 from mapcount.scenarios.steps import area_address
 from mapcount.schemes.eras import era_of
@@ -136,3 +141,28 @@ def _others(log: FolioLog) -> dict[str, int]:
         if name.removeprefix("tail ") in _KEPT_OTHERS:
             kept[f"{'LOCKED' if how is Access.LOCKED else how.value} {name}"] = count
     return kept
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Record kernels, as `find_image` knows them, into files of a directory; return the exit code."""
+    if len(arguments) < 2:
+        print("usage: python -m mapcount.kernels.record_accesses DIRECTORY KERNEL...", file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+    from mapcount.kernels.images import find_image
+    from mapcount.kernels.plugin_guest import PluginGuest
+
+    directory, *names = arguments
+    try:
+        for name in names:
+            image = find_image(name)
+            with PluginGuest(image) as guest:
+                told = f"{image.package} {image.package_version}".strip() or image.name
+                save_recording(Path(directory) / f"{image.name}.json", record(guest, told, image.sha256))
+    except MapcountError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -59,6 +59,10 @@ def _xz(payload: bytes) -> bytes:
     return lzma.LZMADecompressor().decompress(payload)
 
 
+def _lzma(payload: bytes) -> bytes:
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(payload)
+
+
 def _gzip(payload: bytes) -> bytes:
     return zlib.decompressobj(31).decompress(payload)
 
@@ -83,13 +87,18 @@ def _lz4(payload: bytes) -> bytes:
     at, blocks = 4, []
     while at + 4 <= len(payload) - 4:
         (length,) = struct.unpack_from("<I", payload, at)
-        blocks.append(lz4.block.decompress(payload[at + 4 : at + 4 + length], uncompressed_size=_LZ4_BLOCK_BYTES))
+        block = payload[at + 4 : at + 4 + length]
+        try:
+            blocks.append(lz4.block.decompress(block, uncompressed_size=_LZ4_BLOCK_BYTES))
+        except lz4.block.LZ4BlockError as error:
+            raise ValueError(str(error)) from error
         at += 4 + length
     return b"".join(blocks)
 
 
 _FORMATS: dict[bytes, Callable[[bytes], bytes]] = {
     b"\xfd7zXZ": _xz,
+    b"\x5d\x00\x00": _lzma,
     b"\x1f\x8b": _gzip,
     b"\x28\xb5\x2f\xfd": _zstd,
     b"\x02\x21\x4c\x18": _lz4,

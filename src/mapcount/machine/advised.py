@@ -42,6 +42,8 @@ def advised_folios(machine: Machine, mm: Mm, pmd: int, at: int, until: int, advi
             yield Advised(folio, entry, 0)
             return
         split_folio(machine, folio)
+        if folio.number in machine.folios and advice is not Advice.FREE:
+            return
         entry = mm.tables.get(pmd)
     if isinstance(entry, Table):
         yield from _of_table(machine, entry, at, until)
@@ -58,7 +60,8 @@ def _of_table(machine: Machine, table: Table, at: int, until: int) -> Iterator[A
         if folio.order and (nr_pages < folio.nr_pages or splits):
             if not _is_shared(machine, folio, int(table.page[at])):
                 split_folio(machine, folio)
-                continue
+                if folio.number not in machine.folios:
+                    continue
             if splits:
                 return
         else:

@@ -48,6 +48,11 @@ def snapshot(machine: Machine) -> Snapshot:
     return _Export(machine).snapshot()
 
 
+def living(machine: Machine) -> list[int]:
+    """Return the numbers in the log of the folios that a snapshot has now, in the order of its rows."""
+    return list(machine.folios)
+
+
 def _batches(rows: Sequence[LogRow]) -> Iterator[MappingLog]:
     for at in range(0, len(rows), BATCH_ROWS):
         part = rows[at : at + BATCH_ROWS]

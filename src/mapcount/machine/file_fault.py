@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapcount.machine.anon_fault import covers, map_new, prepare_anon
-from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, File, Folio
+from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, File, Folio, SwappedPage
 from mapcount.machine.page_tables import NONE, PmdEntry, Table
 from mapcount.mapping.schema import Kind, Level, Op
 from mapcount.scenarios.steps import Advice, Protection
@@ -54,6 +54,8 @@ def cached_folio(machine: Machine, file: File, index: int, vma: Vma, page: int) 
     It must fit into the VMA as well: shmem_alloc_and_add_folio(), shmem_suitable_orders(), mm/shmem.c.
     """
     folio = file.pages.get(index)
+    if folio is None and index in file.swapped:
+        folio = swap_in(machine, file, index)
     if folio is None:
         orders = _fault_orders(machine, file, index, vma)
         folio = _new_folio(machine, file, index, orders, vma, page)
@@ -64,10 +66,26 @@ def cached_folio(machine: Machine, file: File, index: int, vma: Vma, page: int) 
 def allocate(machine: Machine, file: File, first: int, end: int) -> None:
     """Give a file folios for its pages `[first, end)`, without a VMA: shmem_fallocate()."""
     for index in range(first, end):
+        if index in file.swapped:
+            swap_in(machine, file, index)
         if index in file.pages:
             file.pages[index].uptodate |= machine.era.policies.fallocate_clears
         else:
             _new_folio(machine, file, index, _write_orders(machine, file, index, end)).uptodate = False
+
+
+def swap_in(machine: Machine, file: File, index: int) -> Folio:
+    """Bring back a page of a file that was swapped out: shmem_swapin_folio(), mm/shmem.c."""
+    slot, order = file.swapped[index]
+    if not machine.era.policies.swaps_in_large_shmem:
+        order = 0
+    first = index >> order << order
+    pages = range(first, first + (1 << order))
+    if any(file.swapped.get(page) != SwappedPage(slot - index + page, order) for page in pages):
+        order, pages = 0, range(index, index + 1)
+    for page in pages:
+        machine.swap.put(file.swapped.pop(page).slot)
+    return machine.new_folio(file.kind, order, file, pages.start)
 
 
 def _new_folio(
@@ -113,7 +131,7 @@ def _is_within(index: int, order: int, nr_pages: int) -> bool:
 
 def _has_room(machine: Machine, file: File, index: int, order: int, vma: Vma | None, page: int) -> bool:
     first = index >> order << order
-    if any(other in file.pages for other in range(first, first + (1 << order))):
+    if any(other in file.pages or other in file.swapped for other in range(first, first + (1 << order))):
         return False
     if vma is None or machine.era.version < _FITS_VMA:
         return True

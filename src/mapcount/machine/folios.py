@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.mapping.schema import Kind
 
@@ -16,6 +16,13 @@ PUD_PAGES = PMD_PAGES << 9
 """What one table of PMDs maps."""
 
 
+class SwappedPage(NamedTuple):
+    """Where a page of a file was swapped out to, and the order of the folio that it was a part of."""
+
+    slot: int
+    order: int
+
+
 @dataclass(eq=False)
 class File:
     """A file in memory. `pages` has, for each page that holds data, its folio; a folio of n pages is there n times."""
@@ -24,6 +31,8 @@ class File:
     nr_pages: int
     kind: Kind = Kind.SHMEM
     pages: dict[int, Folio] = field(default_factory=dict)
+    swapped: dict[int, SwappedPage] = field(default_factory=dict)
+    """Pages that were swapped out."""
     reaches_behind: bool = False
     """A large folio that reached behind the end was allocated, and nobody has looked since whether it is to be split."""
     users: int = 0

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def fork(machine: Machine, parent: Mm, name: str) -> Mm:
     """Return a child process: VMA by VMA, ascending, as dup_mmap() and copy_page_range() do (kernel/fork.c, mm/memory.c)."""
     child = machine.new_mm(name)
+    if parent.number in machine.ksm_mms:
+        machine.ksm_mms[child.number] = child
     child.files = dict(parent.files)
     for file in child.files.values():
         file.users += 1

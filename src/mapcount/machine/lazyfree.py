@@ -70,7 +70,7 @@ def discard(machine: Machine, folio: Folio) -> None:
     """
     for found in places_of(machine, folio):
         place = found
-        if found.level:
+        if found.level and not machine.era.policies.discards_pmd:
             split_pmd(machine, found.mm, found.page // PMD_PAGES)
             place = replace(found, level=Level.PTE)
         clean = _clean_pages(machine, place, folio)
@@ -86,7 +86,8 @@ def _clean_pages(machine: Machine, place: Place, folio: Folio) -> int:
     entry = place.mm.tables[place.page // PMD_PAGES]
     if folio.dirty:
         return 0
-    assert isinstance(entry, Table)
+    if isinstance(entry, PmdEntry):
+        return 0 if entry.dirty else place.nr_pages
     here = slice(place.page % PMD_PAGES, place.page % PMD_PAGES + place.nr_pages)
     dirty = np.flatnonzero(entry.dirty[here])
     if not dirty.size:
@@ -102,6 +103,8 @@ def _clean_pages(machine: Machine, place: Place, folio: Folio) -> int:
 def _unmap(machine: Machine, folio: Folio, place: Place) -> None:
     pmd, at = divmod(place.page, PMD_PAGES)
     entry = place.mm.tables[pmd]
-    assert isinstance(entry, Table)
-    entry.clear(at, at + place.nr_pages)
+    if isinstance(entry, PmdEntry):
+        del place.mm.tables[pmd]
+    else:
+        entry.clear(at, at + place.nr_pages)
     machine.unmap(place.mm, place.vma, place.page, folio, place.first, place.nr_pages, place.level)

@@ -56,6 +56,8 @@ class Machine:
         self.kinds: list[Kind] = []
         """Of all folios that ever were, by number."""
         self.mms: dict[str, Mm] = {}
+        self.ksm_mms: dict[int, Mm] = {}
+        """Those that ksmd scans, in its order."""
         self.rows: list[LogRow] = []
         self.batch = 0
         self._mm_numbers = itertools.count()
@@ -141,6 +143,9 @@ class Machine:
         """Take away one user of a file; with the last one go its pages."""
         file.users -= 1
         if not file.users:
+            for page in file.swapped.values():
+                self.swap.put(page.slot)
+            file.swapped.clear()
             for folio in dict.fromkeys(file.pages.values()):
                 folio.file = None
                 self.free_unused(folio)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mapcount.errors import KernelFeatureError
 from mapcount.machine.collapse import collapse
+from mapcount.machine.ksm import mergeable
 from mapcount.machine.lazyfree import free
 from mapcount.machine.reclaim import pageout
 from mapcount.machine.zap import zap
@@ -61,5 +62,6 @@ _ADVICE: dict[Advice, Callable[[Machine, Mm, Vma, int, int, Advice], int]] = {
     Advice.DONTNEED: _dontneed,
     Advice.FREE: free,
     Advice.PAGEOUT: pageout,
+    Advice.MERGEABLE: mergeable,
     Advice.COLLAPSE: collapse,
 }

@@ -22,6 +22,8 @@ def punch(machine: Machine, file: File, first: int, end: int) -> None:
     for folio in _folios(file, first, end):
         if first > folio.file_page or folio.file_page + folio.nr_pages > end:
             _cut(machine, folio, first - folio.file_page, end - folio.file_page)
+    for index in [index for index in file.swapped if first <= index < end]:
+        machine.swap.put(file.swapped.pop(index).slot)
     for folio in _folios(file, first, end):
         unmap_everywhere(machine, folio, max(0, first - folio.file_page), end - folio.file_page)
         if first <= folio.file_page and folio.file_page + folio.nr_pages <= end:

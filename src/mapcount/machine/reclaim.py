@@ -8,11 +8,11 @@ from mapcount.machine.advised import advised_folios, is_exclusive
 from mapcount.machine.cow import EXCLUSIVE
 from mapcount.machine.deferred_split import is_partially_mapped, is_queued
 from mapcount.machine.folio_split import split_folio
-from mapcount.machine.folios import PMD_PAGES
+from mapcount.machine.folios import PMD_PAGES, SwappedPage
 from mapcount.machine.lazyfree import discard
 from mapcount.machine.page_tables import PmdEntry, Table, spans
 from mapcount.machine.pmd_split import split_pmd
-from mapcount.machine.rmap import places_of
+from mapcount.machine.rmap import places_of, unmap_everywhere
 from mapcount.machine.swap import add_to_cache, leave_cache
 from mapcount.mapping.schema import Kind
 
@@ -39,6 +39,9 @@ def pageout(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, advice: Ad
 
 def reclaim(machine: Machine, folio: Folio) -> None:
     """Swap a folio out that nothing but its mappings refers to: shrink_folio_list(), mm/vmscan.c."""
+    if folio.file is not None:
+        _reclaim_cached(machine, folio)
+        return
     if folio.lazyfree and not (folio.order and machine.era.policies.reclaim_splits_lazyfree):
         discard(machine, folio)
         return
@@ -52,6 +55,24 @@ def reclaim(machine: Machine, folio: Folio) -> None:
         add_to_cache(machine, folio)
     _unmap(machine, folio)
     leave_cache(machine, folio)
+
+
+def _reclaim_cached(machine: Machine, folio: Folio) -> None:
+    """Unmap a folio of a file in memory, and let the file have slots in its place: shmem_writepage(), mm/shmem.c."""
+    file = folio.file
+    assert file is not None
+    if folio.order and machine.era.policies.reclaim_splits_shmem:
+        for part in split_folio(machine, folio).values():
+            _reclaim_cached(machine, part)
+        return
+    unmap_everywhere(machine, folio)
+    if not machine.settings.swap:
+        return
+    slot = machine.swap.allocate(folio.order)
+    for page in range(folio.nr_pages):
+        file.swapped[folio.file_page + page] = SwappedPage(slot + page, folio.order)
+        machine.swap.entries[slot + page] += 1
+    machine.drop_cached(folio)
 
 
 def _splits_first(machine: Machine, folio: Folio) -> bool:

@@ -35,6 +35,8 @@ class Vma:
     protection: Protection
     advice: Advice | None = None
     """HUGEPAGE, NOHUGEPAGE or neither."""
+    mergeable: bool = False
+    """VM_MERGEABLE: KSM may merge its pages."""
     file: File | None = None
     offset: int = 0
     """Page of the file at `first`; of anon memory the page number at which it was mapped first."""
@@ -99,7 +101,8 @@ class VmaList:
         for near in itertools.chain.from_iterable(neighbours):
             left, right = (vma, near) if near.first > vma.first else (near, vma)
             alike = left.end == right.first and left.file is right.file and _goes_on(left, right)
-            if alike and left.advice is right.advice and near.anon is not None and near.anon.singular:
+            alike = alike and (left.advice, left.mergeable) == (right.advice, right.mergeable)
+            if alike and near.anon is not None and near.anon.singular:
                 return near.anon
         return None
 
@@ -135,6 +138,7 @@ def _can_merge(left: Vma, right: Vma) -> bool:
         and left.kind is right.kind
         and left.kind is not Kind.HUGETLB
         and (left.shared, left.protection, left.advice) == (right.shared, right.protection, right.advice)
+        and left.mergeable is right.mergeable
         and left.file is right.file
         and _goes_on(left, right)
         and _same_anon(left.anon, right.anon)

@@ -81,3 +81,4 @@ def exit_mm(machine: Machine, mm: Mm) -> None:
     for file in mm.files.values():
         machine.drop_file(file)
     del machine.mms[mm.process]
+    machine.ksm_mms.pop(mm.number, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,3 +68,22 @@ class Replayed:
     """DUP rows that the scheme refused although the log has them as done"""
     costs: Costs | None = None
     """What it took to count, if that was asked for"""
+
+    def of_folios(self, rows: npt.NDArray[np.integer[Any]]) -> Replayed:
+        """Return what there is of some folios, renumbered in this order."""
+        folios = FolioSpecs.of(self.folios.orders[rows], self.folios.kinds[rows])
+        sizes = np.left_shift(1, folios.orders.astype(np.int64))
+        pages = np.repeat(self.folios.base[rows] - folios.base, sizes) + np.arange(folios.nr_pages)
+
+        def part(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            return values[rows] if len(values) == len(self.folios) else values[pages]
+
+        return replace(
+            self,
+            folios=folios,
+            words={name: part(values) for name, values in self.words.items()},
+            stats=self.stats[:, rows],
+            deferred=self.deferred[rows],
+            partially_mapped=self.partially_mapped[rows],
+            answers={name: part(values) for name, values in self.answers.items()},
+        )

@@ -53,6 +53,9 @@ def facts(meta: Metadata, view: View) -> Iterator[RenderableType]:
 
 
 def _lines(meta: Metadata) -> list[tuple[str, str]]:
+    if not meta.started_at:
+        # Nothing was captured: a scenario on the model, which its note tells.
+        return [("kernel", f"a model of {meta.kernel_release}, pages of {format_bytes(meta.page_size)}")]
     lines = [
         ("machine", f"{meta.host}, {meta.machine}, {format_bytes(meta.mem_total_bytes)}"),
         ("kernel", f"{meta.kernel_release}, pages of {format_bytes(meta.page_size)}"),

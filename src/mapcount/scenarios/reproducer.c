@@ -16,14 +16,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
 #ifndef MAP_HUGE_2MB
 #define MAP_HUGE_2MB (21 << 26)
-#endif
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT 21
 #endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -42,6 +36,7 @@ static const char *const name_of[NR_PROCESSES] = { @NAMES@ };
 static int command[NR_PROCESSES][2], reply[2];
 static pid_t pid_of[NR_PROCESSES], director;
 static sigjmp_buf fault;
+static const int handled[] = { SIGHUP, SIGINT, SIGTERM, SIGALRM };
 
 static void on_fault(int number)
 {
@@ -128,10 +123,8 @@ static void leave_director(void)
 {
 	for (int slot = 0; slot < NR_PROCESSES; slot++)
 		close(command[slot][1]);
-	signal(SIGHUP, SIG_DFL);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGALRM, SIG_DFL);
+	for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
+		signal(handled[i], SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
 }
 
@@ -255,16 +248,15 @@ static inline void set_all(const char *pattern, const char *pmd_file)
 
 static inline void need_swap(void)
 {
-	char text[512];
-	int file = open("/proc/swaps", O_RDONLY);
-	ssize_t got = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
-	char *second;
+	char line[256];
+	int lines = 0;
+	FILE *swaps = fopen("/proc/swaps", "r");
 
-	if (file >= 0)
-		close(file);
-	text[got < 0 ? 0 : got] = 0;
-	second = strchr(text, '\n');
-	if (!second || !second[1])
+	while (swaps && fgets(line, sizeof(line), swaps))
+		lines++;
+	if (swaps)
+		fclose(swaps);
+	if (lines < 2)
 		skip_all("there is no swap");
 }
 
@@ -400,10 +392,7 @@ static void show(void)
 	}
 }
 
-static const char *yes_if(int holds)
-{
-	return holds ? "yes" : "no";
-}
+#define yes_if(holds) ((holds) ? "yes" : "no")
 
 /* Return what /proc says of a page, NULL if it does not say it. */
 static const char *look(const char *what, uint64_t frame, char *text, size_t size)
@@ -501,11 +490,16 @@ static void ask(int slot, int step, const char *line)
 	}
 }
 
+static void done(const char *line)
+{
+	printf("# %s = %ld\n", line, last_result);
+	show();
+}
+
 static inline void step(int slot, int number, const char *line)
 {
 	ask(slot, number, line);
-	printf("# %s = %ld\n", line, last_result);
-	show();
+	done(line);
 }
 
 static inline void step_fork(int slot, int number, int child, const char *line)
@@ -517,8 +511,7 @@ static inline void step_fork(int slot, int number, int child, const char *line)
 	}
 	pid_of[child] = (pid_t)last_result;
 	last_result = 0;
-	printf("# %s = 0\n", line);
-	show();
+	done(line);
 }
 
 static inline void step_exit(int slot, const char *line)
@@ -526,8 +519,7 @@ static inline void step_exit(int slot, const char *line)
 	close(command[slot][1]);
 	await_exit(slot);
 	last_result = 0;
-	printf("# %s = 0\n", line);
-	show();
+	done(line);
 }
 
 static inline void step_reclaim(void)
@@ -537,8 +529,7 @@ static inline void step_reclaim(void)
 	last_result = file < 0 || write(file, "2", 1) < 0 ? -errno : 0;
 	if (file >= 0)
 		close(file);
-	printf("# reclaim = %ld\n", last_result);
-	show();
+	done("reclaim");
 }
 
 static void scenario(void)
@@ -592,10 +583,8 @@ int main(void)
 	puts("TAP version 13");
 	director = getpid();
 	atexit(put_back);
-	signal(SIGHUP, on_signal);
-	signal(SIGINT, on_signal);
-	signal(SIGTERM, on_signal);
-	signal(SIGALRM, on_signal);
+	for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
+		signal(handled[i], on_signal);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_IGN);
 	/* A process whose parent has exited is ours then. */

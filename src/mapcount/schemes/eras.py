@@ -138,6 +138,12 @@ class Policies:
     """It judges by the mapcount of the page at hand whether a large folio is shared; later by the folio."""
     reclaim_splits_lazyfree: bool
     """Reclaim splits a large folio after MADV_FREE before it drops the pages."""
+    reclaim_splits_shmem: bool
+    """Reclaim splits a large folio of a file in memory before it swaps the pages out."""
+    swaps_in_large_shmem: bool
+    """A large folio of a file in memory that was swapped out whole comes back whole, from a device that reads at once."""
+    discards_pmd: bool
+    """Of a folio after MADV_FREE it drops, or leaves, a PMD entry as it is; else it splits the PMD first."""
     discards_in_batches: bool
     """It drops such a folio in calls of many pages, so that one page that was written since saves its neighbours."""
     swap_in: SwapIn
@@ -276,7 +282,7 @@ FACTS = (
         (6, 17),
         "shmem_write",
         WriteOrders.ALL,
-        '"mm: shmem: fix the strategy for the tmpfs huge= options"',
+        "\"mm: shmem: fix the strategy for the tmpfs 'huge=' options\"",
     ),
     Fact(FIRST, "punch", Punch.ZERO, "before 71725ed10c40"),
     Fact((5, 7), "punch", Punch.PAGES, '71725ed10c40 ("mm: huge tmpfs: try to split_huge_page() when punching hole")'),
@@ -347,9 +353,31 @@ FACTS = (
         False,
         "shrink_folio_list(), mm/vmscan.c of 6.1",
     ),
+    Fact(FIRST, "reclaim_splits_shmem", True, "shrink_page_list(), mm/vmscan.c of 5.10"),
+    Fact(
+        (6, 12),
+        "reclaim_splits_shmem",
+        False,
+        '809bc86517cc ("mm: shmem: support large folio swap out")',
+    ),
+    Fact(FIRST, "swaps_in_large_shmem", False, "shmem_swapin_folio(), mm/shmem.c; a guest of 6.12"),
+    Fact(
+        (6, 14),
+        "swaps_in_large_shmem",
+        True,
+        '1dd44c0af4fb ("mm: shmem: skip swapcache for swapin of synchronous swap device")',
+    ),
+    Fact(FIRST, "discards_pmd", False, "try_to_unmap_one(), mm/rmap.c of 6.1; a guest of 6.12"),
+    Fact(
+        (6, 15),
+        "discards_pmd",
+        True,
+        '"mm: avoid splitting pmd for lazyfree pmd-mapped THP in try_to_unmap"; guests of 6.16 and 6.18',
+    ),
+    Fact((7, 3), "discards_pmd", False, "try_to_unmap_one(), mm/rmap.c of 7.3"),
     Fact(FIRST, "discards_in_batches", False, "before 354dffd29575"),
     Fact(
-        (6, 16),
+        (6, 15),
         "discards_in_batches",
         True,
         '354dffd29575 ("mm: support batched unmap for lazyfree large folios during reclamation")',

@@ -24,6 +24,8 @@ from mapcount.views.view import View, kernel_view, true_view
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from mapcount.mapping.log import Log
+    from mapcount.mapping.schema import I64
     from mapcount.mapping.snapshot import Snapshot
     from mapcount.replay.result import Replayed
     from mapcount.schemes.bind import BoundScheme
@@ -104,10 +106,20 @@ class Comparison:
     answers: list[Answers]
 
 
+@dataclass(frozen=True, eq=False)
+class Past:
+    """The log that led to a snapshot, and the log's folios that the snapshot's rows are."""
+
+    log: Log
+    folios: I64
+
+
 _BY_MM: dict[str, str] = {"Pss": "pss_bytes", "Uss": "private"}
 """Numbers of a process, by their name in smaps (Uss: Private_Clean + Private_Dirty)."""
 
 
+AS_IT_HAPPENED = "as-it-happened"
+"""In place of a history's name, where the past is known."""
 WITHOUT_PAGE_COUNTS = ("no-page-mapcount", "total-mapped-pages")
 """What the kernel may count by next."""
 
@@ -126,11 +138,13 @@ def compare(
     running: str,
     notes: Sequence[str] = (),
     histories: Sequence[str] = tuple(HISTORIES),
+    past: Past | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
     """
     Count the mappings of a snapshot in several ways, through `histories` (replay/histories.py), beside the truth.
 
+    A `past` that is known takes the place of all histories: nothing is assumed then.
     `numbers` are the ids of schemes under which user space is shown, `answers` of those whose readers are asked;
     `running` is that of the kernel of the snapshot. Raises UsageError for unknown ids. One replay is in memory at a time.
     """
@@ -140,13 +154,15 @@ def compare(
     by_process = dict(_processes(snapshot, truth))
     found: list[Found] = []
     answered: list[Answers] = []
-    logs = [log_of(snapshot, history).held() for history in histories]
+    logs = [log_of(snapshot, history).held() for history in histories] if past is None else [past.log.held()]
     for scheme_id, scheme in chosen.items():
         if progress:
             progress(scheme_id)
         said, missed, seen = [], [], set()
         for log in logs:
             [replayed] = replay(log, [scheme])
+            if past is not None:
+                replayed = replayed.of_folios(past.folios)
             if scheme_id in answers:
                 said.append(answers_of(truths, [replayed]))
             if scheme_id in numbers:
@@ -164,7 +180,7 @@ def compare(
         running=running,
         notes=[*notes, *_without_room(snapshot, chosen.values())],
         schemes=list(numbers),
-        histories=list(histories),
+        histories=list(histories) if past is None else [AS_IT_HAPPENED],
         numbers=list(by_name.values()),
         processes=differing,
         found=found,

@@ -1,0 +1,82 @@
+"""A scenario where a snapshot is taken: its name or file in, the state on the model out, with the past that led to it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from mapcount.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from mapcount.mapping.log import Log
+    from mapcount.mapping.snapshot import Snapshot
+    from mapcount.scenarios.scenario import Scenario
+
+SUFFIX = ".scenario"
+
+
+class ScenarioState(NamedTuple):
+    """The state after the last step that leaves anything mapped, the log up to there, and the rows of its living folios."""
+
+    snapshot: Snapshot
+    log: Log
+    folios: list[int]
+
+
+def is_scenario(name: str) -> bool:
+    """Tell whether an argument means a scenario: a file that ends so, or what is no file and ships under that name."""
+    if name.endswith(SUFFIX):
+        return True
+    if os.path.exists(name) or os.sep in name:
+        return False
+    from mapcount.scenarios.library import names
+
+    return name in names()
+
+
+def run_scenario(name: str) -> ScenarioState:
+    """
+    Run a scenario on the model of this kernel.
+
+    Raises ScenarioError for a file that is none or if nothing is ever mapped, KernelFeatureError for what is not modelled.
+    """
+    from dataclasses import replace
+
+    from mapcount.kernels.backends import default_release
+    from mapcount.machine.backend import ModelBackend
+    from mapcount.machine.export import living, log, snapshot
+    from mapcount.scenarios.text import step_text
+
+    scenario = _load(name)
+    steps = [step for step in scenario.steps if type(step).__name__ != "Expect"]
+    backend = ModelBackend(default_release())
+    last = -1
+    backend.begin(scenario.settings)
+    for index, step in enumerate(steps):
+        if backend.observe(backend.do(step)).mappings:
+            last = index
+    if last < 0:
+        raise ScenarioError(
+            f"{name}: nothing is mapped after any of its {len(steps)} steps, so there is nothing to show"
+        )
+    backend.begin(scenario.settings)
+    for step in steps[: last + 1]:
+        backend.do(step)
+    state = snapshot(backend.machine)
+    where = f"step {last + 1} of {len(steps)} of {scenario.name}, `{step_text(steps[last])}`"
+    note = f"Not a machine: the {backend.name} after {where}."
+    state = replace(state, meta=replace(state.meta, notes=[note]))
+    return ScenarioState(state, log(backend.machine), living(backend.machine))
+
+
+def _load(name: str) -> Scenario:
+    from mapcount.scenarios.library import load
+    from mapcount.scenarios.parser import parse
+
+    if not os.path.exists(name) and not name.endswith(SUFFIX):
+        return load(name)
+    try:
+        with open(name, encoding="utf-8") as file:
+            return parse(file.read(), name=os.path.basename(name).removesuffix(SUFFIX), file=name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{name} cannot be read: {error}") from error

@@ -1,0 +1,189 @@
+"""A guest under the plugin that logs accesses: steps as in GuestBackend, and for each step what its kernel did to folios.
+
+The log is an anonymous file, as all of a guest's are: nothing can be left behind.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from mapcount.errors import GuestError
+from mapcount.kernels.access_log import Decoder
+from mapcount.kernels.access_operations import ReadSmaps
+from mapcount.kernels.access_words import rest_of, words_of
+from mapcount.kernels.driver import Driver
+from mapcount.kernels.guest import MEMORY_MIB, RAM_NAME, Guest
+from mapcount.kernels.guest_files import GuestFiles
+from mapcount.kernels.guest_memory import GuestMemory, ask_symbols
+from mapcount.kernels.guest_settings import apply_settings, quiet
+from mapcount.kernels.guest_tables import read_entries
+from mapcount.kernels.layout import layout_of
+from mapcount.kernels.plugin import AccessWatch, build_plugin, plugin_options, records_of
+from mapcount.scenarios.scenario import FIRST_PROCESS, Settings
+from mapcount.scenarios.steps import Access, Fork, Mmap, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+
+    from mapcount.kernels.access_log import Record
+    from mapcount.kernels.images import Image
+    from mapcount.scenarios.steps import Step
+
+_READ, _OPEN = 0, 2
+_NR_PAGES = MEMORY_MIB << 8
+_BUFFER = Span("a", 0, 61)
+"""Where /proc/kallsyms is read to, to be taken out of the guest's memory: by the serial line it takes forty seconds."""
+
+
+class Functions:
+    """The functions of a kernel by address."""
+
+    def __init__(self, symbols: Iterable[tuple[int, str]]) -> None:
+        """`symbols` are addresses and names of functions, in any order."""
+        ordered = sorted(symbols)
+        self._addresses = [address for address, _ in ordered]
+        self._names = [name for _, name in ordered]
+
+    def at(self, address: int) -> str:
+        """Return the function that has the instruction at an address; empty if it lies before all."""
+        number = bisect.bisect_right(self._addresses, address) - 1
+        return self._names[number] if number >= 0 else ""
+
+
+def parse_kallsyms(text: str) -> Functions:
+    """Return the functions that /proc/kallsyms lists: types t, T, w and W, without those of modules."""
+    rows = (line.split() for line in text.splitlines())
+    return Functions((int(row[0], 16), row[2]) for row in rows if len(row) == 3 and row[1] in {"t", "T", "w", "W"})
+
+
+class PluginGuest:
+    """
+    A WatchedGuest (record_accesses.py) on an image; a context manager.
+
+    Raises what Guest, layout_of, build_plugin and AccessWatch raise.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        layout = layout_of(image)
+        with ExitStack() as stack:
+            log = os.memfd_create("mapcount-accesses")
+            stack.callback(os.close, log)
+            path = Path(f"/proc/{os.getpid()}/fd/{log}")
+            options = plugin_options(build_plugin(), path, RAM_NAME, nr_pages=_NR_PAGES)
+            guest = stack.enter_context(Guest(image, memory_mib=MEMORY_MIB, qemu_arguments=options))
+            self._watch = stack.enter_context(AccessWatch(path))
+            self._channel = guest.channel
+            self._memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))
+            self._files = GuestFiles(guest.channel)
+            quiet(self._files, guest.channel)
+            self._driver = Driver(guest.channel, lambda: 0)
+            self._words, self._rest = words_of(layout, page_mapcount=self.page_mapcount), rest_of(layout)
+            self._mm_ids: dict[int, int] = {}
+            self._functions = self._read_functions()
+            self._held = stack.pop_all()
+
+    @property
+    def release(self) -> str:
+        """The kernel release, as `uname -r` has it."""
+        return self.image.release
+
+    @property
+    def page_mapcount(self) -> bool:
+        """Whether it keeps counts per page."""
+        return self.image.page_mapcount is not False
+
+    def begin(self, settings: Settings) -> None:
+        """Start anew with process p. Raises KernelFeatureError for settings that this kernel lacks."""
+        self.end()
+        apply_settings(self._files, settings)
+        self._driver.begin()
+        self._mm_ids, self._born = {}, 0
+        self._number(FIRST_PROCESS)
+
+    def do(self, step: Step | ReadSmaps) -> int:
+        """Carry out a step; return its result."""
+        if isinstance(step, ReadSmaps):
+            return len(self._files.read(f"/proc/{self._driver.pids[step.process]}/smaps"))
+        result = self._driver.do(step)
+        if isinstance(step, Fork):
+            self._number(step.child)
+        return result
+
+    def end(self) -> None:
+        """End all processes."""
+        self._driver.end()
+
+    def settle(self) -> None:
+        """Drain this CPU's batches of pages, which hold references."""
+        self._files.drain_lru_batches()
+
+    def struct_page_address(self, process: str, address: int) -> int | None:
+        """Return the address of the struct page of what a process maps there, None if it maps nothing or is no more."""
+        if process not in self._driver.pids:
+            return None
+        pfn = self._frames(process).get(address >> 12)
+        return None if pfn is None else self._memory.page_address(pfn)
+
+    def struct_pages(self, address: int | None, nr_pages: int) -> tuple[int, bytes]:
+        """Return address and bytes of so many struct pages; without an address those of all page frames."""
+        if address is None:
+            address, nr_pages = self._memory.page_address(0), _NR_PAGES
+        return address, self._memory.pages(self._memory.pfn_of_page(address), nr_pages).tobytes()
+
+    def watch(self, first: int, end: int, *, loads: bool) -> None:
+        """Begin to log stores, LOCKed accesses and perhaps loads of struct pages in `[first, end)`."""
+        self._watch.begin(first, end, loads=loads)
+
+    def watched(self) -> Sequence[Record]:
+        """Stop logging; return what was logged. Raises GuestError if there was no room for all of it."""
+        return records_of(self._watch.end())
+
+    def decoder(self) -> Decoder:
+        """Return how this kernel's records are read."""
+        return Decoder(self._words, self._rest, self._functions.at, self._mm_ids.__getitem__)
+
+    def close(self) -> None:
+        """End the guest."""
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _number(self, process: str) -> None:
+        """Give an address space the next number: its id may have been another's before."""
+        mm_id = self._memory.mm_id_of(self._memory.mm_of(self._driver.pids[process]))
+        self._born += 1
+        self._mm_ids[mm_id] = self._born
+
+    def _frames(self, process: str) -> dict[int, int]:
+        mm = self._memory.mm_of(self._driver.pids[process])
+        entries = read_entries(self._memory, self._memory.page_table_of(mm))
+        return dict(zip(entries.page.tolist(), entries.pfn.tolist(), strict=True))
+
+    def _read_functions(self) -> Functions:
+        self._driver.begin()
+        try:
+            self._driver.do(Mmap(FIRST_PROCESS, _BUFFER))
+            self._driver.do(Access(FIRST_PROCESS, _BUFFER, write=True))
+            frames = self._frames(FIRST_PROCESS)
+            buffer = [frames[(_BUFFER.address >> 12) + page] for page in range(_BUFFER.nr_pages)]
+            slot, parts = self._driver.slot(FIRST_PROCESS), []
+            descriptor = self._channel.call(slot, _OPEN, "/proc/kallsyms", 0)
+            while got := self._channel.call(slot, _READ, descriptor, _BUFFER.address, _BUFFER.nr_pages << 12):
+                if got < 0:
+                    raise GuestError(f"/proc/kallsyms of {self.release} cannot be read ({got})")
+                parts.append(b"".join(self._memory.table(pfn << 12).tobytes() for pfn in buffer)[:got])
+        finally:
+            self._driver.end()
+        return parse_kallsyms(b"".join(parts).decode())
