@@ -5,10 +5,14 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from mapcount.machine.access import fault
 from mapcount.machine.cow import EXCLUSIVE
 from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, PUD_PAGES, File, Folio
-from mapcount.machine.page_tables import NONE, PmdEntry, Table
+from mapcount.machine.page_tables import NONE, SWAP, PmdEntry, Table
 from mapcount.machine.rmap import unmap_everywhere
+from mapcount.machine.swap import free_unmapped
 from mapcount.mapping.schema import Kind, Level, Op
 from mapcount.scenarios.steps import Advice, Protection
 
@@ -34,7 +38,7 @@ def collapse(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice: 
 
     Stops at a piece that is refused. madvise_collapse().
     """
-    if not machine.era.policies.collapses or not _may_be_huge(vma):
+    if not _may_be_huge(vma):
         return EINVAL
     start, stop = -(-first // PMD_PAGES), end // PMD_PAGES
     if start > stop:
@@ -62,17 +66,20 @@ def _may_be_huge(vma: Vma) -> bool:
 
 
 def _collapse_anon(machine: Machine, mm: Mm, vma: Vma, pmd: int) -> _Outcome:
-    """Copy all pages of a page table into a new folio; holes become zeros: collapse_huge_page()."""
+    """Copy all pages of a page table into a new folio, swapped ones too; holes become zeros: collapse_huge_page()."""
     table = mm.tables.get(pmd)
     if not isinstance(table, Table):
         return _Outcome.HOLE if table is None else _Outcome.DONE
     if machine.era.policies.collapse_needs_write and not _is_writable(machine, vma, table):
         return _Outcome.SKIPPED
+    for at in np.flatnonzero(table.folio == SWAP).tolist():
+        fault(machine, mm, vma, pmd * PMD_PAGES + at, write=False)
     new = machine.new_folio(Kind.ANON, PMD_ORDER)
     for run in list(table.runs(0, PMD_PAGES)):
         old = machine.folios[run.folio]
         new.data |= (old.data >> run.first & ((1 << run.nr_pages) - 1)) << run.at
         machine.unmap(mm, vma, pmd * PMD_PAGES + run.at, old, run.first, run.nr_pages, Level.PTE)
+        free_unmapped(machine, old)
     mm.tables[pmd] = PmdEntry(new.number, writable=vma.protection is Protection.WRITE)
     machine.map(Op.FIRST_MAP, mm, vma, pmd * PMD_PAGES, new, 0, PMD_PAGES, Level.PMD)
     return _Outcome.DONE
