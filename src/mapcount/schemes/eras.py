@@ -120,6 +120,8 @@ class Policies:
     """It goes on behind a place where no page table is; else it stops there."""
     collapse_empties_tables: bool
     """When pages of a file are collapsed all page tables that mapped them go, not only the caller's."""
+    collapse_adds_table: bool
+    """It maps pages of a file by a PMD also where the caller has no table of PMDs yet."""
     collapse_of_nothing: bool
     """MADV_COLLAPSE of a range without an aligned piece of PMD size is a success."""
     maps_around_whole_folio: bool
@@ -306,6 +308,13 @@ FACTS = (
         "collapse_empties_tables",
         True,
         '1d65b771bc08 ("mm/khugepaged: retract_page_tables() without mmap or vma lock")',
+    ),
+    Fact(FIRST, "collapse_adds_table", False, "collapse_pte_mapped_thp(), mm/khugepaged.c of 6.1"),
+    Fact(
+        (6, 18),
+        "collapse_adds_table",
+        True,
+        'f8a01513f574 ("mm/khugepaged: do not fail collapse_pte_mapped_thp() on SCAN_PMD_NULL")',
     ),
     Fact(FIRST, "collapse_of_nothing", False, "madvise_collapse(), mm/khugepaged.c of 6.1; seen with 6.18"),
     Fact((7, 3), "collapse_of_nothing", True, "madvise_collapse(), mm/khugepaged.c of 7.3"),
