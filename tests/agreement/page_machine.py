@@ -153,7 +153,11 @@ class PageMachine:
         alive = {folio for folio, _ in counts} | {f for file in self.files.values() for f, _ in file.values()}
         folios = {f"f{number}": self.state(number, counts) for number in sorted(alive)}
         seen = Observation(result, joined(sorted(rows)), folios)
-        return replace(seen, proc=tuple(self.readings(counts)), kpagecount=self.kpagecount(alive, counts)) if proc else seen
+        return (
+            replace(seen, proc=tuple(self.readings(counts)), kpagecount=self.kpagecount(alive, counts))
+            if proc
+            else seen
+        )
 
     def state(self, number, counts):
         folio = self.folios[number]
