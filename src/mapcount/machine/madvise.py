@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mapcount.machine.machine import Machine, Mm
     from mapcount.machine.vmas import Vma
 
-ENOMEM = -12
+ENOMEM, EINVAL = -12, -22
 
 
 def madvise(machine: Machine, mm: Mm, first: int, end: int, advice: Advice) -> int:
@@ -29,6 +29,8 @@ def madvise(machine: Machine, mm: Mm, first: int, end: int, advice: Advice) -> i
     """
     if advice not in _ADVICE:
         raise KernelFeatureError(f"the model does not know what `{advice.value}` does")
+    if advice is Advice.COLLAPSE and not machine.era.policies.collapses:
+        return EINVAL
     page, result = first, 0
     while page < end:
         vma = mm.vmas.find(page)

@@ -120,6 +120,8 @@ class Policies:
     """It goes on behind a place where no page table is; else it stops there."""
     collapse_empties_tables: bool
     """When pages of a file are collapsed all page tables that mapped them go, not only the caller's."""
+    collapse_adds_table: bool
+    """It maps pages of a file by a PMD also where the caller has no table of PMDs yet."""
     collapse_of_nothing: bool
     """MADV_COLLAPSE of a range without an aligned piece of PMD size is a success."""
     maps_around_whole_folio: bool
@@ -144,6 +146,10 @@ class Policies:
     """Of a folio after MADV_FREE it drops, or leaves, a PMD entry as it is; else it splits the PMD first."""
     discards_in_batches: bool
     """It drops such a folio in calls of many pages, so that one page that was written since saves its neighbours."""
+    ksm_finds_orphans: bool
+    """ksmd merges pages with a KSM page that only processes map whose memory was not advised (children of such as was)."""
+    swaps_to_first_cluster: bool
+    """Single pages go to the first cluster of a new swap device, beside its header; they are not aligned then."""
     swap_in: SwapIn
     reuse_frees_swap: bool
     """A write to the only mapping frees the swap cache of the page, so that it can be reused."""
@@ -303,6 +309,13 @@ FACTS = (
         True,
         '1d65b771bc08 ("mm/khugepaged: retract_page_tables() without mmap or vma lock")',
     ),
+    Fact(FIRST, "collapse_adds_table", False, "collapse_pte_mapped_thp(), mm/khugepaged.c of 6.1"),
+    Fact(
+        (6, 18),
+        "collapse_adds_table",
+        True,
+        'f8a01513f574 ("mm/khugepaged: do not fail collapse_pte_mapped_thp() on SCAN_PMD_NULL")',
+    ),
     Fact(FIRST, "collapse_of_nothing", False, "madvise_collapse(), mm/khugepaged.c of 6.1; seen with 6.18"),
     Fact((7, 3), "collapse_of_nothing", True, "madvise_collapse(), mm/khugepaged.c of 7.3"),
     Fact(FIRST, "maps_around_whole_folio", False, "before 357b92761d94"),
@@ -373,6 +386,10 @@ FACTS = (
         True,
         '354dffd29575 ("mm: support batched unmap for lazyfree large folios during reclamation")',
     ),
+    Fact(FIRST, "ksm_finds_orphans", True, "guests of 5.10 to 6.12"),
+    Fact((7, 3), "ksm_finds_orphans", False, "a guest of 7.3"),
+    Fact(FIRST, "swaps_to_first_cluster", False, "guests of 5.10 to 6.16"),
+    Fact((6, 18), "swaps_to_first_cluster", True, "guests of 6.18 and 7.3"),
     Fact(FIRST, "swap_in", SwapIn.SMALL, "do_swap_page(), mm/memory.c of 6.1"),
     Fact(
         (6, 12),
