@@ -1,4 +1,4 @@
-"""Merge patches: the examples of RFC 7396 that have no null in a document, and that a difference leads from one to the other."""
+"""Merge patches: the examples of RFC 7396 without null in a document; a difference leads from one to the other."""
 
 from __future__ import annotations
 
