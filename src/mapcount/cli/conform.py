@@ -10,6 +10,7 @@ from mapcount.errors import EXIT_FINDING, EXIT_OK, KernelImageError, UsageError
 if TYPE_CHECKING:
     import argparse
 
+    from mapcount.kernels.access_table import Row
     from mapcount.report.conform_record import PairRecord
     from mapcount.scenarios.observation import Backend
     from mapcount.scenarios.scenario import Scenario
@@ -54,6 +55,11 @@ def prepare(parser: argparse.ArgumentParser) -> None:
         default=_SHRINK_S,
         help="look so long for a shorter scenario, for each field that differs (default: 60)",
     )
+    parser.add_argument(
+        "--accesses",
+        action="store_true",
+        help="instead of scenarios: the accesses to a folio's words inside each operation, against the way of counting",
+    )
     add_output(parser, "write the result to FILE")
     add_top(parser)
     add_format(parser, FORMATS)
@@ -69,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
     check_file(args)
     if args.against != _MODEL and len(args.kernel) != 1:
         raise UsageError("--against compares two machines: name the other one with --kernel, once")
+    if args.accesses:
+        return _accesses(args)
     scenarios = _scenarios(args)
     found = [_pair(args, name, scenarios) for name in args.kernel or _cached()]
     if args.format == "json":
@@ -76,6 +84,31 @@ def run(args: argparse.Namespace) -> int:
     else:
         print_parts(args, conform.parts(found, view_of(args)))
     return EXIT_FINDING if any(one.differences for one in found) else EXIT_OK
+
+
+def _accesses(args: argparse.Namespace) -> int:
+    """Record what kernels do inside each operation, compare it with their schemes, print."""
+    from mapcount.cli.output import write
+    from mapcount.cli.report import print_parts
+    from mapcount.kernels.access_table import compare_recording
+    from mapcount.kernels.images import find_image
+    from mapcount.kernels.plugin_guest import PluginGuest
+    from mapcount.kernels.record_accesses import record
+    from mapcount.report.access_table import access_table, document
+
+    if args.against != _MODEL or args.scenario or args.walks:
+        raise UsageError("--accesses has operations of its own: leave out --against, --scenario and --walks")
+    rows: list[Row] = []
+    for name in args.kernel or _cached():
+        image = find_image(name)
+        say(args, f"recording the accesses of {image.release}")
+        with PluginGuest(image) as guest:
+            rows += compare_recording(record(guest, image.name, image.sha256))
+    if args.format == "json":
+        write(args, document(rows))
+    else:
+        print_parts(args, access_table(rows, view_of(args)))
+    return EXIT_FINDING if any(not row.comparison.agrees for row in rows) else EXIT_OK
 
 
 def _cached() -> list[str]:

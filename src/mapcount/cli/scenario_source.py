@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from mapcount.cli.scenario_file import SUFFIX
 from mapcount.errors import ScenarioError
 
 if TYPE_CHECKING:
     from mapcount.mapping.log import Log
     from mapcount.mapping.snapshot import Snapshot
-
-SUFFIX = ".scenario"
 
 
 class ScenarioState(NamedTuple):
@@ -45,10 +44,11 @@ def run_scenario(name: str) -> ScenarioState:
     from mapcount.kernels.backends import default_release
     from mapcount.machine.backend import ModelBackend
     from mapcount.machine.export import living, log, snapshot
+    from mapcount.scenarios.steps import Expect
     from mapcount.scenarios.text import step_text
 
     scenario = read_scenario(name)
-    steps = [step for step in scenario.steps if type(step).__name__ != "Expect"]
+    steps = [step for step in scenario.steps if not isinstance(step, Expect)]
     backend = ModelBackend(default_release())
     last = -1
     backend.begin(scenario.settings)
