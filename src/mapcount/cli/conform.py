@@ -9,6 +9,7 @@ from mapcount.errors import EXIT_FINDING, EXIT_OK, KernelImageError, UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from mapcount.kernels.access_table import Row
     from mapcount.report.conform_record import PairRecord
@@ -134,18 +135,15 @@ def _scenarios(args: argparse.Namespace) -> list[Scenario]:
 def _pair(args: argparse.Namespace, name: str, scenarios: list[Scenario]) -> PairRecord:
     """Compare one kernel with the model of it, or with the other machine, which is the right one."""
     from mapcount.kernels.backends import open_backend
-    from mapcount.machine.backend import ModelBackend
 
     with open_backend(name) as kernel:
-        if args.against != _MODEL:
-            with open_backend(args.against) as other:
-                return _compare(args, scenarios, kernel, other)
-        return _compare(args, scenarios, ModelBackend(kernel.release, page_mapcount=kernel.page_mapcount), kernel)
+        if args.against == _MODEL:
+            return _model_and_kernel(args, scenarios, kernel)
+        with open_backend(args.against) as other:
+            return _two_kernels(args, scenarios, kernel, other)
 
 
-def _compare(args: argparse.Namespace, scenarios: list[Scenario], left: Backend, right: Backend) -> PairRecord:
-    from contextlib import nullcontext
-
+def _model_and_kernel(args: argparse.Namespace, scenarios: list[Scenario], kernel: Backend) -> PairRecord:
     from mapcount.agreement.allowed import allowance_for
     from mapcount.agreement.conform import conform
     from mapcount.agreement.coverage import Coverage
@@ -153,17 +151,25 @@ def _compare(args: argparse.Namespace, scenarios: list[Scenario], left: Backend,
     from mapcount.machine.backend import ModelBackend
     from mapcount.report.conform_record import pair_record
 
-    say(args, f"{left.name} and {right.name}: {len(scenarios)} scenarios")
-    coverage = Coverage.of(left.scheme) if isinstance(left, ModelBackend) else None
-    pair = Pair(left, right, proc=not args.no_proc)
-    if coverage is not None:
-        pair = Pair(left, right, pair.proc, lambda one: allowance_for(one, right.release), coverage.watch)
-    with coverage.branches.tracing() if coverage else nullcontext():
-        found = conform(
-            scenarios,
-            pair,
-            shrink_limit_s=args.shrink if coverage else 0.0,
-            keep_going=coverage is None,
-            progress=lambda words: say(args, f"  {words}") if args.verbose else None,
-        )
+    model = ModelBackend(kernel.release, page_mapcount=kernel.page_mapcount)
+    coverage = Coverage.of(model.scheme)
+    pair = Pair(model, kernel, not args.no_proc, lambda one: allowance_for(one, kernel.release), coverage.watch)
+    with coverage.branches.tracing():
+        found = conform(scenarios, pair, shrink_limit_s=args.shrink, progress=_progress(args, model, kernel))
     return pair_record(found, coverage)
+
+
+def _two_kernels(args: argparse.Namespace, scenarios: list[Scenario], left: Backend, right: Backend) -> PairRecord:
+    """Go on after a difference: all that a patch changed is wanted, step by step."""
+    from mapcount.agreement.conform import conform
+    from mapcount.agreement.pair import Pair
+    from mapcount.report.conform_record import pair_record
+
+    pair = Pair(left, right, not args.no_proc)
+    progress = _progress(args, left, right)
+    return pair_record(conform(scenarios, pair, shrink_limit_s=0, keep_going=True, progress=progress))
+
+
+def _progress(args: argparse.Namespace, left: Backend, right: Backend) -> Callable[[str], None]:
+    say(args, f"{left.name} and {right.name}")
+    return lambda words: say(args, f"  {words}") if args.verbose else None
