@@ -155,6 +155,8 @@ class Policies:
     """A write to the only mapping frees the swap cache of the page, so that it can be reused."""
     copy_frees_swap: bool
     """A write that copies frees the swap cache of the page that nobody maps any more."""
+    dontneed_takes_hugetlb: bool
+    """MADV_DONTNEED gives back hugetlb folios, too; before, it was refused."""
     huge_zero_write_is_huge: bool
     """A write to the huge zero folio gets a folio of that size; before, its PMD was split and one page was mapped."""
     mremap_checks_first: bool
@@ -412,6 +414,8 @@ FACTS = (
     ),
     Fact(FIRST, "copy_frees_swap", False, "wp_page_copy(), mm/memory.c of 5.10"),
     Fact((5, 14), "copy_frees_swap", True, 'f4c4a3f48480 ("mm: free idle swap cache page after COW")'),
+    Fact(FIRST, "dontneed_takes_hugetlb", False, "madvise_dontneed_free(), mm/madvise.c of 5.10"),
+    Fact((5, 18), "dontneed_takes_hugetlb", True, '90e7e7f5ef3f ("mm: enable MADV_DONTNEED for hugetlb mappings")'),
     Fact(FIRST, "huge_zero_write_is_huge", False, "do_huge_pmd_wp_page(), mm/huge_memory.c of 6.12"),
     Fact((6, 13), "huge_zero_write_is_huge", True, '"mm: allocate THP on hugezeropage wp-fault", 6.13'),
     Fact(FIRST, "mremap_checks_first", False, "mremap_to(), mm/mremap.c of 6.12"),
