@@ -15,16 +15,29 @@ if TYPE_CHECKING:
     from mapcount.scenarios.steps import Step
     from mapcount.schemes.bind import BoundScheme
 
-OUT_OF_REACH = {
-    "folio_maybe_dma_pinned": "nothing is pinned in a scenario",
-    "must_copy(": "nothing is pinned in a scenario",
-    "may_not_share(": "nothing is pinned in a scenario",
-    "nr < 0": "two CPUs at once, and a scenario has one",
-    ">= ENTIRELY_MAPPED": "two CPUs at once, and a scenario has one",
-    "while again": "two CPUs at once, and a scenario has one",
-    "op == FIRST_MAP": "a change of another kind is refused before",
-}
-"""By a part of the line: why no scenario takes a branch."""
+_PINNED, _TWO_CPUS = "nothing is pinned in a scenario", "two CPUs at once, and a scenario has one"
+_NEW = "anon memory alone is told of as mapped for the first time"
+OUT_OF_REACH = (
+    ("must_copy", "", _PINNED),
+    ("", "must_copy(", _PINNED),
+    ("", "may_not_share(", _PINNED),
+    ("", "folio_maybe_dma_pinned", _PINNED),
+    ("", "nr < 0", _TWO_CPUS),
+    ("", ">= ENTIRELY_MAPPED", _TWO_CPUS),
+    ("", "while again", _TWO_CPUS),
+    ("", "op == FIRST_MAP", "there is no other change"),
+    ("apply_ptes", "folio_test_anon", _NEW),
+    ("apply_pmd", "folio_test_anon", _NEW),
+    (
+        "dup_pmd",
+        "not folio_test_anon",
+        "fork leaves PMDs of files to faults (copy_huge_pmd(), mm/huge_memory.c of 6.12)",
+    ),
+    ("folio_mapped", "", "no number of /proc, and no decision of the model, asks for it"),
+    ("mod_pmdmapped", "if pages", "no PMD is told of without pages"),
+    ("mod_pmdmapped", "folio_test_shmem", "the files of scenarios are in memory (shmem)"),
+)
+"""Function (any, if empty), part of the line, and why no scenario takes a branch there that was not taken."""
 ENOUGH = 100
 """Steps of an operation that had an effect, on one kernel."""
 OPERATIONS = (
@@ -77,9 +90,10 @@ class Coverage:
 
 
 def _why(branch: Branch) -> str:
-    if branch.function == "must_copy":
-        return OUT_OF_REACH["must_copy("]
-    return next((why for part, why in OUT_OF_REACH.items() if part in branch.source), "")
+    for function, part, why in OUT_OF_REACH:
+        if function in {"", branch.function} and part in branch.source:
+            return why
+    return ""
 
 
 def operation_of(step: Step) -> str:
