@@ -159,6 +159,8 @@ class Policies:
     """MADV_DONTNEED gives back hugetlb folios, too; before, it was refused."""
     huge_zero_write_is_huge: bool
     """A write to the huge zero folio gets a folio of that size; before, its PMD was split and one page was mapped."""
+    queues_after_huge_zero: bool
+    """A folio that took the place of the huge zero folio is queued like any new one (`queues_at_fault`)."""
     mremap_checks_first: bool
     """mremap looks at what is to be moved before it unmaps what is in the way, and moves over several VMAs."""
 
@@ -418,6 +420,8 @@ FACTS = (
     Fact((5, 18), "dontneed_takes_hugetlb", True, '90e7e7f5ef3f ("mm: enable MADV_DONTNEED for hugetlb mappings")'),
     Fact(FIRST, "huge_zero_write_is_huge", False, "do_huge_pmd_wp_page(), mm/huge_memory.c of 6.12"),
     Fact((6, 13), "huge_zero_write_is_huge", True, '"mm: allocate THP on hugezeropage wp-fault", 6.13'),
+    Fact(FIRST, "queues_after_huge_zero", False, "do_huge_zero_wp_pmd(), mm/huge_memory.c: seen on 6.16"),
+    Fact((6, 18), "queues_after_huge_zero", True, "seen on 6.18; map_anon_folio_pmd_pf(), mm/huge_memory.c of 7.3"),
     Fact(FIRST, "mremap_checks_first", False, "mremap_to(), mm/mremap.c of 6.12"),
     Fact((6, 17), "mremap_checks_first", True, 'd23cb648e365 ("mm/mremap: permit mremap() move of multiple VMAs")'),
     Fact(FIRST, "bit56", Bit56.FIRST_PAGE, "pagemap_pmd_range(), fs/proc/task_mmu.c of 6.1"),
