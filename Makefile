@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help report test test-kernels lint types check-tree bench bench-replay bench-machine lock man clean
+.PHONY: help report test test-kernels record lint types check-tree bench bench-replay bench-machine lock man clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: lint types check-tree ## lint, types, layers and tests
 
 test-kernels: $(VENV)/.dev ## real kernels in QEMU: 6.1 and 6.12, or MAPCOUNT_TEST_KERNELS="..."
 	@$(BIN)/python -m pytest -m kernels
+
+record: $(VENV)/.dev ## what all cached kernels show, into tests/golden (QEMU, minutes for each)
+	@$(BIN)/python -m mapcount.agreement.record_golden tests/golden $(ARGS)
 
 lint: $(VENV)/.dev ## ruff
 	@$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import numpy as np
 from mapcount.machine.anon_fault import anon_fault
 from mapcount.machine.cow import write_pmd, write_pte
 from mapcount.machine.file_fault import file_fault
-from mapcount.machine.folios import PMD_PAGES
+from mapcount.machine.folios import PMD_PAGES, PUD_PAGES
 from mapcount.machine.hugetlb import hugetlb_fault
 from mapcount.machine.page_tables import NONE, SWAP, PmdEntry, spans
 from mapcount.machine.swap_fault import swap_fault
@@ -42,6 +42,7 @@ def access(machine: Machine, mm: Mm, first: int, end: int, *, write: bool) -> in
 
 def fault(machine: Machine, mm: Mm, vma: Vma, page: int, *, write: bool) -> bool:
     """Resolve one fault at a page; it may take another one after this. Returns False for one that kills."""
+    mm.puds.add(page // PUD_PAGES)
     if vma.kind is Kind.HUGETLB:
         return hugetlb_fault(machine, mm, vma, page, write=write)
     entry = mm.tables.get(page // PMD_PAGES)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from mapcount.machine.access import fault
 from mapcount.machine.cow import EXCLUSIVE
-from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, File, Folio
-from mapcount.machine.page_tables import NONE, PmdEntry, Table
+from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, PUD_PAGES, File, Folio
+from mapcount.machine.page_tables import NONE, SWAP, PmdEntry, Table
 from mapcount.machine.rmap import unmap_everywhere
+from mapcount.machine.swap import free_unmapped
 from mapcount.mapping.schema import Kind, Level, Op
 from mapcount.scenarios.steps import Advice, Protection
 
@@ -24,7 +28,7 @@ class _Outcome(enum.Enum):
 
     DONE = "a PMD maps it, now or already"
     HOLE = "there is no page table"
-    READ_ONLY = "none of it may be written"
+    SKIPPED = "it cannot be, but others perhaps: none of it may be written, or there is not even a table of PMDs"
     REFUSED = "it cannot be"
 
 
@@ -32,9 +36,9 @@ def collapse(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice: 
     """
     Collapse each aligned piece of PMD size in `[first, end)`, which lies within a VMA; return 0 if a PMD maps all of them.
 
-    Stops at a piece that is refused, but not at one that is read-only. madvise_collapse().
+    Stops at a piece that is refused. madvise_collapse().
     """
-    if not machine.era.policies.collapses or not _may_be_huge(vma):
+    if not _may_be_huge(vma):
         return EINVAL
     start, stop = -(-first // PMD_PAGES), end // PMD_PAGES
     if start > stop:
@@ -45,7 +49,7 @@ def collapse(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice: 
         outcome = how(machine, mm, vma, pmd)
         done += outcome is _Outcome.DONE
         skips_hole = outcome is _Outcome.HOLE and machine.era.policies.collapse_skips_holes
-        if outcome not in {_Outcome.DONE, _Outcome.READ_ONLY} and not skips_hole:
+        if outcome not in {_Outcome.DONE, _Outcome.SKIPPED} and not skips_hole:
             break
     return 0 if done == stop - start else EINVAL
 
@@ -62,17 +66,20 @@ def _may_be_huge(vma: Vma) -> bool:
 
 
 def _collapse_anon(machine: Machine, mm: Mm, vma: Vma, pmd: int) -> _Outcome:
-    """Copy all pages of a page table into a new folio; holes become zeros: collapse_huge_page()."""
+    """Copy all pages of a page table into a new folio, swapped ones too; holes become zeros: collapse_huge_page()."""
     table = mm.tables.get(pmd)
     if not isinstance(table, Table):
         return _Outcome.HOLE if table is None else _Outcome.DONE
     if machine.era.policies.collapse_needs_write and not _is_writable(machine, vma, table):
-        return _Outcome.READ_ONLY
+        return _Outcome.SKIPPED
+    for at in np.flatnonzero(table.folio == SWAP).tolist():
+        fault(machine, mm, vma, pmd * PMD_PAGES + at, write=False)
     new = machine.new_folio(Kind.ANON, PMD_ORDER)
     for run in list(table.runs(0, PMD_PAGES)):
         old = machine.folios[run.folio]
         new.data |= (old.data >> run.first & ((1 << run.nr_pages) - 1)) << run.at
         machine.unmap(mm, vma, pmd * PMD_PAGES + run.at, old, run.first, run.nr_pages, Level.PTE)
+        free_unmapped(machine, old)
     mm.tables[pmd] = PmdEntry(new.number, writable=vma.protection is Protection.WRITE)
     machine.map(Op.FIRST_MAP, mm, vma, pmd * PMD_PAGES, new, 0, PMD_PAGES, Level.PMD)
     return _Outcome.DONE
@@ -125,6 +132,10 @@ def _empty_tables(machine: Machine, caller: Mm, pmd: int, file: File, index: int
 
 def _map_by_pmd(machine: Machine, mm: Mm, vma: Vma, pmd: int, folio: Folio) -> _Outcome:
     """Map a folio by a PMD instead of PTEs, which map nothing but its pages: try_to_collapse_pte_mapped_thp()."""
+    pud = pmd * PMD_PAGES // PUD_PAGES
+    if pud not in mm.puds and not machine.era.policies.collapse_adds_table:
+        return _Outcome.SKIPPED
+    mm.puds.add(pud)
     table = mm.tables.get(pmd)
     if isinstance(table, PmdEntry):
         return _Outcome.DONE

@@ -57,7 +57,8 @@ def cached_folio(machine: Machine, file: File, index: int, vma: Vma, page: int) 
     if folio is None and index in file.swapped:
         folio = swap_in(machine, file, index)
     if folio is None:
-        folio = _new_folio(machine, file, index, _fault_orders(machine, vma), vma, page)
+        orders = _fault_orders(machine, file, index, vma)
+        folio = _new_folio(machine, file, index, orders, vma, page)
     folio.uptodate = True
     return folio
 
@@ -70,7 +71,7 @@ def allocate(machine: Machine, file: File, first: int, end: int) -> None:
         if index in file.pages:
             file.pages[index].uptodate |= machine.era.policies.fallocate_clears
         else:
-            _new_folio(machine, file, index, _write_orders(machine, index, end)).uptodate = False
+            _new_folio(machine, file, index, _write_orders(machine, file, index, end)).uptodate = False
 
 
 def swap_in(machine: Machine, file: File, index: int) -> Folio:
@@ -93,32 +94,39 @@ def _new_folio(
     fitting = [order for order in orders if _has_room(machine, file, index, order, vma, page)]
     order = max(fitting, default=0)
     folio = machine.new_folio(file.kind, order, file, index >> order << order)
-    file.reaches_behind |= folio.file_page + folio.nr_pages > file.nr_pages
+    file.reaches_behind |= order > 0 and folio.file_page + folio.nr_pages > file.nr_pages
     return folio
 
 
-def _fault_orders(machine: Machine, vma: Vma) -> list[int]:
+def _fault_orders(machine: Machine, file: File, index: int, vma: Vma) -> list[int]:
     shmem = machine.settings.shmem
     found = []
     for order, word in shmem.items():
         if order != PMD_ORDER and machine.era.version < _FITS_VMA:
             continue
         chosen = shmem.get(PMD_ORDER, "never") if word == "inherit" else word
-        if chosen in {"always", "within_size"} or (chosen == "advise" and vma.advice is Advice.HUGEPAGE):
+        wanted = chosen == "always" or (chosen == "advise" and vma.advice is Advice.HUGEPAGE)
+        if wanted or (chosen == "within_size" and _is_within(index, order, file.nr_pages)):
             found.append(order)
     return found
 
 
-def _write_orders(machine: Machine, index: int, end: int) -> list[int]:
+def _write_orders(machine: Machine, file: File, index: int, end: int) -> list[int]:
     # Without a VMA the setting for PMD size holds for all sizes: shmem_allowable_huge_orders().
-    if machine.settings.shmem.get(PMD_ORDER, "never") not in {"always", "within_size"}:
-        return []
+    chosen = machine.settings.shmem.get(PMD_ORDER, "never")
     allowed = machine.era.policies.shmem_write
-    if allowed is WriteOrders.PMD:
-        return [PMD_ORDER]
-    if allowed is WriteOrders.ALL:
-        return list(range(1, PMD_ORDER + 1))
-    return [order for order in range(1, PMD_ORDER + 1) if not index % (1 << order) and index + (1 << order) <= end]
+    orders = [PMD_ORDER] if allowed is WriteOrders.PMD else list(range(1, PMD_ORDER + 1))
+    if allowed is WriteOrders.SIZE:
+        orders = [order for order in orders if not index % (1 << order) and index + (1 << order) <= end]
+    if chosen == "within_size":
+        size = file.nr_pages if allowed is WriteOrders.PMD else max(file.nr_pages, end)
+        return [order for order in orders if _is_within(index, order, size)]
+    return orders if chosen == "always" else []
+
+
+def _is_within(index: int, order: int, nr_pages: int) -> bool:
+    """Tell whether a folio around a page ends within so many pages."""
+    return (index >> order) + 1 << order <= nr_pages
 
 
 def _has_room(machine: Machine, file: File, index: int, order: int, vma: Vma | None, page: int) -> bool:

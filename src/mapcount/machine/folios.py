@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 PMD_ORDER = 9
 PMD_PAGES = 1 << PMD_ORDER
+PUD_PAGES = PMD_PAGES << 9
+"""What one table of PMDs maps."""
 
 
 class SwappedPage(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mapcount.machine.folios import PMD_PAGES
+from mapcount.machine.folios import PMD_PAGES, PUD_PAGES
 from mapcount.machine.page_tables import ZERO, PmdEntry, spans
 from mapcount.machine.vmas import AnonVma
 from mapcount.mapping.schema import Kind, Level, Op
@@ -31,6 +31,7 @@ def fork(machine: Machine, parent: Mm, name: str) -> Mm:
             copy.file.users += 1
         child.vmas.add(copy)
         if _needs_copy(machine, vma):
+            child.puds |= parent.puds & set(range(vma.first // PUD_PAGES, (vma.end - 1) // PUD_PAGES + 1))
             for pmd, at, until in spans(vma.first, vma.end):
                 _copy_entries(machine, parent, child, vma, copy, pmd, at, until)
     return child

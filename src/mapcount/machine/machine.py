@@ -31,6 +31,8 @@ class Mm:
     vmas: VmaList
     tables: Tables = field(default_factory=dict)
     files: dict[str, File] = field(default_factory=dict)
+    puds: set[int] = field(default_factory=set)
+    """Where a table of PMDs is, even if nothing is in it: page number // PUD_PAGES."""
 
     def table(self, pmd: int) -> Table:
         """Return the table of PTEs there, made if there is none. A PMD entry must not be there."""
@@ -48,7 +50,7 @@ class Machine:
         self.era = era
         self.settings = settings or Settings()
         self.counts = Counts(scheme)
-        self.swap = SwapSpace()
+        self.swap = SwapSpace(first_slot=int(era.policies.swaps_to_first_cluster))
         self.folios: dict[int, Folio] = {}
         self.orders: list[int] = []
         self.kinds: list[Kind] = []

@@ -55,8 +55,8 @@ def fallocate(machine: Machine, mm: Mm, step: Fallocate) -> int:
     if step.punch:
         punch(machine, file, step.first, step.end)
         return 0
-    file.nr_pages = max(file.nr_pages, step.end)
     allocate(machine, file, step.first, step.end)
+    file.nr_pages = max(file.nr_pages, step.end)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mapcount.machine.folios import PMD_PAGES
+from mapcount.machine.folios import PMD_PAGES, PUD_PAGES
 from mapcount.machine.page_tables import NONE, PmdEntry
 from mapcount.machine.pmd_split import split_pmd
 from mapcount.machine.zap import munmap
@@ -68,6 +68,8 @@ def _move(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, to: int) -> 
 
 def _move_entries(machine: Machine, mm: Mm, page: int, target: int, nr_pages: int) -> None:
     pmd, to_pmd = page // PMD_PAGES, target // PMD_PAGES
+    if page // PUD_PAGES in mm.puds:
+        mm.puds.add(target // PUD_PAGES)
     if nr_pages == PMD_PAGES and to_pmd not in mm.tables and pmd in mm.tables:
         mm.tables[to_pmd] = mm.tables.pop(pmd)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mapcount.machine.folios import PMD_PAGES
+from mapcount.machine.folios import PMD_PAGES, PUD_PAGES
 from mapcount.machine.page_tables import ZERO, PmdEntry, spans
 from mapcount.machine.pmd_split import split_pmd
 from mapcount.machine.swap import free_unmapped, zap_entry
@@ -64,6 +64,9 @@ def free_tables(mm: Mm, first: int, end: int) -> None:
     for pmd in range(first // PMD_PAGES, (end - 1) // PMD_PAGES + 1):
         if pmd in mm.tables and not mm.vmas.overlapping(pmd * PMD_PAGES, (pmd + 1) * PMD_PAGES):
             del mm.tables[pmd]
+    for pud in range(first // PUD_PAGES, (end - 1) // PUD_PAGES + 1):
+        if not mm.vmas.overlapping(pud * PUD_PAGES, (pud + 1) * PUD_PAGES):
+            mm.puds.discard(pud)
 
 
 def exit_mm(machine: Machine, mm: Mm) -> None:
