@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint types check-tree bench bench-replay bench-machine lock man clean
+.PHONY: help report test test-kernels record lint types check-tree bench bench-replay bench-machine lock man clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,14 @@ report: $(VENV)/.run ## who maps what on this machine, now (asks for root for th
 	@$(BIN)/mapcount report --sudo
 
 test: lint types check-tree ## lint, types, layers and tests
-	@$(BIN)/python -m pytest -m live
-	@$(BIN)/python -m pytest -m "not live" --numprocesses 2
+	@$(BIN)/python -m pytest -m "live and not kernels"
+	@$(BIN)/python -m pytest -m "not live and not kernels" --numprocesses 2
+
+test-kernels: $(VENV)/.dev ## real kernels in QEMU: 6.1 and 6.12, or MAPCOUNT_TEST_KERNELS="..."
+	@$(BIN)/python -m pytest -m kernels
+
+record: $(VENV)/.dev ## what all cached kernels show, into tests/golden (QEMU, minutes for each)
+	@$(BIN)/python -m mapcount.agreement.record_golden tests/golden $(ARGS)
 
 lint: $(VENV)/.dev ## ruff
 	@$(BIN)/ruff check .

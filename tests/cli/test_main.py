@@ -150,5 +150,6 @@ def test_commands_are_those_of_the_design():
         "schemes",
         "run",
         "kernels",
+        "conform",
         "completion",
     ]

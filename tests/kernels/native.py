@@ -17,5 +17,5 @@ def _lack() -> str:
     return "" if os.path.isabs(found) else "no static libc (libc.a)"
 
 
-_LACK = _lack()
-needs_compiler = pytest.mark.skipif(bool(_LACK), reason=f"the agent cannot be built here: {_LACK}")
+LACK = _lack()
+needs_compiler = pytest.mark.skipif(bool(LACK), reason=f"the agent cannot be built here: {LACK}")

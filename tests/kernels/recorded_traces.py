@@ -16,6 +16,11 @@ _PMD_ORDER = 9
 _ORDER_OF_64K = 4
 
 
+def names():
+    """Return the kernels of which there is a trace."""
+    return sorted(path.stem for path in GOLDEN.glob("*.json"))
+
+
 def load(name):
     """Return a trace by the kernel's name."""
     return json.loads((GOLDEN / f"{name}.json").read_text())

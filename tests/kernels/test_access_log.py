@@ -119,7 +119,7 @@ def test_the_words_in_mm_ids_are_told_apart_by_what_changes(decoder):
 
 
 def test_ids_get_the_names_of_their_address_spaces():
-    decoder = Decoder(words_of(LAYOUT, page_mapcount=True), {0: "flags"}, str, {77: 1, 5: 2}.__getitem__)
+    decoder = Decoder(words_of(LAYOUT, page_mapcount=True), {0: ("flags", 8)}, str, {77: 1, 5: 2}.__getitem__)
     records = [
         Record(STORE, 7, HEAD + 104, 4, 77),
         Record(STORE, 7, HEAD + 104, 4, 5),

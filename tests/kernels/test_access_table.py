@@ -33,6 +33,7 @@ SCHEMES_OF = {
     "6.12": "large-mapcount",
     "6.16": "mm-id",
     "6.18": "mm-id",
+    "7.0": "mm-id",
     "7.3": "mm-id",
     "7.3-no-page-mapcount": "no-page-mapcount",
 }
@@ -97,7 +98,7 @@ def test_locked_accesses_by_hand(name, operation, order, locked):
 
 
 def test_smaps_asks_two_words_of_every_page_in_this_order():
-    for name in ("6.12", "6.16", "6.18", "7.3"):
+    for name in ("6.12", "6.16", "6.18", "7.0", "7.3"):
         [recorded] = [one for one in RECORDINGS[name].operations if (one.name, one.order) == ("smaps of PTEs", 4)]
         counters = [(access.word, access.at) for access in recorded.accesses if access.word != "_refcount"]
         assert counters == [pair for page in range(16) for pair in (("_mapcount", page), ("_entire_mapcount", 0))]

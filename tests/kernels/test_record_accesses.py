@@ -58,7 +58,9 @@ class Pretended:
 
     def decoder(self):
         words = [WordBits("_mapcount", None, 48 * 8), WordBits("_refcount", 0, 52 * 8)]
-        return Decoder(words, {0: "flags", 8: "lru"}, {7: "rmap", 8: "maker"}.__getitem__)
+        return Decoder(
+            words, {0: ("flags", 8), 8: ("lru", 16), 52: ("_refcount", 4)}, {7: "rmap", 8: "maker"}.__getitem__
+        )
 
 
 def test_only_the_step_itself_is_watched_after_all_has_settled():
@@ -77,13 +79,16 @@ def test_where_a_folio_is_born_all_frames_are_watched_and_its_own_kept():
             Record(STORE, 7, HEAD - 64 + 48, 4, 5),
             Record(STORE, 7, HEAD, 8, 1),
             Record(STORE, 7, HEAD + 8, 8, 1),
+            Record(STORE, 7, HEAD + 56, 8, 1),
         ]
     )
     recorded = record_operation(guest, OPERATIONS["first mapping by PMD", 9])
 
     assert ("watch", VMEMMAP, VMEMMAP + 64 * FRAMES, False) in guest.told
     assert recorded.accesses == (WordAccess(Access.STORE, "_mapcount", 1, 0, 3, "rmap"),)
-    assert recorded.others == {"store flags": 1}, "a list pointer is a neighbour's business"
+    assert recorded.others == {"store flags": 1}, (
+        "list pointers are a neighbour's business; and what follows _refcount is not it"
+    )
 
 
 def test_of_readers_loads_are_watched():

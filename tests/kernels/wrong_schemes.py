@@ -40,7 +40,7 @@ WRONG = {
     add_large_mapcount(m, folio, 1, mm)
     atomic_inc(m, _entire_mapcount, folio)
     return 0""",
-        ("6.16", "6.18", "7.3"),
+        ("6.16", "6.18", "7.0", "7.3"),
     ),
     "mm-id, PMD split: AnonExclusive before the counts": Wrong(
         "mm_id",
@@ -53,7 +53,7 @@ WRONG = {
     hand_down(m, page, 1 << order, exclusive)
     map_ptes(m, folio, order, page, 1 << order, mm)
 """,
-        ("6.16", "6.18", "7.3"),
+        ("6.16", "6.18", "7.0", "7.3"),
     ),
     "mm-id: the lock is released before the slots change": Wrong(
         "mm_id",
@@ -66,7 +66,7 @@ WRONG = {
     bit_spin_unlock(m, FOLIO_MM_IDS_LOCK, folio)
     add_to_slot(m, folio, large, nr, mm)
 """,
-        ("6.16", "6.18", "7.3"),
+        ("6.16", "6.18", "7.0", "7.3"),
     ),
     "mm-id: a second store of the total": Wrong(
         "mm_id",
@@ -78,7 +78,7 @@ WRONG = {
     store(m, _large_mapcount, folio, large)
     sub_from_slot(m, folio, large, nr, mm)
 """,
-        ("6.16", "6.18", "7.3"),
+        ("6.16", "6.18", "7.0", "7.3"),
     ),
     "large-mapcount: _nr_pages_mapped is not touched when pages go": Wrong(
         "large_mapcount",

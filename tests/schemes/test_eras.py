@@ -7,6 +7,7 @@ from dataclasses import fields
 import pytest
 
 from mapcount.errors import UsageError
+from mapcount.scenarios.text import step_text
 from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.eras import FACTS, Bit56, Policies, Quirks, Reuse, era_of, parse_release
 from schemes import golden
@@ -142,11 +143,10 @@ def test_every_fact_has_a_name_that_is_read_a_beginning_and_a_source():
 def test_recorded_kernels_reuse_as_their_era_says(kernel, reuses):
     """cow-parent-gone-2M: the child's PMD is split, the parent exits, the child writes: is that its own page or a copy?"""
     trace = golden.load(kernel)
-    (scenario,) = [s for s in trace["scenarios"] if s["name"] == "cow-parent-gone-2M"]
-    steps = [step["do"] for step in scenario["steps"]]
-    write = steps.index("c: write a[0]")
-    copied = "f1" in {folio for _, _, folio, *_ in scenario["steps"][write]["mappings"]}
-    era = era_of(trace["kernel"], page_mapcount=trace["config"]["PAGE_MAPCOUNT"])
+    (recorded,) = [one for one in trace.recorded if one.scenario.name == "cow-parent-gone-2M"]
+    write = [step_text(step) for step in recorded.scenario.steps].index("c: write a[0]")
+    copied = "f1" in {row.folio for row in recorded.observations[write].mappings}
+    era = era_of(trace.kernel, page_mapcount=trace.page_mapcount)
     alone = era.policies.reuse is Reuse.OWNER
     assert copied is not alone
     assert (era.policies.reuse is not Reuse.NEVER) is reuses

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -16,9 +16,10 @@ from mapcount.scenarios.parser import parse
 from mapcount.scenarios.text import step_text, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+_T = TypeVar("_T")
 FORMAT = 2
 _RANGE = re.compile(r"([a-z])\[(\d+)(?::(\d+))?\]")
 _HEAD = ("kernel", "page_mapcount", "image_sha256", "config", "fields", "smaps", "skipped")
@@ -100,39 +101,52 @@ def _recorded(one: Document, smaps: Sequence[str], file: str) -> Recorded:
     scenario = parse("\n".join(lines), name=one["name"], file=file)
     document: Document = {}
     states: dict[str, FolioState] = {}
+    rows: dict[str, list[Mapped]] = {}
     observations = []
     for step in steps:
         patch = {name: part for name, part in step.items() if name not in {"do", "result"}}
         document = merged(document, patch)
-        changed = patch.get("folios", {}) or {}
-        folios = document.get("folios", {})
-        states = {
-            name: _state(state) if name in changed or name not in states else states[name]
-            for name, state in folios.items()
-        }
-        observations.append(_observation(step["result"], document, states, smaps))
+        # What did not change is kept: most of a trace.
+        states = _kept(document, patch, "folios", states, _state)
+        rows = _kept(document, patch, "mappings", rows, _rows)
+        mappings = tuple(sorted(row for part in rows.values() for row in part))
+        proc, counts = _readings(document, smaps), document.get("kpagecount", {})
+        kpagecount = {name: _frozen(runs) for name, runs in counts.items()}
+        observations.append(Observation(step["result"], mappings, states, proc, kpagecount))
     return Recorded(scenario, tuple(observations))
 
 
-def _state(words: Document) -> FolioState:
+def _kept(
+    document: Document, patch: Document, part: str, before: dict[str, _T], decode: Callable[[str, Document], _T]
+) -> dict[str, _T]:
+    """Return the members of a part decoded: those that the patch does not name are as before."""
+    changed = patch.get(part) or {}
+    members = document.get(part, {})
+    return {
+        name: decode(name, member) if name in changed or name not in before else before[name]
+        for name, member in members.items()
+    }
+
+
+def _state(_name: str, words: Document) -> FolioState:
     kept = {name: _frozen(value) for name, value in words.items() if name not in {"order", "kind"}}
     return FolioState(words["order"], Kind[words["kind"].upper()], kept)
 
 
-def _observation(result: int, document: Document, states: dict[str, FolioState], smaps: Sequence[str]) -> Observation:
-    rows = [
+def _rows(process: str, part: Document) -> list[Mapped]:
+    return [
         Mapped(process, *_place(place)[:2], folio, first, nr_pages, Level[level.upper()])
-        for process, part in document.get("mappings", {}).items()
         for place, (folio, first, nr_pages, level) in part.items()
     ]
-    proc = [
+
+
+def _readings(document: Document, smaps: Sequence[str]) -> tuple[VmaReading, ...]:
+    found = [
         VmaReading(process, *_place(place), {name: words.get(name, 0) for name in smaps}, _frozen(words["bit 56"]))
         for process, part in document.get("proc", {}).items()
         for place, words in part.items()
     ]
-    counts = {name: _frozen(runs) for name, runs in document.get("kpagecount", {}).items()}
-    order = sorted(proc, key=lambda one: (one.process, one.area, one.first))
-    return Observation(result, tuple(sorted(rows)), states, tuple(order), counts)
+    return tuple(sorted(found, key=lambda one: (one.process, one.area, one.first)))
 
 
 def _place(place: str) -> tuple[str, int, int]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING
 
 from mapcount.cli.common import add_common, add_format, add_output, natural, view_of
-from mapcount.errors import EXIT_OK, MapcountError, ScenarioError, UsageError
+from mapcount.errors import EXIT_OK, MapcountError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -86,30 +84,11 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _scenario(args: argparse.Namespace) -> Scenario:
-    from mapcount.scenarios.library import load
-    from mapcount.scenarios.parser import parse
+    from mapcount.cli.scenario_file import read_scenario
 
-    name = args.scenario
-    if name is None:
+    if args.scenario is None:
         raise UsageError("Which scenario? Name a file, or one of `mapcount run --list`")
-    if name == "-":
-        return parse(_decode(sys.stdin.buffer.read(), "standard input"), name="stdin", seed=args.seed)
-    if not os.path.isfile(name) and os.sep not in name and not name.endswith(".scenario"):
-        return load(name, seed=args.seed)
-    try:
-        with open(name, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise ScenarioError(f"{name} cannot be read: {error.strerror}") from error
-    stem = os.path.basename(name).removesuffix(".scenario")
-    return parse(_decode(data, name), name=stem, file=name, seed=args.seed)
-
-
-def _decode(data: bytes, name: str) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise ScenarioError(f"{name} is no text in UTF-8: byte {error.start} is {data[error.start]:#04x}") from error
+    return read_scenario(args.scenario, seed=args.seed)
 
 
 def _run(args: argparse.Namespace, scenario: Scenario) -> tuple[ScenarioRun | None, MapcountError | None]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from mapcount.cli.scenario_file import SUFFIX
 from mapcount.errors import ScenarioError
 
 if TYPE_CHECKING:
     from mapcount.mapping.log import Log
     from mapcount.mapping.snapshot import Snapshot
-    from mapcount.scenarios.scenario import Scenario
-
-SUFFIX = ".scenario"
 
 
 class ScenarioState(NamedTuple):
@@ -42,13 +40,15 @@ def run_scenario(name: str) -> ScenarioState:
     """
     from dataclasses import replace
 
+    from mapcount.cli.scenario_file import read_scenario
     from mapcount.kernels.backends import default_release
     from mapcount.machine.backend import ModelBackend
     from mapcount.machine.export import living, log, snapshot
+    from mapcount.scenarios.steps import Expect
     from mapcount.scenarios.text import step_text
 
-    scenario = _load(name)
-    steps = [step for step in scenario.steps if type(step).__name__ != "Expect"]
+    scenario = read_scenario(name)
+    steps = [step for step in scenario.steps if not isinstance(step, Expect)]
     backend = ModelBackend(default_release())
     last = -1
     backend.begin(scenario.settings)
@@ -67,16 +67,3 @@ def run_scenario(name: str) -> ScenarioState:
     note = f"Not a machine: the {backend.name} after {where}."
     state = replace(state, meta=replace(state.meta, notes=[note]))
     return ScenarioState(state, log(backend.machine), living(backend.machine))
-
-
-def _load(name: str) -> Scenario:
-    from mapcount.scenarios.library import load
-    from mapcount.scenarios.parser import parse
-
-    if not os.path.exists(name) and not name.endswith(SUFFIX):
-        return load(name)
-    try:
-        with open(name, encoding="utf-8") as file:
-            return parse(file.read(), name=os.path.basename(name).removesuffix(SUFFIX), file=name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{name} cannot be read: {error}") from error

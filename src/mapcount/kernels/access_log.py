@@ -59,10 +59,14 @@ class FolioLog:
 
 @dataclass(frozen=True)
 class Decoder:
-    """How to read the records of one kernel. `function_of` gives the function that has an instruction."""
+    """
+    How to read the records of one kernel.
+
+    `rest` names other bytes of struct page, by offset: (name, width). `function_of` gives the function of an instruction.
+    """
 
     words: Sequence[WordBits]
-    rest: Mapping[int, str]
+    rest: Mapping[int, tuple[str, int]]
     function_of: Callable[[int], str]
     renamed_mm_id: Callable[[int], int] = int
 
@@ -111,7 +115,7 @@ class Decoder:
         return self.renamed_mm_id(value) if word.name.startswith("_mm_id[") and value else value
 
     def _rest_name(self, page: int, byte: int) -> str:
-        name = next((self.rest[at] for at in sorted(self.rest, reverse=True) if at <= byte), "?")
+        name = next((name for at, (name, width) in self.rest.items() if at <= byte < at + width), "rest")
         return name if not page or name == "flags" else f"tail {name}"
 
 

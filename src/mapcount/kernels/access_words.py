@@ -62,9 +62,14 @@ def words_of(layout: Layout, *, page_mapcount: bool) -> tuple[WordBits, ...]:
     return (*words, *_mm_id_words(layout))
 
 
-def rest_of(layout: Layout) -> dict[int, str]:
-    """Return the names of other members of struct page by their byte offset, to tell of accesses to no word."""
-    return {offset: name for name, offset in layout.page.items() if not name.startswith("compound")} | {_LRU: "lru"}
+def rest_of(layout: Layout) -> dict[int, tuple[str, int]]:
+    """Return other members of struct page by their byte offset, (name, width), to tell of accesses to no word."""
+    members = {
+        offset: (name, 4 if name in {"_mapcount", "_refcount"} else 8)
+        for name, offset in layout.page.items()
+        if not name.startswith("compound")
+    }
+    return members | {_LRU: ("lru", 16)}
 
 
 def _in_folio(name: str, offset: int, bit: int = 0, width: int = 32, *, signed: bool = True) -> WordBits:

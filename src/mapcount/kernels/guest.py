@@ -131,7 +131,8 @@ class Guest:
         return os.pread(self._console, length, 0).decode(errors="replace")
 
     def close(self) -> None:
-        """End it."""
+        """End it; its memory is gone with the last array that shows it."""
+        self.memory = np.empty(0, np.uint8)
         self._held.close()
 
     def __enter__(self) -> Self:

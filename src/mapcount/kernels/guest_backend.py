@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from mapcount.errors import GuestError
@@ -33,6 +33,25 @@ if TYPE_CHECKING:
 _DROP_SLAB = "2"
 
 
+@dataclass(frozen=True)
+class _Machine:
+    """A guest, and what is needed to speak of it."""
+
+    guest: Guest
+    memory: GuestMemory
+    files: GuestFiles
+    swap: GuestSwap
+    ksm: GuestKsm
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What a scenario needs of it."""
+
+    driver: Driver
+    observer: GuestObserver
+
+
 class GuestBackend:
     """
     Scenarios on an image: booted at the first `begin`, and used for all that follow until `close`. A context manager.
@@ -48,8 +67,8 @@ class GuestBackend:
         self._keeps_state = keeps_state
         self._state: GuestState | None = None
         self._held = ExitStack()
-        self._guest: Guest | None = None
-        self._driver: Driver | None = None
+        self._machine: _Machine | None = None
+        self._scene: _Scene | None = None
         self._page_mapcount = image.page_mapcount
 
     @property
@@ -72,51 +91,49 @@ class GuestBackend:
     @property
     def guest(self) -> Guest:
         """The guest, booted now if it was not. Raises MissingToolError, GuestError, KernelImageError."""
-        if self._guest is None:
-            self._boot()
-        assert self._guest is not None
-        return self._guest
+        return self._booted().guest
 
     def begin(self, settings: Settings) -> None:
         """Start anew with one process, under these settings. Raises KernelFeatureError for what this kernel lacks."""
-        guest, page_mapcount = self.guest, self.page_mapcount
+        machine, page_mapcount = self._booted(), self.page_mapcount
         self.end()
-        apply_settings(self._files, settings)
-        self._swap.switch(on=settings.swap)
-        self._observer = GuestObserver(self._memory, page_mapcount=page_mapcount)
-        self._driver = Driver(guest.channel, self._reclaim)
-        self._driver.begin()
+        with self._ending_what_broke():
+            apply_settings(machine.files, settings)
+            machine.swap.switch(on=settings.swap)
+            driver = Driver(machine.guest.channel, lambda: _reclaim(machine.files))
+            self._scene = _Scene(driver, GuestObserver(machine.memory, page_mapcount=page_mapcount))
+            driver.begin()
 
     def do(self, step: Step) -> int:
         """Carry out a step; return its result (steps.py). Raises GuestError if the guest or a process died of it."""
-        assert self._driver is not None
+        assert self._scene is not None
         with self._ending_what_broke():
-            result = self._driver.do(step)
+            result = self._scene.driver.do(step)
             if isinstance(step, Madvise) and step.advice is Advice.MERGEABLE and result == 0:
-                self._ksm.scan()
-        if result >= 0:
-            self._observer.moved(step)
-        return result
+                self._booted().ksm.scan()
+            if result >= 0:
+                self._scene.observer.moved(step)
+            return result
 
     def observe(self, result: int, *, proc: bool = False) -> Observation:
         """Return what is to be seen now; `proc` reads smaps, pagemap and kpagecount in the guest, which takes longer."""
-        assert self._driver is not None
+        assert self._scene is not None
+        files, pids = self._booted().files, self._scene.driver.pids
         with self._ending_what_broke():
-            self._files.drain_lru_batches()
-            mappings, folios, names = self._observer.look(self._driver.pids)
+            files.drain_lru_batches()
+            mappings, folios, names = self._scene.observer.look(pids)
             seen = Observation(result, mappings, folios)
             if not proc:
                 return seen
             by_head = {head: (name, folios[name]) for head, name in names.items()}
-            vmas, counts = read_vmas(self._files, self._driver.pids), read_counts(self._files, by_head)
-            return replace(seen, proc=vmas, kpagecount=counts)
+            return replace(seen, proc=read_vmas(files, pids), kpagecount=read_counts(files, by_head))
 
     def end(self) -> None:
         """End all processes of the scenario; the guest stays."""
-        if self._driver is not None:
-            driver, self._driver = self._driver, None
+        if self._scene is not None:
+            scene, self._scene = self._scene, None
             with self._ending_what_broke():
-                driver.end()
+                scene.driver.end()
 
     def close(self) -> None:
         """End the guest."""
@@ -133,22 +150,24 @@ class GuestBackend:
     ) -> None:
         self.close()
 
-    def _boot(self) -> None:
+    def _booted(self) -> _Machine:
+        if self._machine is not None:
+            return self._machine
         layout = layout_of(self._image)
         with ExitStack() as stack:
             guest = stack.enter_context(Guest(self._image, qemu_arguments=self._arguments, state=self._state))
-            self._memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))
-            self._files = GuestFiles(guest.channel)
-            self._swap = GuestSwap(self._image, self._files, guest.channel)
-            self._ksm = GuestKsm(self._files)
+            memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))
+            files = GuestFiles(guest.channel)
             if self._state is None:
-                quiet(self._files, guest.channel)
+                quiet(files, guest.channel)
                 self._state = guest.take_state() if self._keeps_state else None
             self._held = stack.pop_all()
-        self._guest = guest
+        swap = GuestSwap(self._image, files, guest.channel)
+        self._machine = _Machine(guest, memory, files, swap, GuestKsm(files))
+        return self._machine
 
     def _drop(self) -> None:
-        self._driver = self._guest = None
+        self._scene = self._machine = None
         self._held.close()
 
     @contextmanager
@@ -160,10 +179,11 @@ class GuestBackend:
             raise
 
     def _shows_page_mapcount(self) -> bool:
-        guest = self.guest
-        apply_settings(self._files, Settings())
-        return shows_page_mapcount(self._memory, guest.channel)
+        machine = self._booted()
+        apply_settings(machine.files, Settings())
+        return shows_page_mapcount(machine.memory, machine.guest.channel)
 
-    def _reclaim(self) -> int:
-        self._files.write("/proc/sys/vm/drop_caches", _DROP_SLAB)
-        return 0
+
+def _reclaim(files: GuestFiles) -> int:
+    files.write("/proc/sys/vm/drop_caches", _DROP_SLAB)
+    return 0

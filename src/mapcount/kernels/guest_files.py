@@ -15,8 +15,8 @@ _PRIVATE_ANONYMOUS = 0x22
 _COLD = 20
 """MADV_COLD."""
 _ENOENT = -2
-BUFFER_BYTES = 1 << 15
-"""A read at a time: as hexadecimal digits it fits the agent's answer."""
+BUFFER_BYTES = 7 << 12
+"""A read at a time: whole pages, whose hexadecimal digits fit the agent's answer (64 KiB)."""
 
 
 class GuestFiles:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from mapcount.scenarios.steps import Step
 
 _READ, _OPEN = 0, 2
+_DAMON = "/sys/module/damon_stat/parameters/enabled"
+"""A thread of the kernel that looks at folios now and then (6.17 and later, where it is on by default)."""
 _NR_PAGES = MEMORY_MIB << 8
 _BUFFER = Span("a", 0, 61)
 """Where /proc/kallsyms is read to, to be taken out of the guest's memory: by the serial line it takes forty seconds."""
@@ -82,6 +84,8 @@ class PluginGuest:
             self._memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))
             self._files = GuestFiles(guest.channel)
             quiet(self._files, guest.channel)
+            if self._files.exists(_DAMON):
+                self._files.write(_DAMON, "N")
             self._driver = Driver(guest.channel, lambda: 0)
             self._words, self._rest = words_of(layout, page_mapcount=self.page_mapcount), rest_of(layout)
             self._mm_ids: dict[int, int] = {}

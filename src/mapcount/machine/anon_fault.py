@@ -11,6 +11,7 @@ from mapcount.mapping.schema import Kind, Level, Op
 from mapcount.scenarios.steps import Advice, Protection
 
 if TYPE_CHECKING:
+    from mapcount.machine.folios import Folio
     from mapcount.machine.machine import Machine, Mm
 
 SMALLEST_ORDER = 2
@@ -58,11 +59,12 @@ def anon_fault(machine: Machine, mm: Mm, vma: Vma, page: int, *, write: bool) ->
     map_new(machine, mm, vma, page >> order << order, order)
 
 
-def map_new_pmd(machine: Machine, mm: Mm, vma: Vma, pmd: int) -> None:
-    """Map a new anon folio by a PMD, writable if the VMA is."""
+def map_new_pmd(machine: Machine, mm: Mm, vma: Vma, pmd: int) -> Folio:
+    """Map a new anon folio by a PMD, writable if the VMA is; return it."""
     folio = machine.new_folio(Kind.ANON, PMD_ORDER)
     mm.tables[pmd] = PmdEntry(folio.number, writable=vma.protection is Protection.WRITE)
     machine.map(Op.FIRST_MAP, mm, vma, pmd * PMD_PAGES, folio, 0, PMD_PAGES, Level.PMD)
+    return folio
 
 
 def map_new(machine: Machine, mm: Mm, vma: Vma, page: int, order: int) -> None:

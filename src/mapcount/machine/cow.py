@@ -27,7 +27,8 @@ def write_pmd(machine: Machine, mm: Mm, vma: Vma, entry: PmdEntry, pmd: int) -> 
     """
     if entry.folio == ZERO:
         if machine.era.policies.huge_zero_write_is_huge:
-            map_new_pmd(machine, mm, vma, pmd)
+            folio = map_new_pmd(machine, mm, vma, pmd)
+            folio.queued &= machine.era.policies.queues_after_huge_zero
         else:
             split_pmd(machine, mm, pmd)
         return

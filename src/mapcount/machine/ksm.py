@@ -8,11 +8,11 @@ from mapcount.machine.folio_split import split_folio
 from mapcount.machine.folios import PMD_PAGES, Folio
 from mapcount.machine.page_tables import PmdEntry, Table, spans
 from mapcount.machine.rmap import places_of
-from mapcount.machine.swap import free_unmapped
+from mapcount.machine.swap import enter_cache, free_unmapped
 from mapcount.mapping.schema import Kind, Level, Op
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mapcount.machine.machine import Machine, Mm
     from mapcount.machine.vmas import Vma
@@ -76,13 +76,14 @@ def _items_of(machine: Machine, mm: Mm, vma: Vma) -> Iterator[_Item]:
 
 def _merge(machine: Machine, *, content: bool) -> None:
     items = list(_items(machine, content=content))
-    stable = next((item.folio for item in items if item.folio.kind is Kind.KSM), None)
+    stable = _stable_page(machine, items, content=content)
     distinct = _distinct(items)
-    if len(distinct) < 2:
+    if not distinct or (stable is None and len(distinct) < 2):
         return
     tries = {folio: _split(machine, folio) for folio in dict.fromkeys(item.folio for item in distinct)}
     # Two pages of a large folio are not merged as long as it has to be split: cmp_and_merge_page(), mm/ksm.c.
-    skipped = tries[distinct[0].folio] if distinct[0].folio is distinct[1].folio else 0
+    of_one = len(distinct) > 1 and distinct[0].folio is distinct[1].folio
+    skipped = tries[distinct[0].folio] if of_one else 0
     chosen = distinct[min(1 + skipped, len(distinct) - 1)]
     # What could not be split stays as it is; zeros may have given way to the zero page.
     items = [item for item in _items(machine, content=content) if not item.folio.order]
@@ -95,6 +96,14 @@ def _merge(machine: Machine, *, content: bool) -> None:
     for item in items:
         if item.folio.kind is Kind.ANON and _still_maps(item):
             _replace(machine, item, stable)
+
+
+def _stable_page(machine: Machine, items: list[_Item], *, content: bool) -> Folio | None:
+    """Return the KSM page that holds this, if there is one that ksmd still finds."""
+    folios: Iterable[Folio] = (item.folio for item in items)
+    if machine.era.policies.ksm_finds_orphans:
+        folios = machine.folios.values()
+    return next((folio for folio in folios if folio.kind is Kind.KSM and folio.holds_data(0) is content), None)
 
 
 def _distinct(items: list[_Item]) -> list[_Item]:
@@ -125,6 +134,10 @@ def _upgrade(machine: Machine, folio: Folio) -> Folio:
     """Make a KSM page of one of two that are the same, the second that ksmd came by; the other one gives way."""
     stable = machine.new_folio(Kind.KSM, 0)
     stable.data, stable.dirty = folio.data, True
+    if folio.slot is not None:
+        slot = folio.slot
+        machine.swap.remove(folio)
+        enter_cache(machine, stable, slot)
     for place in places_of(machine, folio):
         _replace(machine, _Item(place.mm, place.vma, place.page, folio, 0), stable)
     return stable

@@ -50,7 +50,7 @@ class Machine:
         self.era = era
         self.settings = settings or Settings()
         self.counts = Counts(scheme)
-        self.swap = SwapSpace()
+        self.swap = SwapSpace(first_slot=int(era.policies.swaps_to_first_cluster))
         self.folios: dict[int, Folio] = {}
         self.orders: list[int] = []
         self.kinds: list[Kind] = []

@@ -42,6 +42,8 @@ def reclaim(machine: Machine, folio: Folio) -> None:
     if folio.file is not None:
         _reclaim_cached(machine, folio)
         return
+    if not _is_found(machine, folio):
+        return
     if folio.lazyfree and not (folio.order and machine.era.policies.reclaim_splits_lazyfree):
         discard(machine, folio)
         return
@@ -55,6 +57,11 @@ def reclaim(machine: Machine, folio: Folio) -> None:
         add_to_cache(machine, folio)
     _unmap(machine, folio)
     leave_cache(machine, folio)
+
+
+def _is_found(machine: Machine, folio: Folio) -> bool:
+    # ksmd knows the mappings that it made, not those of a child that was forked before: rmap_walk_ksm().
+    return folio.kind is not Kind.KSM or all(place.vma.mergeable for place in places_of(machine, folio))
 
 
 def _reclaim_cached(machine: Machine, folio: Folio) -> None:

@@ -19,17 +19,18 @@ class SwapSpace:
     """
     Slots of a swap device, as many as are needed: a slot is handed out once, ascending within the clusters of an order.
 
+    `first_slot` is that of single pages in the first cluster, which has the header; 0: they begin in a cluster of their own.
     `entries` counts the page-table entries of each slot, `cache` has the folio of those in the swap cache. `data` are those
     that hold something besides zeros; a folio of which all pages are zero was not written: its slots are in `zero`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first_slot: int = 0) -> None:
         self.entries: Counter[int] = Counter()
         self.cache: dict[int, Folio] = {}
         self.data: set[int] = set()
         self.zero: set[int] = set()
-        self._next: dict[int, int] = {}
-        self._clusters = 0
+        self._next = {0: first_slot}
+        self._clusters = 1
 
     def allocate(self, order: int) -> int:
         """Return the first of 2^order consecutive slots that are aligned to as many."""

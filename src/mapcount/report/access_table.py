@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ACCESSES_SCHEMA_VERSION = 1
 _MARKS = {Verdict.SAME: "", Verdict.COMPILER: "~", Verdict.ORDER: "!", Verdict.COUNTS: "!"}
 _HOW = {Access.LOCKED: "LOCKed accesses to", Access.STORE: "plain stores to", Access.LOAD: "loads of"}
+_KERNELS = 5
+"""Columns of a table: with more there is no room for the names of operations."""
 _TOLD = 3
 """Accesses that are shown from the first difference on."""
 
@@ -63,14 +65,16 @@ def access_table(rows: Sequence[Row], view: View) -> Iterator[RenderableType]:
     cells = {(row.operation, row.order, _kernel(row)): _cell(row.comparison) for row in rows}
     operations = list(dict.fromkeys((row.operation, row.order) for row in rows))
     yield heading("Accesses to the counters and flags of a folio, by operation and kernel")
-    yield from tables(
-        [Column("operation, folio", text=True), *map(Column, kernels)],
-        [
-            [f"{name}, {format_folio_size(order)}", *(cells.get((name, order, kernel), "-") for kernel in kernels)]
-            for name, order in operations
-        ],
-        width=view.width,
-    )
+    for first in range(0, len(kernels), _KERNELS):
+        some = kernels[first : first + _KERNELS]
+        yield from tables(
+            [Column("operation, folio", text=True), *map(Column, some)],
+            [
+                [f"{name}, {format_folio_size(order)}", *(cells.get((name, order, kernel), "-") for kernel in some)]
+                for name, order in operations
+            ],
+            width=view.width,
+        )
     yield note(
         "LOCKed accesses + plain stores; r: loads of counters. ~: as the scheme has them, but for plain stores that the "
         "compiler swapped between two LOCKed ones. !: not what the scheme says. -: this kernel has no such folio, or was "

@@ -146,13 +146,21 @@ class Policies:
     """Of a folio after MADV_FREE it drops, or leaves, a PMD entry as it is; else it splits the PMD first."""
     discards_in_batches: bool
     """It drops such a folio in calls of many pages, so that one page that was written since saves its neighbours."""
+    ksm_finds_orphans: bool
+    """ksmd merges pages with a KSM page that only processes map whose memory was not advised (children of such as was)."""
+    swaps_to_first_cluster: bool
+    """Single pages go to the first cluster of a new swap device, beside its header; they are not aligned then."""
     swap_in: SwapIn
     reuse_frees_swap: bool
     """A write to the only mapping frees the swap cache of the page, so that it can be reused."""
     copy_frees_swap: bool
     """A write that copies frees the swap cache of the page that nobody maps any more."""
+    dontneed_takes_hugetlb: bool
+    """MADV_DONTNEED gives back hugetlb folios, too; before, it was refused."""
     huge_zero_write_is_huge: bool
     """A write to the huge zero folio gets a folio of that size; before, its PMD was split and one page was mapped."""
+    queues_after_huge_zero: bool
+    """A folio that took the place of the huge zero folio is queued like any new one (`queues_at_fault`)."""
     mremap_checks_first: bool
     """mremap looks at what is to be moved before it unmaps what is in the way, and moves over several VMAs."""
 
@@ -382,6 +390,10 @@ FACTS = (
         True,
         '354dffd29575 ("mm: support batched unmap for lazyfree large folios during reclamation")',
     ),
+    Fact(FIRST, "ksm_finds_orphans", True, "guests of 5.10 to 6.12"),
+    Fact((7, 3), "ksm_finds_orphans", False, "a guest of 7.3"),
+    Fact(FIRST, "swaps_to_first_cluster", False, "guests of 5.10 to 6.16"),
+    Fact((6, 18), "swaps_to_first_cluster", True, "guests of 6.18 and 7.3"),
     Fact(FIRST, "swap_in", SwapIn.SMALL, "do_swap_page(), mm/memory.c of 6.1"),
     Fact(
         (6, 12),
@@ -404,8 +416,12 @@ FACTS = (
     ),
     Fact(FIRST, "copy_frees_swap", False, "wp_page_copy(), mm/memory.c of 5.10"),
     Fact((5, 14), "copy_frees_swap", True, 'f4c4a3f48480 ("mm: free idle swap cache page after COW")'),
+    Fact(FIRST, "dontneed_takes_hugetlb", False, "madvise_dontneed_free(), mm/madvise.c of 5.10"),
+    Fact((5, 18), "dontneed_takes_hugetlb", True, '90e7e7f5ef3f ("mm: enable MADV_DONTNEED for hugetlb mappings")'),
     Fact(FIRST, "huge_zero_write_is_huge", False, "do_huge_pmd_wp_page(), mm/huge_memory.c of 6.12"),
     Fact((6, 13), "huge_zero_write_is_huge", True, '"mm: allocate THP on hugezeropage wp-fault", 6.13'),
+    Fact(FIRST, "queues_after_huge_zero", False, "do_huge_zero_wp_pmd(), mm/huge_memory.c: seen on 6.16"),
+    Fact((6, 18), "queues_after_huge_zero", True, "seen on 6.18; map_anon_folio_pmd_pf(), mm/huge_memory.c of 7.3"),
     Fact(FIRST, "mremap_checks_first", False, "mremap_to(), mm/mremap.c of 6.12"),
     Fact((6, 17), "mremap_checks_first", True, 'd23cb648e365 ("mm/mremap: permit mremap() move of multiple VMAs")'),
     Fact(FIRST, "bit56", Bit56.FIRST_PAGE, "pagemap_pmd_range(), fs/proc/task_mmu.c of 6.1"),

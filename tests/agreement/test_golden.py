@@ -1,0 +1,94 @@
+"""The model beside every kernel that was recorded, after every step: nothing differs but what is allowed."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from mapcount.agreement.allowed import ALLOWED, allowance_for
+from mapcount.agreement.conform import conform
+from mapcount.agreement.golden_file import load
+from mapcount.agreement.pair import Pair
+from mapcount.agreement.recorded import RecordedBackend
+from mapcount.machine.backend import ModelBackend
+from mapcount.scenarios.text import step_text
+from mapcount.schemes.eras import era_of
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+KERNELS = sorted(path.stem for path in GOLDEN.glob("*.json"))
+
+
+@cache
+def trace_of(kernel):
+    return load(GOLDEN / f"{kernel}.json")
+
+
+def compared(kernel, **options):
+    trace = trace_of(kernel)
+    model = ModelBackend(trace.kernel, page_mapcount=trace.page_mapcount, **options)
+    pair = Pair(model, RecordedBackend(trace), proc=True, allows=lambda one: allowance_for(one, trace.kernel))
+    return conform([one.scenario for one in trace.recorded], pair, shrink_limit_s=0)
+
+
+def told(found):
+    return [
+        f"{one.scenario.name}: `{step_text(one.scenario.steps[one.differences[0].step])}`: {one.differences[0]}"
+        for one in found.differing
+    ]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_model_is_the_kernel_after_every_step(kernel):
+    found = compared(kernel)
+    assert told(found) == []
+    assert found.skipped == {}, "whatever a kernel can do, its model can"
+    assert found.steps == trace_of(kernel).steps
+    words = set(trace_of(kernel).fields)
+    assert words <= set(found.tally.compared), "every word that was recorded was compared"
+    assert set(found.allowed) == {one for one in ALLOWED if one.since <= era(kernel).version < one.until}, (
+        "all are needed"
+    )
+
+
+def era(kernel):
+    return era_of(trace_of(kernel).kernel, page_mapcount=trace_of(kernel).page_mapcount)
+
+
+def test_there_are_kernels_of_every_scheme_that_one_can_boot():
+    assert {era(kernel).scheme for kernel in KERNELS} == {
+        "double-map:before-5.18",
+        "double-map",
+        "large-mapcount",
+        "mm-id",
+        "no-page-mapcount",
+    }
+    assert len(KERNELS) >= 7
+
+
+def test_the_model_of_another_kernel_is_not_this_one():
+    trace = trace_of("6.12")
+    pair = Pair(ModelBackend("6.18"), RecordedBackend(trace))
+    found = conform([one.scenario for one in trace.recorded], pair, shrink_limit_s=0)
+    assert found.mismatches["page tables"], "6.12 copies where 6.18 reuses"
+
+
+def test_a_scheme_that_counts_otherwise_is_caught(monkeypatch):
+    trace = trace_of("6.18")
+    model = ModelBackend(trace.kernel)
+    count = model.machine.counts.__class__.count
+
+    def one_page_less(self, op, level, folio, first, nr_pages, mm):
+        count(self, op, level, folio, first, max(1, nr_pages - (nr_pages == 7)), mm)
+
+    monkeypatch.setattr(model.machine.counts.__class__, "count", one_page_less)
+    found = conform([one.scenario for one in trace.recorded], Pair(model, RecordedBackend(trace)), shrink_limit_s=0)
+    assert found.mismatches["_large_mapcount"] or found.mismatches["_mapcount"]
+
+
+def test_files_hold_no_frame_numbers_and_are_small():
+    for kernel in KERNELS:
+        size = (GOLDEN / f"{kernel}.json").stat().st_size
+        assert size / len(trace_of(kernel).recorded) < 20 << 10
+        assert "pfn" not in (GOLDEN / f"{kernel}.json").read_text().lower()

@@ -1,0 +1,122 @@
+"""`mapcount conform` with models in place of kernels: what is compared with what, exit codes, arguments without sense."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+
+import pytest
+
+from mapcount.cli import main
+from mapcount.errors import EXIT_FINDING, EXIT_NOT_ALLOWED, EXIT_OK, EXIT_USAGE
+from mapcount.machine.backend import ModelBackend
+from mapcount.scenarios.walks import PROFILES
+
+COW = "cow-last-page-64k"
+
+
+class Wrong(ModelBackend):
+    """Returns 1 for a fork."""
+
+    def do(self, step):
+        return super().do(step) + (type(step).__name__ == "Fork")
+
+
+KERNELS = {
+    "6.12": lambda: ModelBackend("6.12.99"),
+    "6.18": lambda: ModelBackend("6.18.3"),
+    "7.3-no-page-mapcount": lambda: ModelBackend("7.3.1", page_mapcount=False),
+    "wrong": lambda: Wrong("6.12.99"),
+}
+
+
+@pytest.fixture(autouse=True)
+def kernels(monkeypatch, tmp_path):
+    """Machines by name, each closed again."""
+    opened = []
+
+    @contextmanager
+    def open_backend(on):
+        opened.append(on)
+        yield KERNELS[on]()
+        opened.append(f"closed {on}")
+
+    monkeypatch.setattr("mapcount.kernels.backends.open_backend", open_backend)
+    monkeypatch.setenv("MAPCOUNT_KERNELS", str(tmp_path / "none"))
+    return opened
+
+
+def test_a_kernel_is_held_against_the_model_of_it(kernels, capsys):
+    assert main(["conform", "--kernel", "7.3-no-page-mapcount", "--scenario", COW]) == EXIT_OK
+    out, err = capsys.readouterr()
+    assert "model of 7.3 without page mapcounts" in err
+    assert "No difference" in out
+    assert kernels == ["7.3-no-page-mapcount", "closed 7.3-no-page-mapcount"]
+
+
+def test_several_kernels_are_rows_of_one_table(capsys):
+    arguments = ["--kernel", "6.12", "--kernel", "6.18", "--scenario", COW, "--scenario", "small-pages", "--json", "-q"]
+    assert main(["conform", *arguments]) == EXIT_OK
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert err == ""
+    assert [(one["left"], one["right"]) for one in found["pairs"]] == [
+        ("model of 6.12", "model of 6.12"),
+        ("model of 6.18", "model of 6.18"),
+    ]
+    assert all(one["coverage"]["branches_taken"] for one in found["pairs"])
+    fields = {row["field"] for row in found["pairs"][0]["fields"]}
+    assert {"_mapcount", "Pss", "bit 56", "kpagecount"} <= fields
+
+
+def test_without_proc(capsys):
+    assert main(["conform", "--kernel", "6.12", "--scenario", COW, "--no-proc", "--json"]) == EXIT_OK
+    fields = {row["field"] for row in json.loads(capsys.readouterr().out)["pairs"][0]["fields"]}
+    assert "_mapcount" in fields and not {"Pss", "bit 56", "kpagecount"} & fields
+
+
+def test_a_difference_is_an_exit_code_and_a_short_scenario(capsys):
+    assert main(["conform", "--kernel", "wrong", "--scenario", COW, "--no-proc"]) == EXIT_FINDING
+    out = capsys.readouterr().out
+    assert "result of the step, first seen in cow-last-page-64k:" in out
+    assert "    p: fork c\n" in out and "p: mmap" not in out
+
+
+def test_one_kernel_against_another(kernels, capsys):
+    code = main(["conform", "--kernel", "6.12", "--against", "6.18", "--scenario", "cow-64k", "--no-proc", "--json"])
+    assert code == EXIT_FINDING
+    (one,) = json.loads(capsys.readouterr().out)["pairs"]
+    assert (one["left"], one["right"]) == ("model of 6.12", "model of 6.18")
+    assert one["coverage"] is None and one["shortest"] == []
+    assert kernels == ["6.12", "6.18", "closed 6.18", "closed 6.12"]
+    assert "page tables" in {row["field"] for row in one["differences"]}, "6.12 copies where 6.18 reuses"
+    only = {row["field"]: row["why"] for row in one["fields"] if row["one_sided"]}
+    assert only["_mm_id"] == "only model of 6.18 has it"
+
+
+def test_walks_alone(capsys):
+    assert main(["conform", "--kernel", "6.12", "--walks", "1", "--steps", "11", "--no-proc", "--json"]) == EXIT_OK
+    (one,) = json.loads(capsys.readouterr().out)["pairs"]
+    assert one["scenarios"] + len(one["skipped"]) == len(PROFILES)
+    assert one["steps"] > 11 * (len(PROFILES) - 1)
+
+
+def test_a_file(tmp_path, capsys):
+    (tmp_path / "mine.scenario").write_text("p: mmap a 16k\np: write a[2]\n")
+    arguments = ["conform", "--kernel", "6.12", "--scenario", str(tmp_path / "mine.scenario"), "--json"]
+    assert main(arguments) == EXIT_OK
+    assert json.loads(capsys.readouterr().out)["pairs"][0]["steps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--against", "6.18"], EXIT_USAGE, "--against compares two machines"),
+        (["--kernel", "6.12", "--kernel", "6.18", "--against", "6.18"], EXIT_USAGE, "once"),
+        (["--kernel", "6.12", "--scenario", "cow-last-pag-64k"], EXIT_USAGE, "did you mean cow-last-page-64k?"),
+        ([], EXIT_NOT_ALLOWED, "mapcount kernels fetch"),
+    ],
+)
+def test_what_makes_no_sense(arguments, code, words, capsys):
+    assert main(["conform", *arguments]) == code
+    assert words in capsys.readouterr().err

@@ -1,0 +1,79 @@
+"""Page tables of a process, made entry by entry: what maps, of which frame, and what does not."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernels.guest_ram import Ram
+from mapcount.kernels.guest_tables import read_entries
+from mapcount.mapping.schema import Level
+from mapcount.scenarios.steps import AREA_BASE, AREAS, area_address
+
+FRAME_BITS = 0x000FFFFFFFFFF000
+frames = st.integers(0, (1 << 40) - 1)
+# Bits that say nothing about what is mapped: write, user, accessed, dirty, soft dirty, and no-execute.
+noise = st.integers(0, (1 << 64) - 1).map(lambda bits: bits & (0x0E << 60 | 1 << 63 | 0x66))
+present = st.tuples(st.just("present"), frames, noise)
+no_access = st.tuples(st.just("none"), frames, noise)
+# Swap and migration entries: neither present, nor without access (bit 8), nor large (bit 7), and never 0.
+special = st.tuples(st.just("special"), st.integers(1, (1 << 55) - 1), st.just(0))
+entries = st.one_of(present, no_access, special)
+places = st.tuples(st.sampled_from(AREAS), st.integers(0, 3 * 512 - 1) | st.integers((1 << 20) - 512, (1 << 20) - 1))
+
+
+def encoded(kind, number, bits):
+    if kind == "special":
+        return number << 9
+    frame = number << 12
+    if kind == "none":
+        # Bit 8 and not bit 0; the frame's bits are the other way round (L1TF).
+        return (frame ^ FRAME_BITS) | 1 << 8 | bits & ~1
+    return frame | 1 | bits
+
+
+def as_rows(found):
+    return list(zip(found.page.tolist(), found.pfn.tolist(), found.level.tolist(), strict=True))
+
+
+@given(st.dictionaries(places, entries, max_size=31))
+def test_ptes(wanted):
+    ram = Ram()
+    top = ram.frame()
+    rows, nothing = [], 0
+    for (area, page), entry in wanted.items():
+        ram.map(top, area_address(area, page), encoded(*entry))
+        if entry[0] == "special":
+            nothing += 1
+        else:
+            rows.append((area_address(area, page) >> 12, entry[1], Level.PTE))
+    found = read_entries(ram.memory(), top << 12)
+    assert as_rows(found) == sorted(rows)
+    assert found.special == nothing
+
+
+@given(st.dictionaries(st.tuples(st.sampled_from(AREAS), st.integers(0, 5)), entries, max_size=13))
+def test_pmds(wanted):
+    ram = Ram()
+    top = ram.frame()
+    rows, nothing = [], 0
+    for (area, pmd), (kind, number, bits) in wanted.items():
+        first = number & -512
+        entry = encoded(kind, number if kind == "special" else first, bits)
+        ram.map(top, area_address(area, pmd * 512), entry if kind == "special" else entry | 1 << 7, shift=21)
+        if kind == "special":
+            nothing += 1
+        else:
+            page = area_address(area, pmd * 512) >> 12
+            rows += [(page + i, first + i, Level.PMD) for i in range(512)]
+    found = read_entries(ram.memory(), top << 12)
+    assert as_rows(found) == sorted(rows)
+    assert found.special == nothing
+
+
+def test_what_lies_outside_of_the_areas_is_not_seen():
+    ram = Ram()
+    top = ram.frame()
+    ram.map(top, AREA_BASE - 4096, 5 << 12 | 1)
+    ram.map(top, area_address(AREAS[-1], 1 << 20), 7 << 12 | 1)
+    assert as_rows(read_entries(ram.memory(), top << 12)) == []
