@@ -77,7 +77,8 @@ def names() -> list[str]:
 def is_about_mappings(recorded: Recorded) -> bool:
     """Whether nothing but mappings changes: no folio is split, freed under its users, swapped or put together."""
     others = (Advice.FREE, Advice.PAGEOUT, Advice.COLLAPSE, Advice.MERGEABLE)
-    return not any(
+    # What takes the place of the huge zero folio is not always queued, which mappings do not tell.
+    return not recorded.scenario.settings.huge_zero_page and not any(
         isinstance(step, Reclaim)
         or (isinstance(step, Fallocate) and step.punch)
         or (isinstance(step, Madvise) and step.advice in others)
