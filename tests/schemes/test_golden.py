@@ -52,7 +52,7 @@ WORDS = (
 )
 
 
-SCENARIO = "slots-third-64k"
+SCENARIO = "three-mms-64k"
 
 
 @pytest.mark.parametrize("word", WORDS)
