@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from types import SimpleNamespace
 
@@ -17,18 +18,21 @@ SAMPLE = SimpleNamespace(
 )
 
 
+def line_of(text):
+    """Return the number of the line of branch_samples.py that begins with a text."""
+    lines = inspect.getsource(branch_samples).splitlines()
+    return next(number for number, line in enumerate(lines, 1) if line.strip().startswith(text))
+
+
+A_AND_B, LOOP, EQUALS = (line_of(text) for text in ("if a and b:", "for _ in", "if a == 1:"))
+CALLS, AFTER, ONE, TWO = (line_of(text) for text in ("return helper(a)", "if FAST:", "return 1", "return 2"))
+A_TRUE, A_FALSE, B_TRUE, B_FALSE = (A_AND_B, A_AND_B), (A_AND_B, LOOP), (A_AND_B, CALLS), (A_AND_B, LOOP)
+ENTERED, LEFT = (LOOP, LOOP), (LOOP, AFTER)
+ALL = sorted([A_TRUE, A_FALSE, B_TRUE, B_FALSE, ENTERED, LEFT, (EQUALS, ONE), (EQUALS, TWO)])
+
+
 def ways(branches):
-    return sorted((one.function, one.source, one.way.value) for one in branches)
-
-
-A_AND_B, LOOP, EQUALS = "if a and b:", "for _ in range(a):", "if a == 1:"
-ALL = sorted(
-    [
-        *[("entry", A_AND_B, way) for way in ("false", "true")] * 2,
-        *[("entry", LOOP, way) for way in ("entered", "left")],
-        *[("helper", EQUALS, way) for way in ("false", "true")],
-    ]
-)
+    return sorted((one.line, one.to_line) for one in branches)
 
 
 def test_all_that_the_constants_allow():
@@ -44,17 +48,9 @@ def test_a_constant_that_is_set_opens_the_rest(monkeypatch):
     ("calls", "taken"),
     [
         ([], []),
-        ([(0, 1)], [("entry", A_AND_B, "false"), ("entry", LOOP, "left")]),
-        (
-            [(2, 0)],
-            [
-                ("entry", A_AND_B, "false"),
-                ("entry", A_AND_B, "true"),
-                ("entry", LOOP, "entered"),
-                ("entry", LOOP, "left"),
-            ],
-        ),
-        ([(1, 1)], [("entry", A_AND_B, "true"), ("entry", A_AND_B, "true"), ("helper", EQUALS, "true")]),
+        ([(0, 1)], [A_FALSE, LEFT]),
+        ([(2, 0)], [A_TRUE, B_FALSE, ENTERED, LEFT]),
+        ([(1, 1)], [A_TRUE, B_TRUE, (EQUALS, ONE)]),
         ([(0, 1), (3, 0), (1, 1), (2, 1)], ALL),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from agreement.page_machine import PageMachine
-from mapcount.agreement.branches import Branch, Way
 from mapcount.agreement.conform import conform
 from mapcount.agreement.coverage import ENOUGH, OPERATIONS, Coverage, operation_of
 from mapcount.agreement.pair import Pair
@@ -59,11 +58,8 @@ def test_the_model_takes_branches_of_its_own_scheme():
 
 def test_reasons():
     coverage = Coverage.of(find_scheme("mm-id"))
-    why = {(branch.source, branch.way): why for branch, why in coverage.branches_not_taken()}
+    why = {(branch.source, branch.to_line): why for branch, why in coverage.branches_not_taken()}
     assert len(coverage.branches_not_taken()) == len(coverage.branches.all)
     pinned = [one for one in why if "folio_maybe_dma_pinned" in one[0]]
     assert pinned and all(why[one] == "nothing is pinned in a scenario" for one in pinned)
     assert "" in why.values()
-    assert all(
-        isinstance(branch, Branch) and isinstance(branch.way, Way) for branch, _ in coverage.branches_not_taken()
-    )

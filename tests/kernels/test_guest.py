@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
+from kernels.processes import is_there, owner_of_guest
 from mapcount.errors import GuestError, MissingToolError
 from mapcount.kernels import guest as module
 from mapcount.kernels.guest import Guest
@@ -43,13 +42,6 @@ def qemu(tmp_path, monkeypatch):
 
 def open_files():
     return len(os.listdir("/proc/self/fd"))
-
-
-def is_there(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_a_guest_is_met_and_ended(qemu):
@@ -112,17 +104,10 @@ PROGRAM = """
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_nothing_is_left_of_a_guest_whose_owner_was_ended(qemu, tmp_path, signum):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path / "agent")]
     before = {name for name in os.listdir("/dev/shm") if "mapcount" in name}
-    # A group of its own, as a shell makes: Ctrl-C reaches all of it.
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, process_group=0
-    ) as owner:
-        pid = int(owner.stdout.readline())
+    with owner_of_guest(PROGRAM, str(tmp_path / "agent")) as (pid, end):
         assert is_there(pid)
-        os.killpg(owner.pid, signum)
-        owner.wait(11)
+        end(signum)
     wait_for(lambda: not is_there(pid), "for the guest to end")
     assert {name for name in os.listdir("/dev/shm") if "mapcount" in name} <= before
 

@@ -85,6 +85,14 @@ def test_advice_on_several_pieces_stops_at_a_hole_before_7_0(kernel):
 
 
 @pytest.mark.parametrize("kernel", KNOW)
+def test_a_piece_that_may_not_be_written_is_skipped(kernel):
+    run = Run(kernel, "p: mmap a 4M\np: read a[0]\np: touch a[600]\np: collapse a")
+    assert run.results[-1] == (-22 if kernel in NEED_WRITE else 0)
+    both = [("p", 0, 512, 9, True), ("p", 512, 512, 9, True)]
+    assert shape(run) == (both[1:] if kernel in NEED_WRITE else both)
+
+
+@pytest.mark.parametrize("kernel", KNOW)
 def test_a_range_without_a_whole_piece(kernel):
     run = Run(kernel, "p: mmap a 4M\np: touch a[0]")
     results = run.do("p: collapse a[0:100]\np: collapse a[10:512]\np: collapse a[10:500]\np: collapse a[500:520]")
@@ -155,6 +163,19 @@ def test_without_a_table_of_pmds_there_is_no_place_before_6_18(kernel):
 
 
 @pytest.mark.parametrize("kernel", KNOW)
+def test_the_table_of_pmds_goes_with_the_last_vma_there(kernel):
+    text = "p: memfd f 2M\np: mmap a 2M shared f[0:512]\np: touch a[0:3]\np: munmap a\np: mmap a 2M shared f[0:512]"
+    assert Run(kernel, text + "\np: collapse a").results[-1] == (-22 if kernel in NEED_WRITE else 0)
+
+
+@pytest.mark.parametrize("kernel", KNOW)
+def test_what_was_split_at_the_end_of_its_file_is_not_split_again(kernel):
+    text = "p: memfd f 1M\np: mmap a 2M shared f[0:512]\np: touch a[0:5]\nreclaim\np: read a[3]\np: collapse a\nreclaim"
+    run = Run(kernel, text, shmem=HUGE)
+    assert shape(run) == [("p", 0, 512, 9, True)]
+
+
+@pytest.mark.parametrize("kernel", KNOW)
 def test_what_is_collapsed_may_reach_behind_its_file_for_good(kernel):
     text = "p: memfd f 1M\np: mmap a 2M shared f[0:512]\np: touch a[0:5]\np: collapse a\nreclaim\np: read a[256]"
     run = Run(kernel, text)
@@ -169,4 +190,13 @@ def test_swapped_pages_come_back_first(kernel):
     assert shape(run) == [("p", 0, 512, 9, True)]
     assert run.swapped() == []
     assert not run.machine.swap.entries
+    assert not run.machine.swap.cache
+
+
+@pytest.mark.parametrize("kernel", KNOW)
+def test_pages_in_the_swap_cache_leave_it(kernel):
+    text = "p: mmap a 2M\np: write a[0:8]\np: pageout a[0:8]\np: fork c\np: read a[0:8]\nc: exit\np: write a[100]\n"
+    run = Run(kernel, text + "p: collapse a")
+    assert shape(run) == [("p", 0, 512, 9, True)]
+    assert len(run.machine.folios) == 1
     assert not run.machine.swap.cache

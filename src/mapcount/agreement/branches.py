@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dis
-import enum
 import linecache
 import sys
 from contextlib import contextmanager
@@ -21,27 +20,17 @@ _LAST = {"RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS"}
 _JUMPS = {*dis.hasjrel, *dis.hasjabs}
 
 
-class Way(enum.Enum):
-    """How a conditional jump can go."""
-
-    TRUE = "true"
-    FALSE = "false"
-    ENTERED = "entered"
-    """A loop goes on."""
-    LEFT = "left"
-    """A loop is over."""
-
-
 @dataclass(frozen=True)
 class Branch:
-    """One way that a conditional jump of a function can go."""
+    """One way that a conditional jump of a function can go: to line `to_line`, which may be its own."""
 
     file: str
     line: int
     function: str
+    to_line: int
     offset: int
     """Of the jump, in the bytecode of the function."""
-    way: Way
+    to_offset: int
 
     @property
     def source(self) -> str:
@@ -75,7 +64,7 @@ class BranchTrace:
 
     def not_taken(self) -> list[Branch]:
         """Return what was never taken, by file and line."""
-        return sorted(self.all - self.taken, key=lambda one: (one.file, one.line, one.offset, one.way.value))
+        return sorted(self.all - self.taken, key=lambda one: (one.file, one.line, one.offset, one.to_offset))
 
     @contextmanager
     def tracing(self) -> Iterator[None]:
@@ -131,38 +120,27 @@ def _branches(function: FunctionType) -> tuple[dict[tuple[int, int], Branch], se
         if one.opcode not in _JUMPS:
             waiting.append(number + 1)
             continue
-        there = at[one.argval]
-        ways = _ways(one, there, number + 1)
-        decided = _decided(instructions[number - 1], function) if ways else None
-        for way, target in ways.items():
-            if decided in {None, way}:
-                waiting.append(target)
-            if decided is None:
-                key = one.offset, instructions[target].offset
+        targets = [at[one.argval]]
+        if "_IF_" in one.opname or one.opname == "FOR_ITER":
+            constant = _constant(instructions[number - 1], function)
+            if constant is None:
+                targets.append(number + 1)
                 code = function.__code__
-                found[key] = Branch(code.co_filename, lines[number], code.co_name, one.offset, way)
-        if not ways:
-            waiting.append(there)
+                for target in targets:
+                    to = instructions[target].offset
+                    branch = Branch(code.co_filename, lines[number], code.co_name, lines[target], one.offset, to)
+                    found[one.offset, to] = branch
+            elif constant != ("TRUE" in one.opname):
+                targets = [number + 1]
+        waiting += targets
     return found, names
 
 
-def _ways(jump: dis.Instruction, there: int, after: int) -> dict[Way, int]:
-    """Return where each way of a jump leads; none if it has but one."""
-    if jump.opname == "FOR_ITER":
-        return {Way.ENTERED: after, Way.LEFT: there}
-    if "_IF_" not in jump.opname:
-        return {}
-    if "TRUE" in jump.opname:
-        return {Way.TRUE: there, Way.FALSE: after}
-    assert "FALSE" in jump.opname, f"{jump.opname}: a scheme's functions keep to a subset of Python"
-    return {Way.FALSE: there, Way.TRUE: after}
-
-
-def _decided(before: dis.Instruction, function: FunctionType) -> Way | None:
-    """Tell which way a jump on a constant of the variant goes; None if it is no such jump."""
+def _constant(before: dis.Instruction, function: FunctionType) -> bool | None:
+    """Tell whether the constant of the variant that a jump asks for is set; None if it asks for something else."""
     if before.opname != "LOAD_GLOBAL" or not before.argval.isupper():
         return None
-    return Way.TRUE if function.__globals__[before.argval] else Way.FALSE
+    return bool(function.__globals__[before.argval])
 
 
 def _lines(instructions: list[dis.Instruction]) -> list[int]:

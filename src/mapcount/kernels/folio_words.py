@@ -138,5 +138,7 @@ def _s32(pages: U8, at: int) -> int:
 
 
 def _runs(values: npt.NDArray[np.integer]) -> Runs:
+    if len(values) == 1:  # most folios have one page, and there may be hundreds
+        return ((int(values[0]), 1),)
     first = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
     return tuple(zip(values[first].tolist(), np.diff(first, append=len(values)).tolist(), strict=True))

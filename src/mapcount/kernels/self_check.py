@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -36,8 +37,9 @@ class Disagreement:
 class _Truth:
     """What page tables say of one folio."""
 
-    ptes: I64
-    """Of each page, entries of PTE level."""
+    nr_pages: int
+    rows: list[Mapped] = field(default_factory=list)
+    """Of entries of PTE level."""
     pmds: int = 0
     entries_of: Counter[str] = field(default_factory=Counter)
     """By process; an entry of PMD level is one."""
@@ -46,7 +48,15 @@ class _Truth:
     def entries(self) -> int:
         return self.entries_of.total()
 
-    @property
+    @cached_property
+    def ptes(self) -> I64:
+        """Of each page, entries of PTE level."""
+        ptes = np.zeros(self.nr_pages, np.int64)
+        for row in self.rows:
+            ptes[row.first : row.first + row.nr_pages] += 1
+        return ptes
+
+    @cached_property
     def pages_mapped(self) -> int:
         return int(np.count_nonzero(self.ptes))
 
@@ -73,13 +83,22 @@ class SelfCheck:
         found = []
         for name, folio in seen.folios.items():
             truth = truths[name]
-            self._remember(name, truth)
-            checks = (_per_page(folio, truth), _totals(folio, truth), self._shared(name, folio, truth))
-            for rows in (*checks, self._references(folio, truth), _slots(folio, truth), _exclusive(folio, truth)):
-                found += [Disagreement(name, *row) for row in rows]
+            found += [Disagreement(name, *row) for row in self._rows(name, folio, truth)]
         self._crowded &= seen.folios.keys()
         self.folios += len(seen.folios)
         return found
+
+    def _rows(self, name: str, folio: FolioState, truth: _Truth) -> Iterator[tuple[str, object, object]]:
+        yield from self._references(folio, truth)
+        if not folio.order:
+            yield from _of_one_page(folio, truth)
+            return
+        self._remember(name, truth)
+        yield from _per_page(folio, truth)
+        yield from _totals(folio, truth)
+        yield from self._shared(name, folio, truth)
+        yield from _slots(folio, truth)
+        yield from _exclusive(folio, truth)
 
     def _remember(self, name: str, truth: _Truth) -> None:
         if len(truth.entries_of) > _SLOTS:
@@ -110,16 +129,25 @@ class SelfCheck:
 
 
 def _truths(folios: Mapping[str, FolioState], mappings: Iterable[Mapped]) -> dict[str, _Truth]:
-    truths = {name: _Truth(np.zeros(1 << folio.order, np.int64)) for name, folio in folios.items()}
+    truths = {name: _Truth(1 << folio.order) for name, folio in folios.items()}
     for row in mappings:
         truth = truths[row.folio]
         if row.level is Level.PTE:
-            truth.ptes[row.first : row.first + row.nr_pages] += 1
+            truth.rows.append(row)
             truth.entries_of[row.process] += row.nr_pages
         else:
             truth.pmds += 1
             truth.entries_of[row.process] += 1
     return truths
+
+
+def _of_one_page(folio: FolioState, truth: _Truth) -> Iterator[tuple[str, object, object]]:
+    """Check what a large folio has for each page: there are many of these, and little to it."""
+    wanted = truth.entries - _BIAS
+    if folio.words["_mapcount"] != ((wanted, 1),):
+        yield "_mapcount of page 0", folio.words["_mapcount"], wanted
+    if truth.entries > 1 and folio.words.get("PG_anon_exclusive") == ((1, 1),):
+        yield "PG_anon_exclusive of page 0", 1, 0
 
 
 def _per_page(folio: FolioState, truth: _Truth) -> Iterator[tuple[str, object, object]]:

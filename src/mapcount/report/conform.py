@@ -172,7 +172,7 @@ def _branches(name: str, coverage: CoverageRecord, view: View) -> Iterator[Rende
     if view.verbose:
         for row in coverage.not_taken:
             why = f" ({row.why})" if row.why else ""
-            yield sentence(f"  {row.file}:{row.line}: `{row.source}` never {row.way}{why}")
+            yield sentence(f"  {row.file}:{row.line}: `{row.source}` never went on to line {row.to_line}{why}")
 
 
 def _count(steps: int) -> str:

@@ -67,7 +67,8 @@ class BranchRecord:
     file: str
     line: int
     source: str
-    way: str
+    to_line: int
+    """Where it never went on."""
     why: str
 
 
@@ -192,7 +193,7 @@ def _coverage(coverage: Coverage) -> CoverageRecord:
         len(branches.all),
         len(branches.taken),
         [
-            BranchRecord(_within_package(one.file), one.line, one.source, one.way.value, why)
+            BranchRecord(_within_package(one.file), one.line, one.source, one.to_line, why)
             for one, why in coverage.branches_not_taken()
         ],
     )
