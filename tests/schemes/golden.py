@@ -75,10 +75,15 @@ def names() -> list[str]:
 
 
 def is_about_mappings(recorded: Recorded) -> bool:
-    """Whether nothing but mappings changes: no folio is split, freed under its users, swapped or put together."""
+    """
+    Whether nothing but mappings changes: no folio is split, freed under its users, swapped or put together.
+
+    Nor takes the place of the huge zero folio, which a trace does not show: who is queued then depends on it.
+    """
     others = (Advice.FREE, Advice.PAGEOUT, Advice.COLLAPSE, Advice.MERGEABLE)
-    # What takes the place of the huge zero folio is not always queued, which mappings do not tell.
-    return not recorded.scenario.settings.huge_zero_page and not any(
+    if recorded.scenario.settings.huge_zero_page:
+        return False
+    return not any(
         isinstance(step, Reclaim)
         or (isinstance(step, Fallocate) and step.punch)
         or (isinstance(step, Madvise) and step.advice in others)
