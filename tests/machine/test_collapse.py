@@ -200,3 +200,17 @@ def test_pages_in_the_swap_cache_leave_it(kernel):
     assert shape(run) == [("p", 0, 512, 9, True)]
     assert len(run.machine.folios) == 1
     assert not run.machine.swap.cache
+
+
+@pytest.mark.parametrize("kernel", KNOW)
+def test_swapped_pages_of_a_file_come_back_too(kernel):
+    text = "p: memfd f 2M\np: mmap a 2M shared f[0:512]\np: write a[0:40]\np: pageout a[2:5]\np: collapse a"
+    run = Run(kernel, text)
+    if kernel == "6.1":
+        # Each of the three is not on the LRU yet when it is wanted.
+        assert run.results[-1] == -11
+        assert shape(run) == [("p", 5, 35, 0, False)]
+        assert run.do("p: collapse a\np: collapse a\np: collapse a") == [-11, -11, 0]
+    assert shape(run) == [("p", 0, 512, 9, True)]
+    assert len(run.machine.folios) == 1
+    assert not run.machine.swap.entries

@@ -81,7 +81,9 @@ def is_about_mappings(recorded: Recorded) -> bool:
     Nor takes the place of the huge zero folio, which a trace does not show: who is queued then depends on it.
     """
     others = (Advice.FREE, Advice.PAGEOUT, Advice.COLLAPSE, Advice.MERGEABLE)
-    return not recorded.scenario.settings.huge_zero_page and not any(
+    if recorded.scenario.settings.huge_zero_page:
+        return False
+    return not any(
         isinstance(step, Reclaim)
         or (isinstance(step, Fallocate) and step.punch)
         or (isinstance(step, Madvise) and step.advice in others)

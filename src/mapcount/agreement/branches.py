@@ -43,7 +43,7 @@ class BranchTrace:
     The branches of a scheme in its variant, and those that were taken while `tracing`.
 
     What the variant's constants rule out is no branch. The functions are traced as they run in plain Python, instruction by
-    instruction (`f_trace_opcodes` of the data model, since Python 3.7); nothing else is slowed down.
+    instruction (`f_trace_opcodes` of a frame); any other call costs one look-up.
     """
 
     def __init__(self, scheme: BoundScheme) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mapcount.machine.access import fault
 from mapcount.machine.cow import EXCLUSIVE
+from mapcount.machine.file_fault import swap_in
 from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, PUD_PAGES, File, Folio
 from mapcount.machine.page_tables import NONE, SWAP, PmdEntry, Table
 from mapcount.machine.rmap import unmap_everywhere
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mapcount.machine.machine import Machine, Mm
     from mapcount.machine.vmas import Vma
 
-EINVAL = -22
+EAGAIN, EINVAL = -11, -22
 
 
 class _Outcome(enum.Enum):
@@ -29,6 +30,7 @@ class _Outcome(enum.Enum):
     DONE = "a PMD maps it, now or already"
     HOLE = "there is no page table"
     SKIPPED = "it cannot be, but others perhaps: none of it may be written, or there is not even a table of PMDs"
+    BUSY = "it cannot be now: a page that was just swapped in is not on the LRU yet"
     REFUSED = "it cannot be"
 
 
@@ -36,22 +38,23 @@ def collapse(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice: 
     """
     Collapse each aligned piece of PMD size in `[first, end)`, which lies within a VMA; return 0 if a PMD maps all of them.
 
-    Stops at a piece that is refused. madvise_collapse().
+    Stops at a piece that is refused; the last one that was not collapsed gives the error. madvise_collapse().
     """
     if not _may_be_huge(vma):
         return EINVAL
     start, stop = -(-first // PMD_PAGES), end // PMD_PAGES
     if start > stop:
         return 0 if machine.era.policies.collapse_of_nothing else EINVAL
-    done = 0
+    error = 0
     for pmd in range(start, stop):
         how = _collapse_anon if vma.file is None else _collapse_file
         outcome = how(machine, mm, vma, pmd)
-        done += outcome is _Outcome.DONE
-        skips_hole = outcome is _Outcome.HOLE and machine.era.policies.collapse_skips_holes
-        if outcome not in {_Outcome.DONE, _Outcome.SKIPPED} and not skips_hole:
+        if outcome is not _Outcome.DONE:
+            error = EAGAIN if outcome is _Outcome.BUSY else EINVAL
+        stops = {_Outcome.REFUSED} if machine.era.policies.collapse_skips_holes else {_Outcome.REFUSED, _Outcome.HOLE}
+        if outcome in stops:
             break
-    return 0 if done == stop - start else EINVAL
+    return error
 
 
 def _may_be_huge(vma: Vma) -> bool:
@@ -100,11 +103,27 @@ def _collapse_file(machine: Machine, mm: Mm, vma: Vma, pmd: int) -> _Outcome:
     index = vma.file_page(pmd * PMD_PAGES)
     folio = file.pages.get(index)
     if folio is None or folio.order != PMD_ORDER:
+        if not _swap_in(machine, file, index):
+            return _Outcome.BUSY
         if not any(page in file.pages for page in range(index, index + PMD_PAGES)):
             return _Outcome.REFUSED
         folio = _join(machine, file, index)
         _empty_tables(machine, mm, pmd, file, index)
     return _map_by_pmd(machine, mm, vma, pmd, folio)
+
+
+def _swap_in(machine: Machine, file: File, index: int) -> bool:
+    """Bring back what was swapped out of a piece; tell whether all of it can be taken off the LRU then."""
+    for page in range(index, index + PMD_PAGES):
+        if page not in file.swapped:
+            continue
+        swap_in(machine, file, page)
+        if not machine.era.policies.collapse_drains:
+            # What comes before was taken already, and so was unmapped.
+            for folio in dict.fromkeys(file.pages[taken] for taken in range(index, page) if taken in file.pages):
+                unmap_everywhere(machine, folio)
+            return False
+    return True
 
 
 def _join(machine: Machine, file: File, index: int) -> Folio:

@@ -118,6 +118,8 @@ class Policies:
     """It refuses anon memory of which no page table entry may be written."""
     collapse_skips_holes: bool
     """It goes on behind a place where no page table is; else it stops there."""
+    collapse_drains: bool
+    """It puts pages of a file that it swapped in on the LRU at once; else the first of them makes it give up for now."""
     collapse_empties_tables: bool
     """When pages of a file are collapsed all page tables that mapped them go, not only the caller's."""
     collapse_adds_table: bool
@@ -306,6 +308,8 @@ FACTS = (
     ),
     Fact(FIRST, "collapse_skips_holes", False, "madvise_collapse(), mm/khugepaged.c of 6.1"),
     Fact((7, 0), "collapse_skips_holes", True, '"mm/khugepaged: continue to collapse on SCAN_PMD_NONE"'),
+    Fact(FIRST, "collapse_drains", False, "before efa3d814fa15"),
+    Fact((6, 4), "collapse_drains", True, 'efa3d814fa15 ("mm/khugepaged: drain lru after swapping in shmem")'),
     Fact(FIRST, "collapse_empties_tables", False, "retract_page_tables(), mm/khugepaged.c of 6.1"),
     Fact(
         (6, 6),
