@@ -31,3 +31,4 @@ with socket.socket(fileno=number(r"control,fd=([0-9]+)")) as control, control.ma
     control.sendall(b'{"QMP": {}}\n')
     for request in requests:
         control.sendall(json.dumps({"return": json.loads(request)["execute"]}).encode() + b"\n")
+time.sleep(60)  # QEMU does not end when nobody listens any more

@@ -143,6 +143,7 @@ def test_a_page_of_a_file_stays_while_it_holds_data():
         lambda ram: ram.folio(1024, 3, mapping=FILE, flags=1 << 17, refcount=8),
         lambda ram: ram.folio(1024, 4, mapping=ANON, flags=1 << 17, refcount=16),
         lambda ram: ram.folio(1016, 4, mapping=FILE, flags=1 << 17, refcount=16),
+        lambda ram: ram.word(1024, 52, "i", 0),
     ],
 )
 def test_a_page_of_a_file_that_became_something_else_is_gone(reused):

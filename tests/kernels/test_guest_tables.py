@@ -60,6 +60,8 @@ def test_pmds(wanted):
     for (area, pmd), (kind, number, bits) in wanted.items():
         first = number & -512
         entry = encoded(kind, number if kind == "special" else first, bits)
+        if kind == "present":
+            entry |= (bits & 2) << 11  # PAT, as writable: it lies below the frame of a large entry
         ram.map(top, area_address(area, pmd * 512), entry if kind == "special" else entry | 1 << 7, shift=21)
         if kind == "special":
             nothing += 1
