@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -155,7 +157,8 @@ def test_it_can_fail(tmp_path, monkeypatch):
 def test_without_root_counts_are_skipped(tmp_path, monkeypatch):
     tmp_path.chmod(0o755)
     binary = build(without_settings(SMALL, monkeypatch), tmp_path)
-    shown = tmp_path.parent.parent.parent / f"mapcount-{os.getpid()}"
+    # Above pytest's directories, which others may not enter.
+    shown = Path(tempfile.gettempdir()) / f"mapcount-test-{os.getpid()}"
     shutil.copy(binary, shown)
     user = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     try:
