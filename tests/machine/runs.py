@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mapcount.machine.backend import ModelBackend
-from mapcount.machine.observe import place
 from mapcount.machine.page_tables import SWAP, Table
 from mapcount.mapping.schema import Level
 from mapcount.scenarios.parser import parse
 from mapcount.scenarios.scenario import Settings
+from mapcount.scenarios.steps import place_of
 
 KERNELS = {
     "5.10": ("5.10.0-46-cloud-amd64", True),
@@ -61,7 +61,7 @@ class Run:
     def swapped(self):
         """(process, area, page, exclusive) of every swap entry."""
         return [
-            (mm.process, *place(pmd * 512 + at), bool(table.exclusive[at]))
+            (mm.process, *place_of(pmd * 512 + at), bool(table.exclusive[at]))
             for mm in self.machine.mms.values()
             for pmd, table in sorted(mm.tables.items())
             if isinstance(table, Table)

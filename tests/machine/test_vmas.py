@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapcount.machine.backend import ModelBackend
-from mapcount.machine.observe import page_number
 from mapcount.mapping.schema import Kind
 from mapcount.scenarios.scenario import Settings
 from mapcount.scenarios.steps import (
@@ -24,6 +23,7 @@ from mapcount.scenarios.steps import (
     Munmap,
     Protection,
     Span,
+    page_number,
 )
 
 PAGES = 1301

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mapcount.kernels.mapped_rows import run_lengths
 from mapcount.mapping.schema import Kind
 from mapcount.scenarios.observation import FolioState
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mapcount.kernels.guest_memory import GuestMemory
     from mapcount.kernels.layout import Layout
     from mapcount.mapping.schema import U8
-    from mapcount.scenarios.observation import Runs, WordValue
+    from mapcount.scenarios.observation import WordValue
 
 _ANON, _KSM = 1, 3
 """PAGE_MAPPING_ANON, PAGE_MAPPING_KSM in the low bits of page->mapping."""
@@ -59,7 +60,7 @@ def state_of(memory: GuestMemory, folio: RawFolio, processes: Mapping[int, str],
     layout, pages, words = memory.layout, folio.pages, dict[str, "WordValue"]()
     counts_pages = page_mapcount or not folio.order
     if folio.kind is not Kind.HUGETLB and counts_pages:
-        words["_mapcount"] = _runs(_column(pages, layout.page["_mapcount"], "<i4"))
+        words["_mapcount"] = run_lengths(_column(pages, layout.page["_mapcount"], "<i4"))
     if folio.order:
         for name in _LARGE:
             if name in layout.folio and (counts_pages or name != "_nr_pages_mapped"):
@@ -77,7 +78,7 @@ def _anon_words(memory: GuestMemory, folio: RawFolio) -> dict[str, WordValue]:
     layout, pages, words = memory.layout, folio.pages, dict[str, "WordValue"]()
     if "anon_exclusive" in layout.flags:
         flags = _column(pages, layout.page["flags"], "<u8")
-        words["PG_anon_exclusive"] = _runs(flags >> np.uint64(layout.flags["anon_exclusive"]) & np.uint64(1))
+        words["PG_anon_exclusive"] = run_lengths(flags >> np.uint64(layout.flags["anon_exclusive"]) & np.uint64(1))
     if folio.order > 1:
         if "partially_mapped" in layout.flags:
             words["PG_partially_mapped"] = _page_flag(layout, pages, 1, "partially_mapped")
@@ -135,10 +136,3 @@ def _u64(pages: U8, at: int) -> int:
 
 def _s32(pages: U8, at: int) -> int:
     return int.from_bytes(pages.ravel()[at : at + 4].tobytes(), "little", signed=True)
-
-
-def _runs(values: npt.NDArray[np.integer]) -> Runs:
-    if len(values) == 1:  # most folios have one page, and there may be hundreds
-        return ((int(values[0]), 1),)
-    first = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
-    return tuple(zip(values[first].tolist(), np.diff(first, append=len(values)).tolist(), strict=True))

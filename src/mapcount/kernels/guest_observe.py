@@ -9,16 +9,16 @@ import numpy as np
 from mapcount.kernels.folio_names import Entries, Folio, FolioNames
 from mapcount.kernels.folio_words import RawFolio, read_folio, state_of
 from mapcount.kernels.guest_tables import GuestEntries, read_entries
-from mapcount.mapping.schema import Kind, Level
-from mapcount.scenarios.observation import Mapped
-from mapcount.scenarios.steps import AREA_BASE, AREA_BYTES, AREAS, Mmap
+from mapcount.kernels.mapped_rows import mapped_rows
+from mapcount.mapping.schema import Kind
+from mapcount.scenarios.steps import AREA_BYTES, Mmap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mapcount.kernels.guest_memory import GuestMemory
     from mapcount.mapping.schema import I64
-    from mapcount.scenarios.observation import FolioState
+    from mapcount.scenarios.observation import FolioState, Mapped
     from mapcount.scenarios.steps import Step
 
 _AREA_PAGES = AREA_BYTES >> 12
@@ -68,7 +68,11 @@ class GuestObserver:
             held,
         )
         self._known = held | raw
-        rows = [row for name, found in entries.items() for row in _mapped(name, found, heads[name], named)]
+        rows = [
+            row
+            for name, found in entries.items()
+            for row in mapped_rows(name, found.page, found.pfn, heads[name], found.level, named)
+        ]
         processes = {mm_id: name for name, (_, _, mm_id) in self._mms.items() if mm_id}
         states = {
             name: state_of(self._memory, self._known[head], processes, page_mapcount=self._page_mapcount)
@@ -106,21 +110,3 @@ class GuestObserver:
 
 def _for_names(found: GuestEntries, heads: I64) -> Entries:
     return Entries(found.page.astype(np.uint64), found.pfn.astype(np.uint64), heads.astype(np.uint64))
-
-
-def _mapped(process: str, found: GuestEntries, heads: I64, names: Mapping[int, str]) -> list[Mapped]:
-    """Cut the pages of a process into runs: of one folio, one level, one page table, consecutive in both."""
-    if not len(found.page):
-        return []
-    begins = found.page % _PMD_PAGES == 0
-    begins[0] = True
-    for column, step in ((found.page, 1), (found.pfn, 1), (heads, 0), (found.level.astype(np.int64), 0)):
-        begins[1:] |= np.diff(column) != step
-    first = np.flatnonzero(begins)
-    rows = []
-    for at, nr_pages in zip(first.tolist(), np.diff(first, append=len(begins)).tolist(), strict=True):
-        area, page = divmod(int(found.page[at]) - (AREA_BASE >> 12), _AREA_PAGES)
-        head = int(heads[at])
-        level = Level(int(found.level[at]))
-        rows.append(Mapped(process, AREAS[area], page, names[head], int(found.pfn[at]) - head, nr_pages, level))
-    return rows

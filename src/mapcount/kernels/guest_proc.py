@@ -9,18 +9,17 @@ import numpy as np
 from mapcount.capture.maps import parse_maps
 from mapcount.capture.pagemap import ENTRY_BYTES, MAPPED_ONCE, PRESENT
 from mapcount.kernels.host_observe import parse_amounts
+from mapcount.kernels.mapped_rows import run_lengths
 from mapcount.scenarios.observation import VmaReading
-from mapcount.scenarios.steps import AREA_BASE, AREA_BYTES, AREAS
+from mapcount.scenarios.steps import AREA_BASE, AREA_BYTES, AREAS, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mapcount.kernels.guest_files import GuestFiles
-    from mapcount.mapping.schema import I64
     from mapcount.scenarios.observation import FolioState, Runs
 
 _AREAS_END = AREA_BASE + len(AREAS) * AREA_BYTES
-_AREA_PAGES = AREA_BYTES >> 12
 
 
 def read_vmas(files: GuestFiles, pids: Mapping[str, int]) -> tuple[VmaReading, ...]:
@@ -34,7 +33,7 @@ def read_counts(files: GuestFiles, folios: Mapping[int, tuple[str, FolioState]])
     found = {}
     for head, (name, state) in folios.items():
         data = files.read("/proc/kpagecount", head * ENTRY_BYTES, (1 << state.order) * ENTRY_BYTES)
-        found[name] = _runs(np.frombuffer(data, "<i8"))
+        found[name] = run_lengths(np.frombuffer(data, "<i8"))
     return found
 
 
@@ -49,12 +48,7 @@ def _of_process(files: GuestFiles, name: str, pid: int) -> list[VmaReading]:
             data = files.read(f"/proc/{pid}/pagemap", first * ENTRY_BYTES, nr_pages * ENTRY_BYTES)
             entries = np.frombuffer(data, "<u8")
             once = (entries & PRESENT != 0) & (entries & MAPPED_ONCE != 0)
-            area, page = divmod(first - (AREA_BASE >> 12), _AREA_PAGES)
-            bits = _runs(once.astype(np.int64))
-            readings.append(VmaReading(name, AREAS[area], page, page + nr_pages, amounts[start, end], bits))
+            area, page = place_of(first)
+            bits = run_lengths(once.astype(np.int64))
+            readings.append(VmaReading(name, area, page, page + nr_pages, amounts[start, end], bits))
     return readings
-
-
-def _runs(values: I64) -> Runs:
-    first = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
-    return tuple(zip(values[first].tolist(), np.diff(first, append=len(values)).tolist(), strict=True))

@@ -24,14 +24,13 @@ from mapcount.capture.smaps import mark_pmds, pmd_kib_by_vma
 from mapcount.capture.walk import MmPages, WalkPlan, walk
 from mapcount.errors import GuestError, KernelFeatureError
 from mapcount.kernels.folio_names import Entries, Folio, FolioNames
-from mapcount.mapping.schema import Kind, Level
-from mapcount.scenarios.observation import SUMS, FolioState, Mapped, Observation, VmaReading
-from mapcount.scenarios.steps import AREA_BASE, AREA_BYTES, AREAS
+from mapcount.kernels.mapped_rows import mapped_rows, run_lengths
+from mapcount.mapping.schema import Kind
+from mapcount.scenarios.observation import SUMS, FolioState, Observation, VmaReading
+from mapcount.scenarios.steps import AREA_BASE, AREA_BYTES, AREAS, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import numpy.typing as npt
 
     from mapcount.mapping.schema import U8, U64
     from mapcount.scenarios.observation import Runs
@@ -87,7 +86,11 @@ def observe(
         counts = {named[head]: _counts(physical, head, folios[head].order) for head in in_order}
     finally:
         files.close()
-    mappings = [row for name, (pages, _) in found.items() for row in _mapped(name, pages, entries[name].head, named)]
+    mappings = [
+        row
+        for name, (pages, _) in found.items()
+        for row in mapped_rows(name, pages.page, pages.pfn, entries[name].head, pages.level, named)
+    ]
     states = {
         named[head]: FolioState(folios[head].order, folios[head].kind, {"kpagecount": counts[named[head]]})
         for head in in_order
@@ -184,37 +187,7 @@ def _is_shmem(classes: U8, order: int) -> bool:
 
 
 def _counts(physical: PhysicalPages, head: int, order: int) -> Runs:
-    return _run_lengths(physical.counts[head : head + (1 << order)])
-
-
-def _run_lengths(values: npt.NDArray[np.integer]) -> Runs:
-    first = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
-    lengths = np.diff(first, append=len(values))
-    return tuple(zip(values[first].tolist(), lengths.tolist(), strict=True))
-
-
-def _mapped(process: str, pages: _Pages, heads: U64, names: Mapping[int, str]) -> list[Mapped]:
-    """Cut the pages of a process into runs: of one folio, in one page table (and so of one level), consecutive in both."""
-    if not len(pages.page):
-        return []
-    begins = pages.page % np.uint64(_PMD_PAGES) == 0
-    begins[0] = True
-    for column, step in ((pages.page, 1), (pages.pfn, 1), (heads, 0)):
-        begins[1:] |= column[1:] != column[:-1] + np.uint64(step)
-    first = np.flatnonzero(begins)
-    sizes = np.diff(first, append=len(begins))
-    rows = []
-    for at, nr_pages in zip(first.tolist(), sizes.tolist(), strict=True):
-        area, page = _place(int(pages.page[at]))
-        head = int(heads[at])
-        level = Level(int(pages.level[at]))
-        rows.append(Mapped(process, area, page, names[head], int(pages.pfn[at]) - head, nr_pages, level))
-    return rows
-
-
-def _place(page: int) -> tuple[str, int]:
-    area, within = divmod(page - (AREA_BASE >> PAGE_SHIFT), _AREA_PAGES)
-    return AREAS[area], within
+    return run_lengths(physical.counts[head : head + (1 << order)])
 
 
 def _readings(process: str, directory: str, vmas: VmaList) -> list[VmaReading]:
@@ -231,11 +204,11 @@ def _readings(process: str, directory: str, vmas: VmaList) -> list[VmaReading]:
 
 
 def _reading(process: str, start: int, end: int, amounts: dict[str, int], pagemap: int) -> VmaReading:
-    area, first = _place(start >> PAGE_SHIFT)
+    area, first = place_of(start >> PAGE_SHIFT)
     bounds = (np.array([address >> PAGE_SHIFT], np.uint64) for address in (start, end))
     _, entries, _ = read_entries(pagemap, *bounds)
     once = (entries & PRESENT != 0) & (entries & MAPPED_ONCE != 0)
-    return VmaReading(process, area, first, first + len(entries), amounts, _run_lengths(once.astype(np.int64)))
+    return VmaReading(process, area, first, first + len(entries), amounts, run_lengths(once.astype(np.int64)))
 
 
 def parse_amounts(smaps: bytes) -> dict[tuple[int, int], dict[str, int]]:

@@ -13,11 +13,12 @@ from mapcount.machine.madvise import madvise
 from mapcount.machine.mmap import fallocate, memfd, mmap
 from mapcount.machine.mprotect import mprotect
 from mapcount.machine.mremap import mremap
-from mapcount.machine.observe import observe, page_number
+from mapcount.machine.observe import observe
 from mapcount.machine.readings import read_proc
 from mapcount.machine.zap import exit_mm, munmap
 from mapcount.scenarios import steps
 from mapcount.scenarios.scenario import FIRST_PROCESS, Settings
+from mapcount.scenarios.steps import page_number
 from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.eras import era_of
 

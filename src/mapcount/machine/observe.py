@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mapcount.machine.deferred_split import is_queued
 from mapcount.machine.folios import PMD_PAGES
 from mapcount.machine.page_tables import PmdEntry
 from mapcount.mapping.schema import Kind, Level
-from mapcount.scenarios.observation import FolioState, Mapped, Observation, Runs
-from mapcount.scenarios.steps import AREA_BASE, AREA_BYTES, AREAS
+from mapcount.scenarios.observation import FolioState, Mapped, Observation
+from mapcount.scenarios.steps import place_of
+from mapcount.scenarios.values import runs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from mapcount.machine.folios import Folio
     from mapcount.machine.machine import Machine, Mm
     from mapcount.scenarios.observation import WordValue
 
-FIRST_PAGE = AREA_BASE // 4096
-AREA_PAGES = AREA_BYTES // 4096
 _SLOTS = ("_mm_id", "_mm_id_mapcount")
 
 
@@ -36,22 +34,6 @@ def name_of(folio: Folio) -> str:
     return f"f{folio.number}"
 
 
-def place(page: int) -> tuple[str, int]:
-    """Return the area of a page number of an address space, and the page within it."""
-    area, at = divmod(page - FIRST_PAGE, AREA_PAGES)
-    return AREAS[area], at
-
-
-def page_number(area: str, page: int) -> int:
-    """Return the page number of a page of an area: the inverse of `place`."""
-    return FIRST_PAGE + AREAS.index(area) * AREA_PAGES + page
-
-
-def runs_of(values: Iterable[int]) -> Runs:
-    """Return (value, pages) of the stretches of equal values."""
-    return tuple((value, sum(1 for _ in same)) for value, same in groupby(values))
-
-
 def _alive(machine: Machine) -> Iterator[Folio]:
     for folio in machine.folios.values():
         folio.was_seen = folio.was_seen or folio.entries > 0
@@ -63,10 +45,10 @@ def _mapped(mm: Mm) -> Iterator[Mapped]:
     for pmd, entry in mm.tables.items():
         if isinstance(entry, PmdEntry):
             if entry.folio >= 0:
-                yield Mapped(mm.process, *place(pmd * PMD_PAGES), f"f{entry.folio}", 0, PMD_PAGES, Level.PMD)
+                yield Mapped(mm.process, *place_of(pmd * PMD_PAGES), f"f{entry.folio}", 0, PMD_PAGES, Level.PMD)
             continue
         for run in entry.runs(0, PMD_PAGES):
-            area, page = place(pmd * PMD_PAGES + run.at)
+            area, page = place_of(pmd * PMD_PAGES + run.at)
             yield Mapped(mm.process, area, page, f"f{run.folio}", run.first, run.nr_pages, Level.PTE)
 
 

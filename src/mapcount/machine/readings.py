@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mapcount.machine.export import PAGE_SIZE, snapshot
-from mapcount.machine.observe import name_of, place, runs_of
+from mapcount.machine.observe import name_of
 from mapcount.replay.result import FolioSpecs, Replayed
 from mapcount.scenarios.observation import Runs, VmaReading
+from mapcount.scenarios.steps import place_of
+from mapcount.scenarios.values import runs_of
 from mapcount.schemes.ops import NR_STATS
 from mapcount.views.reading import PSS_SHIFT
 from mapcount.views.view import kernel_view
@@ -75,7 +77,7 @@ def _by_vma(seen: Snapshot, view: View) -> tuple[VmaReading, ...]:
     bits = _bits(view)
     for row, (start, end) in enumerate(zip(seen.vmas.start.tolist(), seen.vmas.end.tolist(), strict=True)):
         mm = int(seen.vmas.mm_id[row])
-        area, first = place(start // PAGE_SIZE)
+        area, first = place_of(start // PAGE_SIZE)
         of = range(start // PAGE_SIZE, end // PAGE_SIZE)
         found.append(
             VmaReading(

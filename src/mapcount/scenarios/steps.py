@@ -25,6 +25,17 @@ def area_address(area: str, page: int = 0) -> int:
     return AREA_BASE + AREAS.index(area) * AREA_BYTES + page * 4096
 
 
+def page_number(area: str, page: int) -> int:
+    """Return the number of a page of an area in the address space: its address in pages."""
+    return area_address(area, page) // 4096
+
+
+def place_of(number: int) -> tuple[str, int]:
+    """Return the area of a page, by its number in the address space, and the page within it: page_number's inverse."""
+    area, page = divmod(number - AREA_BASE // 4096, AREA_BYTES // 4096)
+    return AREAS[area], page
+
+
 class Advice(enum.Enum):
     """What madvise is told; the value is the verb of a scenario."""
 
