@@ -15,7 +15,7 @@ PAGES = st.dictionaries(st.integers(500, 530), st.tuples(st.integers(0, 40), st.
 
 
 def by_hand(pages):
-    """Rows of {page: (frame, by a PMD)}; a folio has 16 frames. One row goes on while page, frame, folio, level and table do."""
+    """Rows of {page: (frame, by a PMD)}; a folio has 16 frames. A row goes on while page, frame, folio, level and table do."""
     rows = []
     for page in sorted(pages):
         pfn, huge = pages[page]

@@ -11,7 +11,7 @@ from mapcount.kernels.folio_words import RawFolio, read_folio, state_of
 from mapcount.kernels.guest_tables import GuestEntries, read_entries
 from mapcount.kernels.mapped_rows import mapped_rows
 from mapcount.mapping.schema import Kind
-from mapcount.scenarios.steps import AREA_BYTES, Mmap
+from mapcount.scenarios.steps import Mmap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from mapcount.mapping.schema import I64
     from mapcount.scenarios.observation import FolioState, Mapped
     from mapcount.scenarios.steps import Step
-
-_AREA_PAGES = AREA_BYTES >> 12
-_PMD_PAGES = 512
 
 
 class GuestObserver:

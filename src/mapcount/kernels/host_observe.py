@@ -18,7 +18,7 @@ from mapcount.capture.kpage import HEAD, KIND_MASK, ROLE_MASK, SMALL, TAIL, Kpag
 from mapcount.capture.maps import VmaList, parse_maps
 from mapcount.capture.pagemap import ENTRY_BYTES, MAPPED_ONCE, PRESENT, read_entries, spread
 from mapcount.capture.physical import PhysicalPages
-from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawRuns
+from mapcount.capture.runs import PAGE_SHIFT, RawRuns
 from mapcount.capture.scan import scan_supported
 from mapcount.capture.smaps import mark_pmds, pmd_kib_by_vma
 from mapcount.capture.walk import MmPages, WalkPlan, walk
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from mapcount.scenarios.observation import Runs
 
 _AREAS_END = AREA_BASE + len(AREAS) * AREA_BYTES
-_AREA_PAGES = AREA_BYTES >> PAGE_SHIFT
-_PMD_PAGES = 1 << PMD_ORDER
 _ALL_SWAP_TYPES = 1 << 5
 _VMA = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) .*\n", re.MULTILINE)
 _AMOUNT = re.compile(rb"^(\w+): +(\d+) kB$", re.MULTILINE)
