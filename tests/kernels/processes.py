@@ -29,7 +29,9 @@ def owner_of_guest(program, *arguments):
     It is killed in any case.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
+    # A run in the background ignores SIGINT, and so would its children.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command = [sys.executable, "-c", heed + textwrap.dedent(program), *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, process_group=0
     ) as owner:

@@ -198,7 +198,8 @@ def processes_that_name(words):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_fetch_that_is_ended_leaves_no_half_image(slow_archive, cache, keys, tmp_path, how):
     script = (
-        "import sys\n"
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a run in the background ignores it
         "from pathlib import Path\n"
         "from mapcount.cli import main\n"
         "from mapcount.kernels import apt\n"

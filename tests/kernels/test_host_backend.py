@@ -444,7 +444,8 @@ def test_a_host_begins_again_and_names_anew(host):
 
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it
 from mapcount.kernels.host_backend import HostBackend
 from mapcount.scenarios.scenario import Settings
 from mapcount.scenarios.steps import Access, Fork, Mmap, Span

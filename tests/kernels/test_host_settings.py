@@ -173,7 +173,8 @@ def test_a_cgroup_is_removed_once_it_is_empty(tree):
 
 
 RUN = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it
 from pathlib import Path
 from mapcount.kernels import host_settings
 from mapcount.kernels.host_settings import HostSettings, apply_settings
