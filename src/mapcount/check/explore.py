@@ -17,7 +17,7 @@ from mapcount.check.steps import Closed, State, Steps
 from mapcount.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mapcount.check.model import Model
 
@@ -65,6 +65,8 @@ class Explored:
     observed: tuple[Answer, ...]
     """one for each value and what was true meanwhile, not judged; those of readers that are watched (Steps.is_judged)"""
     seen: Mapping[str, tuple[int, ...]]
+    ranges: Mapping[str, tuple[int, int]]
+    """the least and the greatest value that each word has in any state, by its name; of a page's, over all pages"""
 
     @property
     def extent(self) -> str:
@@ -129,6 +131,15 @@ def by_verdict(steps: Steps, answers: Iterable[Answer]) -> tuple[Answer, ...]:
     return tuple(sorted(kept.values(), key=lambda answer: len(answer.schedule)))
 
 
+def ranges_by_word(steps: Steps, columns: Sequence[Sequence[int]]) -> dict[str, tuple[int, int]]:
+    """Return the least and greatest value of each word, from the values of each cell in all states."""
+    found: dict[str, tuple[int, int]] = {}
+    for cell, values in zip(steps.layout.cells, columns, strict=True):
+        least, greatest = found.get(cell.word.name, (int(min(values)), int(max(values))))
+        found[cell.word.name] = (min(least, int(min(values))), max(greatest, int(max(values))))
+    return found
+
+
 @dataclass
 class _Search:
     steps: Steps
@@ -162,6 +173,7 @@ class _Search:
             answers=by_verdict(self.steps, self.answers.values()),
             observed=tuple(self.answers.values()),
             seen={name: self._schedule(one) for name, one in self.seen.items()},
+            ranges=ranges_by_word(self.steps, list(zip(*map(self.steps.cells, self.states), strict=True))),
         )
 
     def _expand(self, at: int) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapcount.check import search
-from mapcount.check.explore import Answer, Explored, by_verdict
+from mapcount.check.explore import Answer, Explored, by_verdict, ranges_by_word
 from mapcount.check.interval import values_of
 from mapcount.check.thread_states import NO_CELL
 from mapcount.errors import UsageError
@@ -117,7 +117,15 @@ class _Search:
             answers=by_verdict(self.steps, answers),
             observed=tuple(answers),
             seen=self._seen(until),
+            ranges=ranges_by_word(self.steps, [self._extremes(cell, states) for cell in range(self._cells)]),
         )
+
+    def _extremes(self, cell: int, states: int) -> tuple[int, int]:
+        """Return the least and the greatest value of a cell in all states."""
+        width, at = int(self._space.widths[cell]), int(self._space.offsets[cell])
+        raw = np.ascontiguousarray(self._space.packed[:states, at : at + width])
+        values = raw.view(np.dtype(f"<i{width}"))
+        return int(values.min()), int(values.max())
 
     def _answer_table(self) -> npt.NDArray[np.int32]:
         """Return a hash table for the answers, with those that there are: the search puts them in when it meets them again."""
