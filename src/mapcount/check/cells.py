@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mapcount.check.batches import as_called
 from mapcount.check.callers import QUESTIONS, asked
 from mapcount.check.contexts import CONTEXTS, READER_MM, Class, Context
 from mapcount.check.locks import KINDS
@@ -123,7 +124,8 @@ def model_of(cell: Cell) -> Model:
     Raises UsageError where no kernel with that scheme does this, or the scheme cannot answer.
     """
     scheme, order, mix = find_scheme(cell.scheme), cell.pages.bit_length() - 1, MIXES[cell.writers]
-    start, threads = mix.calls(cell.pages)
+    start, together = mix.calls(cell.pages)
+    threads = tuple(as_called(cell.scheme, calls) for calls in together)
     locks = frozenset(KINDS) - cell.without
     if cell.context == AT_REST:
         return Model(scheme, order, threads, start, mix.kind, statistics=True, locks=locks)

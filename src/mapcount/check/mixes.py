@@ -60,6 +60,12 @@ def _split_zap(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ..
     return start, (first, second)
 
 
+def _split_alone(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    del pages
+    start = (Call("new_pmd", mm=1), Call("dup_pmd", mm=2))
+    return start, ((Call("split_pmd", mm=2, via="split_huge_pmd"),),)
+
+
 def _halves(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
     start = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2))
     first = (Call("unmap_ptes", 0, pages // 2, 1, via="zap"),)
@@ -83,6 +89,17 @@ def _three_levels(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...],
         (Call("unmap_pmd", mm=2, via="zap_pmd"),),
         (Call("map_pmd", mm=3, via="fault_pmd"),),
     )
+
+
+def _much_mapped(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    start = tuple(Call("map_ptes", pages - 1, 1, mm) for mm in (1, 2, 3))
+    return start, ((Call("map_ptes", 0, 1, 4, via="fault"),),)
+
+
+def _two_pmds(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    del pages
+    start = (Call("map_pmd", mm=1),)
+    return start, ((Call("unmap_pmd", mm=1, via="zap_pmd"),), (Call("map_pmd", mm=2, via="fault_pmd"),))
 
 
 MIXES: dict[str, Mix] = {
@@ -120,6 +137,19 @@ MIXES: dict[str, Mix] = {
             "PMD; the first is the reader's",
             Kind.ANON,
             _split_zap,
+        ),
+        Mix(
+            "much-mapped",
+            "the last page is mapped three times, and a process maps the first one",
+            Kind.SHMEM,
+            _much_mapped,
+        ),
+        Mix("two-pmds", "a process unmaps the only PMD while another one maps one", Kind.SHMEM, _two_pmds),
+        Mix(
+            "split-alone",
+            "one of two processes that share an anon folio by PMDs splits its own",
+            Kind.ANON,
+            _split_alone,
         ),
         Mix("halves", "two processes that share an anon folio each unmap its first half", Kind.ANON, _halves),
         Mix(

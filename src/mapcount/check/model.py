@@ -37,7 +37,8 @@ class Call:
     [first, first + nr) of the folio; a per-page reader about page `first`. `mm` is the address space, from 1; of a dup the
     child's, and `parent` is that of the other side. `via` is the caller through which an operation is reached (writers.py):
     it holds the kernel's locks around it and moves the reference count; without one the operation stands alone. `holds` are
-    locks (locks.py) that are held around the call.
+    locks (locks.py) that are held around the call. A caller that goes through a range page by page makes `pieces` calls of it,
+    of which this is number `piece`; its locks are held from the first to the last.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Call:
     parent: int = 0
     via: str = ""
     holds: tuple[int, ...] = ()
+    piece: int = 0
+    pieces: int = 1
 
     @property
     def is_operation(self) -> bool:
@@ -140,8 +143,10 @@ class Model:
         return Entry(function, (0, self.order, call.first), call.holds)
 
     def _function(self, call: Call) -> FunctionType:
-        constants = {"REFERENCES": int(self.references)}
         if call.via:
+            first, last = call.piece == 0, call.piece == call.pieces - 1
+            constants = {"REFERENCES": int(self.references), "FIRST": int(first), "LAST": int(last)}
+            constants["TOTAL"] = call.nr * call.pieces
             return bound(WRITERS[call.via].function, self.scheme, constants)
         if call.name in self.scheme.functions:
             return cast("FunctionType", self.scheme.functions[call.name])
@@ -283,7 +288,7 @@ def _check_call(model: Model, call: Call, truth: FolioTruth, others: frozenset[i
     sources = {call.mm} if call.by < 0 or call.name == "split_pmd" else set()
     if call.may_refuse:
         sources = {mm for mm in truth.mms() if mm not in others and mm != call.mm}
-        if call.mm in truth.mms():
+        if call.mm in truth.mms() and not call.piece:
             raise UsageError(f"{call}: mm {call.mm} maps the folio already, it is no new child")
     elif not sources:
         return

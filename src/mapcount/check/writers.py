@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from mapcount.schemes.memory import Memory
 
 REFERENCES = 1
+FIRST = 1
+LAST = 1
+TOTAL = 1
+"""A caller that goes through a range page by page is called for each: FIRST and LAST tell the first and the last of them, TOTAL
+is the number of pages in all (model.Call.pieces)."""
 
 
 def get_references(m: Memory, folio: int, nr: int) -> None:
@@ -40,20 +45,24 @@ def put_references(m: Memory, folio: int, nr: int) -> None:
 
 def fault_ptes(m: Memory, folio: int, order: int, page: int, nr: int, mm: int) -> None:
     """Map pages of a folio that exists, at a fault: finish_fault(), filemap_map_pages(), do_swap_page()."""
-    hold(m, FOLIO_LOCK)
-    hold(m, PAGE_TABLE + mm)
+    if FIRST:
+        hold(m, FOLIO_LOCK)
+        hold(m, PAGE_TABLE + mm)
     get_references(m, folio, nr)
     map_ptes(m, folio, order, page, nr, mm)
-    release(m, PAGE_TABLE + mm)
-    release(m, FOLIO_LOCK)
+    if LAST:
+        release(m, PAGE_TABLE + mm)
+        release(m, FOLIO_LOCK)
 
 
 def insert_ptes(m: Memory, folio: int, order: int, page: int, nr: int, mm: int) -> None:
     """Map pages without the folio lock: insert_page_into_pte_locked() and other mappers of drivers, remap of mremap."""
-    hold(m, PAGE_TABLE + mm)
+    if FIRST:
+        hold(m, PAGE_TABLE + mm)
     get_references(m, folio, nr)
     map_ptes(m, folio, order, page, nr, mm)
-    release(m, PAGE_TABLE + mm)
+    if LAST:
+        release(m, PAGE_TABLE + mm)
 
 
 def fault_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> None:
@@ -68,10 +77,12 @@ def fault_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> None:
 
 def zap_ptes(m: Memory, folio: int, order: int, page: int, nr: int, mm: int) -> None:
     """Unmap pages at munmap, MADV_DONTNEED or exit: the references go when the TLB has been flushed, without the lock."""
-    hold(m, PAGE_TABLE + mm)
+    if FIRST:
+        hold(m, PAGE_TABLE + mm)
     unmap_ptes(m, folio, order, page, nr, mm)
-    release(m, PAGE_TABLE + mm)
-    put_references(m, folio, nr)
+    if LAST:
+        release(m, PAGE_TABLE + mm)
+        put_references(m, folio, TOTAL)
 
 
 def zap_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> None:
@@ -84,24 +95,28 @@ def zap_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> None:
 
 def wp_page_copy(m: Memory, folio: int, order: int, page: int, nr: int, mm: int) -> None:
     """Leave pages at copy-on-write: the copy is mapped instead, under the same page-table lock."""
-    hold(m, PAGE_TABLE + mm)
+    if FIRST:
+        hold(m, PAGE_TABLE + mm)
     unmap_ptes(m, folio, order, page, nr, mm)
-    release(m, PAGE_TABLE + mm)
-    put_references(m, folio, nr)
+    if LAST:
+        release(m, PAGE_TABLE + mm)
+        put_references(m, folio, TOTAL)
 
 
 def fork_ptes(m: Memory, folio: int, order: int, page: int, nr: int, mm: int, parent: int) -> int:
     """Share pages with a child: mmap_lock of the parent for writing, the locks of both page tables, no folio lock."""
-    hold(m, MMAP_LOCK + parent)
-    hold(m, PAGE_TABLE + parent)
-    hold(m, PAGE_TABLE + mm)
+    if FIRST:
+        hold(m, MMAP_LOCK + parent)
+        hold(m, PAGE_TABLE + parent)
+        hold(m, PAGE_TABLE + mm)
     get_references(m, folio, nr)
     refused = dup_ptes(m, folio, order, page, nr, mm)
     if refused:
         put_references(m, folio, nr)
-    release(m, PAGE_TABLE + mm)
-    release(m, PAGE_TABLE + parent)
-    release(m, MMAP_LOCK + parent)
+    if LAST:
+        release(m, PAGE_TABLE + mm)
+        release(m, PAGE_TABLE + parent)
+        release(m, MMAP_LOCK + parent)
     return refused
 
 
@@ -130,21 +145,25 @@ def split_huge_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> Non
 
 def try_to_migrate(m: Memory, folio: int, order: int, page: int, nr: int, mm: int) -> None:
     """Replace pages by migration entries (or by swap entries: try_to_unmap()), the folio locked and the rmap held."""
-    hold(m, FOLIO_LOCK)
-    hold(m, RMAP_LOCK)
-    hold(m, PAGE_TABLE + mm)
+    if FIRST:
+        hold(m, FOLIO_LOCK)
+        hold(m, RMAP_LOCK)
+        hold(m, PAGE_TABLE + mm)
     unmap_ptes(m, folio, order, page, nr, mm)
-    release(m, PAGE_TABLE + mm)
-    put_references(m, folio, nr)
-    release(m, RMAP_LOCK)
-    release(m, FOLIO_LOCK)
+    if LAST:
+        release(m, PAGE_TABLE + mm)
+        put_references(m, folio, TOTAL)
+        release(m, RMAP_LOCK)
+        release(m, FOLIO_LOCK)
 
 
 def madvise_dontneed(m: Memory, folio: int, order: int, page: int, nr: int, mm: int) -> None:
     """Unmap pages with mmap_lock for reading, which fork's keeps out."""
-    hold_shared(m, MMAP_LOCK + mm)
-    hold(m, PAGE_TABLE + mm)
+    if FIRST:
+        hold_shared(m, MMAP_LOCK + mm)
+        hold(m, PAGE_TABLE + mm)
     unmap_ptes(m, folio, order, page, nr, mm)
-    release(m, PAGE_TABLE + mm)
-    put_references(m, folio, nr)
-    release(m, MMAP_LOCK + mm)
+    if LAST:
+        release(m, PAGE_TABLE + mm)
+        put_references(m, folio, TOTAL)
+        release(m, MMAP_LOCK + mm)
