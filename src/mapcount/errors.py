@@ -32,9 +32,9 @@ class OutputExistsError(MapcountError):
 
     exit_code = EXIT_USAGE
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, option: str = "-o") -> None:
         super().__init__(
-            f"{path} already exists and was left as it is; give another name with -o, or --force to replace it"
+            f"{path} already exists and was left as it is; give another name with {option}, or --force to replace it"
         )
 
 
