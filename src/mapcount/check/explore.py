@@ -61,6 +61,9 @@ class Explored:
     stuck: tuple[tuple[int, ...], ...]
     """schedules that lead there"""
     answers: tuple[Answer, ...]
+    """one for each value and verdict"""
+    observed: tuple[Answer, ...]
+    """one for each value and what was true meanwhile, not judged; those of readers that are watched (Steps.is_judged)"""
     seen: Mapping[str, tuple[int, ...]]
 
     @property
@@ -138,7 +141,7 @@ class _Search:
     transitions: int = 0
     finals: list[State] = field(default_factory=list)
     stuck: list[int] = field(default_factory=list)
-    answers: dict[tuple[int, int, int, bool | None], Answer] = field(default_factory=dict)
+    answers: dict[tuple[int, int, int, int], Answer] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> Explored:
@@ -156,7 +159,8 @@ class _Search:
             complete=complete,
             finals=tuple(self.finals),
             stuck=tuple(self._schedule(one) for one in self.stuck),
-            answers=tuple(sorted(self.answers.values(), key=lambda answer: len(answer.schedule))),
+            answers=by_verdict(self.steps, self.answers.values()),
+            observed=tuple(self.answers.values()),
             seen={name: self._schedule(one) for name, one in self.seen.items()},
         )
 
@@ -192,11 +196,10 @@ class _Search:
         reader = self.steps.reader(closed.thread, closed.call)
         if reader is None:
             return
-        verdict = explained(reader, closed.value, closed.attainable)
-        key = (closed.thread, closed.call, closed.value, verdict)
+        key = (closed.thread, closed.call, closed.value, closed.attainable)
         if key not in self.answers:
             schedule = (*self._schedule(at), closed.thread)
-            self.answers[key] = Answer(*key, values_of(closed.attainable), schedule)
+            self.answers[key] = Answer(*key[:3], None, values_of(closed.attainable), schedule)
 
     def _schedule(self, number: int) -> tuple[int, ...]:
         """Return the shortest way to a state."""

@@ -115,6 +115,7 @@ class _Search:
             finals=tuple(map(self._state, self._finals[: control[search.FINALS]].tolist())),
             stuck=tuple(map(self._schedule, self._stuck[: control[search.STUCK]].tolist())),
             answers=by_verdict(self.steps, answers),
+            observed=tuple(answers),
             seen=self._seen(until),
         )
 
@@ -181,6 +182,8 @@ class _RuleTables:
         self._next = np.full((threads, self._locals), search.UNKNOWN, np.int64)
         self._calls = np.zeros((threads, self._locals), np.int64)
         self._opens = np.zeros((threads, self._locals), np.uint8)
+        self._held = np.zeros((threads, self._locals), np.int64)
+        self._excluded = np.zeros((threads, self._locals), np.int64)
         self._progress = np.zeros((threads, self._locals), np.int64)
         self._moves = _Table()
         self._truths = _Table()
@@ -198,6 +201,8 @@ class _RuleTables:
                 self._next,
                 self._calls,
                 self._opens,
+                self._held,
+                self._excluded,
                 self._progress,
                 self._judged,
                 self._is_reader,
@@ -249,7 +254,7 @@ class _RuleTables:
     def _add_local(self, thread: int, local: int) -> None:
         while local >= self._locals:
             self._next = np.concatenate([self._next, np.full_like(self._next, search.UNKNOWN)], axis=1)
-            for name in ("_calls", "_opens", "_progress"):
+            for name in ("_calls", "_opens", "_held", "_excluded", "_progress"):
                 values = getattr(self, name)
                 setattr(self, name, np.concatenate([values, np.zeros_like(values)], axis=1))
             self._locals *= 2
@@ -260,12 +265,14 @@ class _RuleTables:
         if progress >= search.PROGRESS_BASE:
             raise UsageError(f"{self._steps.model!r}: a thread has too many calls for the compiled search")
         self._progress[thread, local] = progress
+        self._held[thread, local] = self._steps.threads[thread].locals[local].held
         if coming is None:
             self._next[thread, local] = search.OVER
             return
         self._next[thread, local] = search.NO_CELL if coming.cell == NO_CELL else coming.cell
         self._calls[thread, local] = coming.call
         self._opens[thread, local] = coming.opens
+        self._excluded[thread, local] = coming.excluded
 
 
 class _Table:
