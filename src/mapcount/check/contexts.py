@@ -54,6 +54,8 @@ class Context:
     recheck: str
     writers: tuple[str, ...]
     source: str
+    approximates: str = ""
+    """what the model allows and a kernel may not"""
 
     @property
     def holds(self) -> tuple[int, ...]:
@@ -140,6 +142,11 @@ CONTEXTS: dict[str, Context] = {
             damage="a page that somebody pinned is copied or merged: what is written through the pin is lost",
             recheck="",
             writers=("hand-over",),
+            approximates=(
+                "the reference beyond the mappings is any; from 5.19 on a pin of an anon page makes it exclusive to its "
+                "process first (GUP unshares, fork copies), so of these traces only other references are left, or large "
+                "folios of which another page is shared"
+            ),
             source="mm/khugepaged.c, mm/ksm.c, 7.1: folio lock, page-table lock, mmap_lock (khugepaged: for writing)",
         ),
         Context(
@@ -153,6 +160,11 @@ CONTEXTS: dict[str, Context] = {
             damage="a folio that somebody pinned is thrown away",
             recheck="",
             writers=("split-zap",),
+            approximates=(
+                "the reference beyond the mappings is any; from 5.19 on a pin of an anon page makes it exclusive to its "
+                "process first (GUP unshares, fork copies), so of these traces only other references are left, or large "
+                "folios of which another page is shared"
+            ),
             source="mm/huge_memory.c, 7.1: PMD cleared, then references before mappings, folio and page-table lock held",
         ),
         Context(

@@ -47,9 +47,11 @@ def _fork_zap(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...
 
 
 def _hand_over(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
-    start = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2), Call("dup_ptes", 0, pages, 4))
-    first = (Call("dup_ptes", 0, pages, 3, parent=2, via="fork"), Call("unmap_ptes", 0, pages, 2, via="zap"))
-    second = (Call("unmap_ptes", 0, pages, 4, via="zap"),)
+    half, rest = pages // 2, pages - pages // 2
+    share = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2), Call("dup_ptes", half, rest, 4))
+    start = (*share, Call("unmap_ptes", half, rest, 1))
+    first = (Call("dup_ptes", half, rest, 3, parent=2, via="fork"), Call("unmap_ptes", 0, pages, 2, via="zap"))
+    second = (Call("unmap_ptes", half, rest, 4, via="zap"),)
     return start, (first, second)
 
 
@@ -126,8 +128,9 @@ MIXES: dict[str, Mix] = {
         ),
         Mix(
             "hand-over",
-            "one of three processes that share an anon folio forks and unmaps all, so that its child takes over; the third "
-            "one unmaps all; the first is the reader's",
+            "the reader's process has the first half of an anon folio, and two others have more of it; one of these gives "
+            "the second half to a child and unmaps all, the other one unmaps that half: somebody else always maps it, at "
+            "last the child alone",
             Kind.ANON,
             _hand_over,
         ),

@@ -11,6 +11,7 @@ from mapcount.check.explore import DEFAULT_BOUND, Answer, Explored, explore
 from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
 from mapcount.check.rest import broken_at_rest
 from mapcount.check.schedule import schedule_text
+from mapcount.check.trace import trace
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
 from mapcount.schemes.catalogue import find_scheme
@@ -132,8 +133,19 @@ def _violation(name: str, answers: Iterable[Answer]) -> Violation | None:
     if not broken:
         return None
     first = min(broken, key=lambda answer: len(answer.schedule))
-    sentence = one.verdict.format(value=first.value, true=" or ".join(map(str, first.attainable)))
-    return Violation(name, sentence, first.schedule, first.value, first.attainable)
+    return _told(name, first.schedule, first.value, first.attainable)
+
+
+def _told(name: str, schedule: tuple[int, ...], value: int, true: tuple[int, ...]) -> Violation:
+    sentence = READER_PROPERTIES[name].verdict.format(value=value, true=" or ".join(map(str, true)))
+    return Violation(name, sentence, schedule, value, true)
+
+
+def retold(model: Model, name: str, schedule: tuple[int, ...]) -> Violation:
+    """Return the violation of a reader's property that a schedule ends with."""
+    last = trace(model, schedule).steps[-1]
+    assert last.returned is not None
+    return _told(name, schedule, last.returned, last.window)
 
 
 def _sometimes(explored: Explored) -> dict[str, bool]:
