@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mapcount.check.locks import FOLIO_LOCK, MMAP_LOCK, PAGE_TABLE, RMAP_LOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 READER_MM = 1
 _LOCKS = {
@@ -26,6 +30,8 @@ class Class(enum.Enum):
 
     STALE = "stale"
     """it was true, and may not be any more: accepted, no way of counting cures it"""
+    ESTIMATE = "approximate by design"
+    """it is wrong without any race too: the scheme guesses, or has given up exactness"""
     TORN = "torn"
     """it was never true; nobody comes to harm"""
     RECHECKED = "re-checked"
@@ -57,10 +63,9 @@ class Context:
     approximates: str = ""
     """what the model allows and a kernel may not"""
 
-    @property
-    def holds(self) -> tuple[int, ...]:
-        """The locks, by number."""
-        return tuple(_LOCKS[kind] for kind in self.locks)
+    def holds(self, more: Iterable[str] = ()) -> tuple[int, ...]:
+        """Return its locks by number, and those of these kinds that it does not have."""
+        return tuple(_LOCKS[kind] for kind in dict.fromkeys((*self.locks, *sorted(more))))
 
 
 CONTEXTS: dict[str, Context] = {

@@ -55,6 +55,13 @@ def _hand_over(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ..
     return start, (first, second)
 
 
+def _migrate_fork(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    start = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2))
+    first = tuple(Call("unmap_ptes", i, 1, 1, via="try_to_migrate") for i in range(pages))
+    second = (Call("dup_ptes", 0, pages, 3, parent=2, via="fork"), Call("unmap_ptes", 0, 1, 2, via="wp_page_copy"))
+    return start, (first, second)
+
+
 def _split_zap(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
     start = (Call("new_pmd", mm=1), Call("dup_pmd", mm=2), Call("dup_pmd", mm=3))
     first = (Call("split_pmd", mm=2, via="split_huge_pmd"), Call("unmap_ptes", 0, pages // 2, 2, via="zap"))
@@ -133,6 +140,12 @@ MIXES: dict[str, Mix] = {
             "last the child alone",
             Kind.ANON,
             _hand_over,
+        ),
+        Mix(
+            "migrate-fork",
+            "migration replaces one process's PTEs of a shared anon folio one by one; another one forks and copies a page",
+            Kind.ANON,
+            _migrate_fork,
         ),
         Mix(
             "split-zap",

@@ -47,6 +47,9 @@ def prepare(parser: argparse.ArgumentParser) -> None:
         "--without-lock", metavar="L", action="append", default=[], help="nobody holds locks of this kind; repeatable"
     )
     parser.add_argument(
+        "--with-lock", metavar="L", action="append", default=[], help="the reader holds this kind, too; repeatable"
+    )
+    parser.add_argument(
         "--truth",
         metavar="T",
         default="interval",

@@ -65,6 +65,7 @@ def _asked(args: argparse.Namespace, scheme: str, reader: str) -> Cell:
 
 
 def _assumed(args: argparse.Namespace, cell: Cell) -> Cell:
-    """Return the model with the locks taken out and the truth that are asked for."""
+    """Return the model with the locks taken out and added, and the truth, that are asked for."""
     truth = args.truth if cell.truth == "interval" else cell.truth
-    return replace(cell, without=cell.without.union(args.without_lock), truth=truth)
+    without, more = cell.without.union(args.without_lock), cell.more.union(args.with_lock)
+    return replace(cell, without=without, more=more, truth=truth)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MARKS = {
     Class.STALE: "stale",
+    Class.ESTIMATE: "guess",
     Class.TORN: "TORN",
     Class.RECHECKED: "recheck",
     Class.CONSEQUENTIAL: "HARM",
@@ -31,6 +32,7 @@ _MARKS = {
 MEANINGS = {
     "true": "what it returns is still true when it returns",
     "stale": "what it returns was true, and may not be any more: no way of counting cures that",
+    "guess": "it is wrong at times without any race: approximate by design",
     "TORN": "it may return what was never true; nobody comes to harm",
     "recheck": "it may return what was never true; the caller knows and looks again before it acts",
     "HARM": "it may return what was never true, and the caller acts on it",
@@ -73,7 +75,7 @@ def _matrix(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]
 
 
 def _worst(verdicts: Sequence[Verdict], scheme: str, context: str) -> str:
-    order = ["HARM", "recheck", "TORN", "bound", "stale", "true", "-"]
+    order = ["HARM", "recheck", "TORN", "guess", "bound", "stale", "true", "-"]
     marks = {mark_of(one) for one in verdicts if (one.cell.scheme, one.cell.context) == (scheme, context)}
     return next((mark for mark in order if mark in marks), "")
 
@@ -85,14 +87,16 @@ def _summary(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
     yield sentence(f"\n{plural(len(verdicts), 'model')}, {states:,} states: {told}")
     truths = sorted({verdict.cell.truth for verdict in verdicts})
     without = sorted(set().union(*(verdict.cell.without for verdict in verdicts)))
+    more = sorted(set().union(*(verdict.cell.more for verdict in verdicts)))
     yield note(
-        f"truth: {', '.join(truths)}; memory: sequentially consistent; locks taken out: {', '.join(without) or 'none'}. "
+        f"truth: {', '.join(truths)}; memory: sequentially consistent; locks taken out: {', '.join(without) or 'none'}, "
+        f"added to the reader's: {', '.join(more) or 'none'}. "
         "A verdict holds for the pages, writers and locks of its model."
     )
 
 
 def _violations(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
-    for kind in (Class.CONSEQUENTIAL, Class.RECHECKED, Class.TORN):
+    for kind in (Class.CONSEQUENTIAL, Class.RECHECKED, Class.TORN, Class.ESTIMATE):
         found = [(one, broken) for one in verdicts if one.kind is kind for broken in one.violations]
         if not found:
             continue
@@ -128,7 +132,7 @@ def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
         return
     yield sentence(f"Writers: {MIXES[cell.writers].says}.")
     if verdict.context and verdict.reader:
-        locks = ", ".join(verdict.context.locks) or "none"
+        locks = ", ".join((*verdict.context.locks, *sorted(cell.more))) or "none"
         yield sentence(f"Reader: {verdict.context.function} asks {verdict.reader.name}; locks: {locks}.")
     broken = _broken(verdict)
     for name in verdict.properties:
@@ -179,6 +183,8 @@ def _who_suffers(verdict: Verdict) -> Iterator[RenderableType]:
     yield sentence(f"If it is wrong: {context.damage}.")
     if context.recheck:
         yield sentence(f"It looks again: {context.recheck}.")
+    if not any(one.is_race for one in verdict.violations):
+        yield sentence("No race is needed for it: one call at a time does it too. The scheme is approximate by design.")
     if context.approximates:
         yield sentence(f"More than a kernel does: {context.approximates}.")
-    yield note(f"source: {context.source}; {context.wrong.value}")
+    yield note(f"source: {context.source}; {verdict.kind.value if verdict.kind else ''}")

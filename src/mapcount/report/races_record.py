@@ -34,6 +34,7 @@ def record(verdict: Verdict) -> dict[str, Any]:
         "pages": cell.pages,
         "truth": cell.truth,
         "locks_taken_out": sorted(cell.without),
+        "locks_added": sorted(cell.more),
         "status": verdict.status,
         "mark": mark_of(verdict),
         "class": verdict.kind.value if verdict.kind else None,
@@ -55,6 +56,7 @@ def _violation(verdict: Verdict, broken: Violation) -> dict[str, Any]:
         "sentence": broken.sentence,
         "returned": broken.value,
         "true": list(broken.true),
+        "is_race": broken.is_race,
         "replay": verdict.replay_id(broken),
         "steps": [
             {
