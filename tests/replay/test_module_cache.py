@@ -102,15 +102,6 @@ def test_a_damaged_text_is_written_anew(monkeypatch, tmp_path):
     assert path.read_text() == emit(SCHEME) + text
 
 
-def test_the_place(monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/var/tmp/x")
-    assert str(module_cache.cache_directory()) == "/var/tmp/x/mapcount/replay"
-    monkeypatch.setenv("HOME", "/home/somebody")
-    for nothing in ("", "relative/path"):
-        monkeypatch.setenv("XDG_CACHE_HOME", nothing)
-        assert str(module_cache.cache_directory()) == "/home/somebody/.cache/mapcount/replay"
-
-
 def test_scheme_variant_and_costs_have_texts_of_their_own():
     texts = {emit(find_scheme(name), cost=cost) for name in ("mm-id", "large-mapcount") for cost in (False, True)}
     texts.add(emit(find_scheme("large-mapcount:unbatched")))
