@@ -132,3 +132,7 @@ class MissingToolError(MapcountError):
     """A program or library that is run or linked is not installed. The message names it and the package that has it."""
 
     exit_code = EXIT_NOT_ALLOWED
+
+
+class SpinError(MapcountError):
+    """SPIN did not take an exported model, or could not be run to the end. The message has what was run and what it said."""

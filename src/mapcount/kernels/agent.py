@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from mapcount.errors import GuestError, MissingToolError
-from mapcount.kernels.user_cache import cache_directory
+from mapcount.user_cache import cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,6 +106,10 @@ class Channel:
     def touch(self, slot: int, address: int, stride: int, count: int, *, write: bool) -> int:
         """Access a byte at `count` places, ascending. Returns `count`; -14 after SIGSEGV and -7 after SIGBUS."""
         return int(self.ask(slot, f"T {address:#x} {stride} {count} {'w' if write else 'r'}"))
+
+    def migrate(self, slot: int, address: int, nr_pages: int, node: int) -> int:
+        """Move pages of a process to a NUMA node; return how many lie there afterwards, or -errno."""
+        return int(self.ask(slot, f"M {address:#x} {nr_pages} {node}"))
 
     def peek(self, slot: int, address: int, nr_bytes: int) -> bytes:
         """Return what is in the memory of a process. Raises GuestError if it cannot be read."""

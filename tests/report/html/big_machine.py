@@ -82,8 +82,8 @@ def _mms() -> Mms:
     return Mms(
         mm_id=numbers.astype(np.uint32), pid=(1009 + 3 * numbers).astype(np.int32),
         pids=_texts(str(1009 + 3 * i) for i in numbers), comm=_texts(f"worker-{i % 53}" for i in numbers),
-        task_cgroup=_texts(f"/system.slice/service-{i % CGROUPS}.service" for i in numbers), start_time=numbers.astype(np.uint64),
-        complete=np.ones(PROCESSES, np.bool_),
+        task_cgroup=_texts(f"/system.slice/service-{i % CGROUPS}.service" for i in numbers),
+        start_time=numbers.astype(np.uint64), complete=np.ones(PROCESSES, np.bool_),
     )  # fmt: skip
 
 

@@ -13,7 +13,9 @@ from mapcount.units import format_bytes
 from mapcount.views.answers import Answers
 
 if TYPE_CHECKING:
-    from mapcount.views.comparison import Comparison, Number, ProcessNumber
+    from collections.abc import Sequence
+
+    from mapcount.views.comparison import Comparison, Number
 
 _TONES: tuple[Tone, ...] = ("whole", "part", "whole-shared", "waste", "plain", "third", "part-shared", "second")
 _TOP = 20
@@ -26,6 +28,7 @@ def compare_page(comparison: Comparison) -> Page:
         _numbers(comparison),
         _by_past(comparison),
         _processes(comparison),
+        _cgroups(comparison),
         _found(comparison),
         _answers(comparison),
         obtained(comparison.meta),
@@ -73,7 +76,7 @@ def _numbers(comparison: Comparison) -> Section:
     )
 
 
-def _percent(row: Number | ProcessNumber, scheme: str) -> float:
+def _percent(row: Number, scheme: str) -> float:
     return round(100 * (row.values[scheme] - row.truth) / row.truth, 2) if row.truth else 0.0
 
 
@@ -107,35 +110,47 @@ def _by_past(comparison: Comparison) -> Section | None:
 def _processes(comparison: Comparison) -> Section:
     title = "Processes whose numbers are furthest from the truth"
     if not comparison.processes:
-        how = "None: Pss and Uss of every process are the truth under all of these."
+        how = "None: every number of every process is the truth under all of these, whatever the past."
         return Section("processes", title, how, [])
+    who = (Column("pid", "pid", "number"), Column("comm", "process", "text"))
+    return _owned("processes", title, "one process", who, comparison.processes, comparison)
+
+
+def _cgroups(comparison: Comparison) -> Section | None:
+    if not comparison.cgroups:
+        return None
+    title = "Memory cgroups whose memory.stat is furthest from the truth"
+    who = (Column("cgroup", "cgroup", "text"),)
+    return _owned("cgroups", title, "one cgroup, without its children's", who, comparison.cgroups, comparison)
+
+
+def _owned(
+    name: str, title: str, whose: str, who: Sequence[Column], numbers: Sequence[Number], comparison: Comparison
+) -> Section:
+    """Return numbers that are somebody's: `who` are the fields that say whose."""
     shown = printed.shown_schemes(comparison)
     columns = [
-        Column("pid", "pid", "number"),
-        Column("comm", "process", "text"),
+        *who,
         Column("name", "number", "text"),
-        Column("truth", "truth", "bytes"),
-        *(Column(scheme, scheme, "bytes") for scheme in shown),
-        *(Column(f"{scheme}:off", f"{scheme}, off by", "change_bytes") for scheme in shown),
+        Column("unit", "unit", "text"),
+        Column("truth", "truth", "by_unit"),
+        *(Column(scheme, scheme, "by_unit") for scheme in shown),
+        *(Column(f"{scheme}:off", f"{scheme}, off by", "change_by_unit") for scheme in shown),
     ]
     rows = [
-        [row.pid, row.comm, row.name, row.truth]
+        [*(getattr(row, column.key) for column in who), row.name, row.unit, row.truth]
         + [row.values[scheme] for scheme in shown]
         + [row.values[scheme] - row.truth for scheme in shown]
-        for row in comparison.processes[:MOST_ROWS]
+        for row in numbers[:MOST_ROWS]
     ]
     series = [Series(f"{scheme}:off", scheme, _TONES[i % len(_TONES)]) for i, scheme in enumerate(shown)]
     chart = Chart(
-        "processes-chart", f"Off the truth, the {_TOP} furthest", "bars", "processes-table", ("comm", "pid", "name"),
-        series, "change_bytes", top=_TOP,
+        f"{name}-chart", f"Off the truth, the {_TOP} furthest of those in bytes", "bars", f"{name}-table",
+        [*reversed([column.key for column in who]), "name"], series, "change_bytes", top=_TOP, only="bytes",
     )  # fmt: skip
-    table = Table(
-        "processes-table", "Pss and Uss of processes", columns, rows, left_out=len(comparison.processes) - len(rows)
-    )
-    how = (
-        "Bars to the right: the kernel would say more than is true; to the left: less. Pss and Uss of one process each."
-    )
-    return Section("processes", title, how, [chart, table])
+    table = Table(f"{name}-table", title, columns, rows, left_out=len(numbers) - len(rows))
+    how = f"A bar is a number of {whose}: to the right the kernel would say more than is true, to the left less."
+    return Section(name, title, how, [chart, table])
 
 
 def _found(comparison: Comparison) -> Section:

@@ -75,6 +75,8 @@ class Chart:
     stacked: bool = False
     top: int = 0
     """As many rows are drawn, the largest first; 0: all, as given."""
+    only: str = ""
+    """Only rows whose column `unit` says this are drawn; empty: all."""
     kind: str = "chart"
 
 

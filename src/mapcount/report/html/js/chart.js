@@ -5,7 +5,9 @@ const BAR_PIXELS = 26;
 function chartRows(block, table) {
   const names = block.category.map((key) => columnIndex(table, key));
   const values = block.series.map((series) => columnIndex(table, series.key));
-  let rows = table.rows.map((row) => ({ name: names.map((i) => row[i]).join(" "), values: values.map((i) => row[i]) }));
+  const unit = columnIndex(table, "unit");
+  const drawn = block.only ? table.rows.filter((row) => row[unit] === block.only) : table.rows;
+  let rows = drawn.map((row) => ({ name: names.map((i) => row[i]).join(" "), values: values.map((i) => row[i]) }));
   if (block.top) {
     const size = (row) => row.values.reduce((sum, value) => sum + Math.abs(value), 0);
     rows = rows.filter(size).sort((a, b) => size(b) - size(a)).slice(0, block.top);
