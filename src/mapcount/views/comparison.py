@@ -162,7 +162,7 @@ def compare(
             progress(scheme_id)
         said, missed, seen = [], [], set()
         for log in logs:
-            [replayed] = replay(log, [scheme])
+            [replayed] = replay(log, [scheme], replays=len(chosen) * len(logs))
             if past is not None:
                 replayed = replayed.of_folios(past.folios)
             if scheme_id in answers:
