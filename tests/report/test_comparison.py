@@ -42,8 +42,9 @@ def sample(**changes):
         "processes": [ProcessNumber("Uss", "bytes", 7 * MIB, uss, uss, uss, pid=4711, comm="cache\x1b[31m")],
         "cgroups": [CgroupNumber("anon", "bytes", 5 * MIB, uss, uss, uss, cgroup="/user\x1b[31m.slice")],
         "found": [
-            Found(NOW, 37, 11 * MIB, 0, 0, 0, 11 * MIB, 0),
-            Found(NEXT, 37, 11 * MIB, 31, 9 * MIB, MIB, 11 * MIB, 3),
+            Found(NOW, None, 37, 11 * MIB, 0, 0, 0, 11 * MIB, 0),
+            Found(NEXT, None, 37, 11 * MIB, 31, 9 * MIB, MIB, 11 * MIB, 3),
+            Found(NEXT, 4, 23, 2 * MIB, 23, 2 * MIB, 2 * MIB, 2 * MIB, 0),
         ],
         "answers": [
             Answers(NOW, "folio_mapcount", "entries", "exact", 1000),
@@ -93,15 +94,23 @@ def test_what_depends_on_the_past_is_told_apart():
 def test_verdicts():
     matrix = text_of(sample(), printed.answers)
 
-    assert line(matrix, "mm-id*").split() == ["mm-id*", "exact", "-", "-", "right~", "-", "-"]
+    assert line(matrix, "mm-id*").split() == ["mm-id*", "exact", "-", "-", "right≥~", "-", "-"]
     # Of two readers of pages, the one that the scheme has.
-    assert line(matrix, NEXT).split() == [NEXT, "-", "-", "1.5%", "2.0%", "cannot", "-"]
+    assert line(matrix, NEXT).split() == [NEXT, "-", "-", "±1.5%", "+2.0%≥", "cannot", "-"]
 
 
 def test_answers_in_detail():
     text = text_of(sample(), lambda comparison, view: printed.one_table(comparison, "answer", view))
 
     assert line(text, f"{NOW}            mapped_shared").split()[-5:] == ["1,000", "0", "0-30", "0", "+1"]
+
+
+def test_missed_folios_by_size_where_they_alone_are_asked_for():
+    whole = text_of(sample(), printed.found)
+    by_size = text_of(sample(), lambda comparison, view: printed.one_table(comparison, "found", view))
+
+    assert "64K" not in whole
+    assert line(by_size, f"{NEXT}  64K").split()[1:] == ["64K", "23", "23", *("2.0", "MiB") * 3, "0"]
 
 
 def test_it_fits_and_names_cannot_command_the_terminal():
@@ -112,7 +121,7 @@ def test_it_fits_and_names_cannot_command_the_terminal():
 
 
 def test_nothing_to_say_is_said():
-    text = text_of(sample(processes=[], cgroups=[], found=[Found(NOW, 0, 0, 0, 0, 0, 0, 0)]))
+    text = text_of(sample(processes=[], cgroups=[], found=[Found(NOW, None, 0, 0, 0, 0, 0, 0, 0)]))
 
     assert "None: every number of every process is the truth" in text
     assert "memory.stat" not in text

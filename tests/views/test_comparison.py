@@ -78,7 +78,10 @@ def test_whole_folios_are_counted_without_counts_per_page():
 def test_two_mms_hide_the_pages_that_neither_maps():
     """32 mappings, then 29, then 26: never fewer than the 16 pages, so nothing is noticed; one mm alone has 13."""
     found = compared(shared_and_trimmed())
-    now, later = found.found
+    (now, now_64k), (later, later_64k) = found.found[:2], found.found[2:]
+
+    assert (now.order, now_64k.order) == (None, 4)
+    assert (later_64k.missed, later_64k.missed_bytes) == (later.missed, later.missed_bytes), "there are no others"
 
     assert (now.scheme, now.folios, now.unmapped_bytes, now.missed) == (NOW, 8, 8 * 3 * PAGE, 0)
     assert (later.scheme, later.missed, later.missed_bytes) == (NEXT, 1, 3 * PAGE)
@@ -181,7 +184,7 @@ def test_histories_are_the_callers_choice():
     found = compared(shared_and_trimmed(), histories=["as-mapped"])
 
     assert found.histories == ["as-mapped"]
-    assert [row.missed for row in found.found] == [8, 8]
+    assert [row.missed for row in found.found] == [8, 8, 8, 8], "two schemes: all folios, and those of 64 KiB"
 
 
 def test_defaults_are_the_running_kernel_and_what_may_come():
