@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mapcount.errors import BadLogError, UsageError
 from mapcount.mapping.schema import Kind, Level, Op
-from mapcount.replay.engine import replay, replay_each
+from mapcount.replay.engine import is_quick, replay, replay_each
 from mapcount.schemes import ops
 from mapcount.schemes.catalogue import find_scheme, scheme_ids
 from mapcount.schemes.history import FolioSpec
@@ -237,6 +237,15 @@ def test_auto_is_plain_where_numba_is_missing(monkeypatch):
         replay(random_log(1).log, [], engine="numba")
     monkeypatch.setattr("mapcount.replay.engine.CompiledReplay", None)
     assert len(replay(random_log(1).log, [find_scheme("mm-id")])) == 1
+
+
+def test_what_is_quick_follows_from_all_replays_together(monkeypatch):
+    monkeypatch.setattr("mapcount.replay.engine._is_compiled", lambda scheme, *, cost: False)
+    orders = np.full(7, 9, np.uint8)
+    assert is_quick(find_scheme("mm-id"), orders, 146)  # 523,264 pages
+    assert not is_quick(find_scheme("mm-id"), orders, 147)
+    monkeypatch.setattr("mapcount.replay.engine._is_compiled", lambda scheme, *, cost: True)
+    assert is_quick(find_scheme("mm-id"), orders, 147)
 
 
 def test_numba_is_imported_when_a_scheme_is_compiled_and_not_before():
