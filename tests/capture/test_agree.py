@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from capture.frames import folio_lists, write_frames
 from mapcount.capture.agree import Mappings, count_mappings, disagreement, runs_with, whole_folios
+from mapcount.capture.frame_array import frame_array
 from mapcount.capture.kpage import HEAD, READ, SMALL, TAIL, KpageFiles
 from mapcount.capture.pagemap import spread
 from mapcount.capture.physical import PhysicalPages
@@ -79,17 +80,23 @@ CLASSES = {
 }
 
 
-@given(st.lists(FRAME, min_size=1, max_size=61), st.booleans(), st.booleans(), st.integers(1, 61))
-def test_what_differs_is_found_frame_by_frame(frames, has_counts, counts_exact, cut):
+@given(st.lists(FRAME, min_size=1, max_size=61), st.booleans(), st.booleans(), st.integers(1, 61), st.integers(0, 71))
+def test_what_differs_is_found_frame_by_frame(frames, has_counts, counts_exact, cut, hole):
+    """Between two spans lie frames that somebody else maps: nobody asked for them."""
+    cut = min(cut, len(frames))
+    frames = frames[:cut] + [("small", 0, 1)] * hole + frames[cut:]
     physical = PhysicalPages(KpageFiles(-1, 0 if has_counts else -1, -1, len(frames)))
     physical.classes[: len(frames)] = [CLASSES[name] for name, _, _ in frames]
     physical.counts[: len(frames)] = [count for _, _, count in frames]
-    found = np.array([found for _, found, _ in frames] + [0, 0], np.int32)
-    cut = min(cut, len(frames))
-    mappings = Mappings(found, u64(sorted({0, cut} - {len(frames)})), u64(sorted({cut, len(frames)})))
+    found = frame_array(len(frames), np.int32)
+    found[: len(frames)] = [found for _, found, _ in frames]
+    spans = [(begin, end) for begin, end in ((0, cut), (cut + hole, len(frames))) if begin < end]
+    mappings = Mappings(found, u64(begin for begin, _ in spans), u64(end for _, end in spans))
     over, under = [], []
     for pfn, (name, mapped, count) in enumerate(frames):
         comparable = has_counts and (name == "small" or (counts_exact and name in ("head", "tail")))
+        if not any(begin <= pfn < end for begin, end in spans):
+            continue
         if (name == "unknown" and mapped) or (comparable and mapped > count):
             over.append(pfn)
         elif comparable and mapped < count:

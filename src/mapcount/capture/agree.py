@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mapcount.capture.frame_array import frame_array
+from mapcount.capture.frame_array import frame_array, places_in, put_blocks, take_blocks, whole_blocks
 from mapcount.capture.kpage import KIND_MASK, READ, ROLE_MASK, SMALL
 from mapcount.capture.pagemap import as_index, batches, merge_ranges, spread
 from mapcount.capture.sets import distinct, is_in
-from mapcount.capture.stretches import put_stretches, stretches_where, take_stretches
+from mapcount.capture.stretches import stretches_where
 from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mapcount.capture.runs import RawRuns
     from mapcount.mapping.schema import I32, U64, Bools
 
+_ONE = np.uint64(1)
 BATCH_PAGES = 1 << 16
 """Frames that are looked at together."""
 
@@ -42,9 +43,19 @@ class Mappings:
     ends: U64
 
     def spans(self) -> Iterator[tuple[U64, U64]]:
-        """Yield starts and lengths of the spans in batches, in order."""
-        for first, last in batches(self.ends - self.starts, BATCH_PAGES):
-            yield self.starts[first:last], self.ends[first:last] - self.starts[first:last]
+        """Yield starts and lengths of the whole blocks that hold the spans, in batches, in order."""
+        starts, lengths = whole_blocks(self.starts, self.ends)
+        for first, last in batches(lengths, BATCH_PAGES):
+            yield starts[first:last], lengths[first:last]
+
+    def inside(self, starts: U64, lengths: U64) -> Bools:
+        """Tell which frames of a batch of `spans` are in spans, not just in a block with one."""
+        first, end = starts[0], starts[-1] + lengths[-1]
+        rows = slice(np.searchsorted(self.starts, first), np.searchsorted(self.starts, end))
+        steps = np.zeros(int(lengths.sum()) + 1, np.int8)
+        steps[places_in(starts, lengths, self.starts[rows])] = 1
+        steps[places_in(starts, lengths, self.ends[rows] - _ONE) + 1] -= 1
+        return np.cumsum(steps[:-1], dtype=np.int8).view(np.bool_)
 
 
 @dataclass(frozen=True)
@@ -76,18 +87,19 @@ class Disagreement:
 def count_mappings(physical: PhysicalPages, parts: list[RawRuns]) -> Mappings:
     """Count how often each frame is mapped by the runs of all `parts`: +1 where a run begins, -1 where it ends, summed up."""
     found = frame_array(physical.max_pfn + 2, np.int32)
+    one = np.int32(1)  # of another type than the array it takes fifty times as long
     starts, ends = np.empty(0, np.uint64), np.empty(0, np.uint64)
     for runs in parts:
         first, end = _joined_frames(runs)
-        np.add.at(found, as_index(first), 1)
-        np.subtract.at(found, as_index(end), 1)
+        np.add.at(found, as_index(first), one)
+        np.subtract.at(found, as_index(end), one)
         more_starts, more_ends = _extents(physical, first, end)
         starts, ends = np.concatenate((starts, more_starts)), np.concatenate((ends, more_ends))
     order = np.argsort(starts)
     mappings = Mappings(found, *merge_ranges(starts[order], ends[order], 0))
     for begins, lengths in mappings.spans():  # every span sums up to 0: nothing is carried from one to the next
-        total = np.cumsum(take_stretches(found, begins, lengths), dtype=np.int32)
-        put_stretches(found, begins, lengths, total, np.cumsum(lengths) - lengths)
+        total = np.cumsum(take_blocks(found, begins, lengths), dtype=np.int32)
+        put_blocks(found, begins, lengths, total)
     return mappings
 
 
@@ -111,23 +123,21 @@ def disagreement(physical: PhysicalPages, mappings: Mappings, *, counts_exact: b
     over: list[U64] = []
     under_starts, under_lengths = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
     for starts, lengths in mappings.spans():
-        classes = take_stretches(physical.classes, starts, lengths)
-        found = take_stretches(mappings.found, starts, lengths)
-        more = classes == 0
-        if more.any():
-            more &= found > 0
+        classes = take_blocks(physical.classes, starts, lengths)
+        found = take_blocks(mappings.found, starts, lengths)
+        more = (classes == 0) & (found > 0)
         if physical.has_counts:
-            counts = take_stretches(physical.counts, starts, lengths).view(np.int32)
+            counts = take_blocks(physical.counts, starts, lengths).view(np.int32)
             unlike = found != counts
             if unlike.any():
                 unlike &= classes & np.uint8(READ) != 0
                 unlike &= classes & np.uint8(KIND_MASK) < Kind.ZERO
                 if not counts_exact:
                     unlike &= classes & np.uint8(ROLE_MASK) == SMALL
+                more |= unlike & (found > counts)
                 less = unlike & (found < counts)
-                unlike &= ~less
-                more |= unlike
                 if less.any():
+                    less &= mappings.inside(starts, lengths)
                     begins, sizes = stretches_where(less, starts, lengths)
                     under_starts.append(begins)
                     under_lengths.append(sizes)

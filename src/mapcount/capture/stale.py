@@ -192,5 +192,5 @@ def _take_from(physical: PhysicalPages, claimed: U64, excess: I32, runs: RawRuns
     heads = physical.heads_of(pfns)
     whole = is_in(heads, claimed[is_in(claimed, distinct(heads[excess[pfns] > 0]))])
     keep: Bools = (excess[pfns] <= 0) & ~whole
-    np.subtract.at(excess, pfns[~keep], 1)
+    np.subtract.at(excess, pfns[~keep], np.int32(1))
     return keep
