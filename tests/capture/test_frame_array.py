@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapcount.capture.frame_array import BLOCK, frame_array, places_in, put_blocks, take_blocks, whole_blocks
+from mapcount.capture.frame_array import BLOCK, frame_array, places_in, take_blocks, whole_blocks
 
 NR_FRAMES = 1009
 CUTS = st.lists(st.integers(0, NR_FRAMES), unique=True, max_size=16).map(sorted)
@@ -47,12 +47,3 @@ def test_blocks_hold_the_ranges_and_no_more(cuts):
     assert take_blocks(array, starts, lengths).tolist() == [3 * frame for frame in held]
     inside = [frame for begin, end in ranges for frame in range(begin, end)]
     assert [held[place] for place in places_in(starts, lengths, u64(inside)).tolist()] == inside
-
-
-@given(CUTS)
-def test_blocks_are_put_where_they_were_taken(cuts):
-    ranges, array = ranges_of(cuts), numbered()
-    blocks = whole_blocks(u64(begin for begin, _ in ranges), u64(end for _, end in ranges))
-    put_blocks(array, *blocks, take_blocks(array, *blocks) + np.uint32(1))
-    touched = {frame // int(BLOCK) for begin, end in ranges for frame in range(begin, end)}
-    assert array.tolist() == [3 * frame + (frame // int(BLOCK) in touched) for frame in range(len(array))]

@@ -249,7 +249,7 @@ def _batch_tables(
     counts = take_blocks(physical.counts, *frames)
     counted.append(_stretches(index.ids[rows], begins, ends, known, counts))
     if evidence.counts_exact and evidence.differs.nr_under:
-        lacking = counts.view(np.int32) - take_blocks(evidence.mappings.found, *frames)
+        lacking = counts.view(np.int32) - evidence.mappings.of_blocks(*frames)
         known &= lacking > 0
         for row in np.flatnonzero(physical.classes[as_index(heads)] & KIND_MASK >= Kind.ZERO).tolist():
             known[begins[row] : ends[row]] = False  # zero pages and device memory: nobody counts them

@@ -49,19 +49,10 @@ def whole_blocks(starts: U64, ends: U64) -> tuple[U64, U64]:
 
 def take_blocks(array: npt.NDArray[_T], starts: U64, lengths: U64) -> npt.NDArray[_T]:
     """Return the elements of ranges of whole blocks, one after the other."""
-    return array.reshape(-1, int(BLOCK))[_rows(starts, lengths)].reshape(-1)
-
-
-def put_blocks(array: npt.NDArray[_T], starts: U64, lengths: U64, values: npt.NDArray[_T]) -> None:
-    """Write what `take_blocks` would return."""
-    array.reshape(-1, int(BLOCK))[_rows(starts, lengths)] = values.reshape(-1, int(BLOCK))
+    return array.reshape(-1, int(BLOCK))[as_index(spread(starts // BLOCK, lengths // BLOCK))].reshape(-1)
 
 
 def places_in(starts: U64, lengths: U64, frames: U64) -> npt.NDArray[np.int64]:
     """Return where in the elements of sorted ranges, one after the other, those of some frames in them are."""
     row = np.searchsorted(starts, frames, side="right") - 1
     return as_index((np.cumsum(lengths) - lengths - starts)[row] + frames)
-
-
-def _rows(starts: U64, lengths: U64) -> npt.NDArray[np.int64]:
-    return as_index(spread(starts // BLOCK, lengths // BLOCK))

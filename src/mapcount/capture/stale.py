@@ -68,8 +68,7 @@ def settle_stale(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> tuple[U64
 def _found(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> I32:
     """Return how often each of `frames` is found mapped."""
     runs = [mm.pages.runs[0] for mm in mms]
-    found: I32 = count_mappings(plan.physical, [some.take(runs_with(frames, some)) for some in runs]).found[frames]
-    return found
+    return count_mappings(plan.physical, [some.take(runs_with(frames, some)) for some in runs]).of(frames)
 
 
 def _differs(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> Disagreement:
