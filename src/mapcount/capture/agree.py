@@ -7,7 +7,6 @@ as good as the rest. Zero pages and device memory have no count and are left out
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from mapcount.capture.pagemap import batches, merge_ranges, spread
 from mapcount.capture.sets import distinct, is_in
 from mapcount.capture.stretches import stretches_where, take_stretches
 from mapcount.mapping.schema import Kind
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ BATCH_PAGES = 1 << 16
 """Frames that are looked at together."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Mappings:
     """How often each frame was found mapped. Only frames in spans have been looked at."""
 
@@ -78,7 +78,7 @@ class Mappings:
         return np.cumsum(steps[:-1], dtype=np.int8).view(np.bool_)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Disagreement:
     """Frames whose mappings and counts differ."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -18,6 +17,7 @@ from mapcount.capture.sets import distinct, is_in
 from mapcount.capture.small import small_table
 from mapcount.mapping import schema as tables
 from mapcount.mapping.schema import Consistency, Kind, Level
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ _Stretches: TypeAlias = "tuple[U32, U32, U32, U32]"
 """Folio id, first page, pages and value of stretches of pages."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _FolioIndex:
     """The folios that become rows, in PFN order, and the id of each."""
 
