@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from mapcount.errors import BadLogError, UsageError
 from mapcount.mapping.schema import Kind, Level, Op
 from mapcount.replay.engine import replay, replay_each
+from mapcount.schemes import ops
 from mapcount.schemes.catalogue import find_scheme, scheme_ids
 from mapcount.schemes.history import FolioSpec
 from mapcount.schemes.scheme import Promise
@@ -22,7 +24,7 @@ from mapcount.schemes.words import Scope
 from replay.logs import FOLIOS, log_of_rows, random_log
 
 SEEDS = st.integers(0, 1 << 30)
-COMPILED_WITH_COSTS = ("double-map:seqlock", "large-mapcount:unbatched", "mm-id", "no-page-mapcount")
+COMPILED_WITH_COSTS = ("double-map:seqlock", "large-mapcount:unbatched", "mm-id")
 """Among them they use every operation that there is; to compile one takes some seconds."""
 
 
@@ -96,6 +98,17 @@ def test_costs_are_those_of_brute_force(engine, scheme_id, seed):
     _, expected = called_directly(scheme, made)
     [replayed] = replay(made.log, [scheme], cost=True, engine=engine)
     assert {tuple(row[:3]): list(row[3:]) for row in replayed.costs.rows()} == expected
+
+
+def test_those_compiled_with_costs_use_every_operation():
+    used = {scheme_id: operations_of(find_scheme(scheme_id)) for scheme_id in scheme_ids()}
+    assert set().union(*used.values()) == set().union(*(used[scheme_id] for scheme_id in COMPILED_WITH_COSTS))
+
+
+def operations_of(scheme):
+    """Names of the functions of ops.py that a scheme calls."""
+    names = {name for function in scheme.helpers.values() for name in function.__code__.co_names}
+    return {name for name in names if inspect.isfunction(getattr(ops, name, None))}
 
 
 @pytest.mark.parametrize("scheme_id", ["large-mapcount:unbatched", "mm-id"])

@@ -53,6 +53,7 @@ def test_an_id_names_scheme_and_variant():
 
 def test_the_order_is_that_of_history():
     assert [scheme_id for scheme_id in scheme_ids() if ":" not in scheme_id] == [
+        "original-thp",
         "double-map",
         "nr-pages-mapped",
         "total-mapcount",

@@ -16,6 +16,7 @@ import numpy as np
 from mapcount.capture.frame_array import frame_array
 from mapcount.capture.kpage import KIND_MASK, READ, ROLE_MASK, SMALL
 from mapcount.capture.pagemap import as_index, batches, merge_ranges, spread
+from mapcount.capture.sets import distinct, is_in
 from mapcount.capture.stretches import put_stretches, stretches_where, take_stretches
 from mapcount.mapping.schema import Kind
 
@@ -141,9 +142,9 @@ def _joined(parts: list[U64]) -> U64:
 
 def whole_folios(physical: PhysicalPages, pfns: U64) -> U64:
     """Return all frames of the folios that `pfns` belong to, sorted, each once."""
-    heads = np.unique(physical.heads_of(pfns))
+    heads = distinct(physical.heads_of(pfns))
     sizes = np.left_shift(np.uint64(1), physical.orders_of(heads).astype(np.uint64))
-    return np.unique(np.concatenate((spread(heads, sizes), pfns))) if len(heads) else pfns
+    return distinct(spread(heads, sizes), pfns)
 
 
 def runs_with(frames: U64, runs: RawRuns) -> Bools:
@@ -160,4 +161,4 @@ def disagreement_at(physical: PhysicalPages, parts: list[RawRuns], frames: U64, 
     """Compare as `disagreement` does, of `frames` (sorted) alone: the runs that hold none of them are not looked at."""
     mappings = count_mappings(physical, [runs.take(runs_with(frames, runs)) for runs in parts])
     differs = disagreement(physical, mappings, counts_exact=counts_exact)
-    return Disagreement.of(*(pfns[np.isin(pfns, frames)] for pfns in (differs.over, differs.under)))
+    return Disagreement.of(*(pfns[is_in(pfns, frames)] for pfns in (differs.over, differs.under)))

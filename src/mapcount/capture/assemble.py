@@ -13,6 +13,7 @@ from mapcount.capture.gathered import Evidence, MmCapture, runs_to_keep, settled
 from mapcount.capture.kpage import KIND_MASK, READ, ROLE_MASK, SWAPCACHE, TAIL
 from mapcount.capture.pagemap import as_index, batches, merge_ranges, spread
 from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawBits, RawRuns
+from mapcount.capture.sets import distinct, is_in
 from mapcount.capture.small import small_table
 from mapcount.capture.stretches import take_stretches
 from mapcount.mapping import schema as tables
@@ -71,9 +72,7 @@ def assemble(
 
 
 def _folio_index(physical: PhysicalPages, kept: list[RawRuns], *, keep_small: bool) -> _FolioIndex:
-    parts = [physical.heads_of(runs.pfn) for runs in kept]
-    heads = np.sort(_joined(parts, np.uint64))
-    heads = heads[np.diff(heads, prepend=np.uint64(1 << 63)) != 0]
+    heads = distinct(*(physical.heads_of(runs.pfn) for runs in kept))
     heads = heads[physical.classes[heads] & ROLE_MASK != TAIL]
     orders = physical.orders_of(heads)
     if not keep_small:
@@ -138,8 +137,10 @@ def _folios_table(index: _FolioIndex, evidence: Evidence, unseen: tables.Unseen,
     kind = (classes & KIND_MASK).astype(np.uint8)
     comparable = (classes & READ != 0) & (kind < Kind.ZERO) & evidence.counts_exact & physical.has_counts
     verdict = np.where(comparable, Consistency.CHECKED, Consistency.UNCHECKED).astype(np.uint8)
-    verdict[np.isin(index.ids, unseen.folio_id)] = Consistency.UNSEEN_MAPPER
-    verdict[np.isin(index.heads, physical.heads_of(evidence.differs.over))] = Consistency.MOVED
+    has_unseen = np.zeros(len(index.ids), np.bool_)
+    has_unseen[unseen.folio_id] = True
+    verdict[has_unseen[index.ids]] = Consistency.UNSEEN_MAPPER
+    verdict[is_in(index.heads, distinct(physical.heads_of(evidence.differs.over)))] = Consistency.MOVED
     folios = tables.Folios(
         folio_id=index.ids,
         order=index.orders,

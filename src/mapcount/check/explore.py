@@ -17,7 +17,7 @@ from mapcount.check.steps import Closed, State, Steps
 from mapcount.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mapcount.check.model import Model
 
@@ -61,7 +61,12 @@ class Explored:
     stuck: tuple[tuple[int, ...], ...]
     """schedules that lead there"""
     answers: tuple[Answer, ...]
+    """one for each value and verdict"""
+    observed: tuple[Answer, ...]
+    """one for each value and what was true meanwhile, not judged; those of readers that are watched (Steps.is_judged)"""
     seen: Mapping[str, tuple[int, ...]]
+    ranges: Mapping[str, tuple[int, int]]
+    """the least and the greatest value that each word has in any state, by its name; of a page's, over all pages"""
 
     @property
     def extent(self) -> str:
@@ -126,6 +131,15 @@ def by_verdict(steps: Steps, answers: Iterable[Answer]) -> tuple[Answer, ...]:
     return tuple(sorted(kept.values(), key=lambda answer: len(answer.schedule)))
 
 
+def ranges_by_word(steps: Steps, columns: Sequence[Sequence[int]]) -> dict[str, tuple[int, int]]:
+    """Return the least and greatest value of each word, from the values of each cell in all states."""
+    found: dict[str, tuple[int, int]] = {}
+    for cell, values in zip(steps.layout.cells, columns, strict=True):
+        least, greatest = found.get(cell.word.name, (int(min(values)), int(max(values))))
+        found[cell.word.name] = (min(least, int(min(values))), max(greatest, int(max(values))))
+    return found
+
+
 @dataclass
 class _Search:
     steps: Steps
@@ -138,7 +152,7 @@ class _Search:
     transitions: int = 0
     finals: list[State] = field(default_factory=list)
     stuck: list[int] = field(default_factory=list)
-    answers: dict[tuple[int, int, int, bool | None], Answer] = field(default_factory=dict)
+    answers: dict[tuple[int, int, int, int], Answer] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> Explored:
@@ -156,8 +170,10 @@ class _Search:
             complete=complete,
             finals=tuple(self.finals),
             stuck=tuple(self._schedule(one) for one in self.stuck),
-            answers=tuple(sorted(self.answers.values(), key=lambda answer: len(answer.schedule))),
+            answers=by_verdict(self.steps, self.answers.values()),
+            observed=tuple(self.answers.values()),
             seen={name: self._schedule(one) for name, one in self.seen.items()},
+            ranges=ranges_by_word(self.steps, list(zip(*map(self.steps.cells, self.states), strict=True))),
         )
 
     def _expand(self, at: int) -> None:
@@ -192,11 +208,10 @@ class _Search:
         reader = self.steps.reader(closed.thread, closed.call)
         if reader is None:
             return
-        verdict = explained(reader, closed.value, closed.attainable)
-        key = (closed.thread, closed.call, closed.value, verdict)
+        key = (closed.thread, closed.call, closed.value, closed.attainable)
         if key not in self.answers:
             schedule = (*self._schedule(at), closed.thread)
-            self.answers[key] = Answer(*key, values_of(closed.attainable), schedule)
+            self.answers[key] = Answer(*key[:3], None, values_of(closed.attainable), schedule)
 
     def _schedule(self, number: int) -> tuple[int, ...]:
         """Return the shortest way to a state."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapcount.check import search
-from mapcount.check.explore import Answer, Explored, by_verdict
+from mapcount.check.explore import Answer, Explored, by_verdict, ranges_by_word
 from mapcount.check.interval import values_of
 from mapcount.check.thread_states import NO_CELL
 from mapcount.errors import UsageError
@@ -115,8 +115,17 @@ class _Search:
             finals=tuple(map(self._state, self._finals[: control[search.FINALS]].tolist())),
             stuck=tuple(map(self._schedule, self._stuck[: control[search.STUCK]].tolist())),
             answers=by_verdict(self.steps, answers),
+            observed=tuple(answers),
             seen=self._seen(until),
+            ranges=ranges_by_word(self.steps, [self._extremes(cell, states) for cell in range(self._cells)]),
         )
+
+    def _extremes(self, cell: int, states: int) -> tuple[int, int]:
+        """Return the least and the greatest value of a cell in all states."""
+        width, at = int(self._space.widths[cell]), int(self._space.offsets[cell])
+        raw = np.ascontiguousarray(self._space.packed[:states, at : at + width])
+        values = raw.view(np.dtype(f"<i{width}"))
+        return int(values.min()), int(values.max())
 
     def _answer_table(self) -> npt.NDArray[np.int32]:
         """Return a hash table for the answers, with those that there are: the search puts them in when it meets them again."""
@@ -181,6 +190,8 @@ class _RuleTables:
         self._next = np.full((threads, self._locals), search.UNKNOWN, np.int64)
         self._calls = np.zeros((threads, self._locals), np.int64)
         self._opens = np.zeros((threads, self._locals), np.uint8)
+        self._held = np.zeros((threads, self._locals), np.int64)
+        self._excluded = np.zeros((threads, self._locals), np.int64)
         self._progress = np.zeros((threads, self._locals), np.int64)
         self._moves = _Table()
         self._truths = _Table()
@@ -198,6 +209,8 @@ class _RuleTables:
                 self._next,
                 self._calls,
                 self._opens,
+                self._held,
+                self._excluded,
                 self._progress,
                 self._judged,
                 self._is_reader,
@@ -249,7 +262,7 @@ class _RuleTables:
     def _add_local(self, thread: int, local: int) -> None:
         while local >= self._locals:
             self._next = np.concatenate([self._next, np.full_like(self._next, search.UNKNOWN)], axis=1)
-            for name in ("_calls", "_opens", "_progress"):
+            for name in ("_calls", "_opens", "_held", "_excluded", "_progress"):
                 values = getattr(self, name)
                 setattr(self, name, np.concatenate([values, np.zeros_like(values)], axis=1))
             self._locals *= 2
@@ -260,12 +273,14 @@ class _RuleTables:
         if progress >= search.PROGRESS_BASE:
             raise UsageError(f"{self._steps.model!r}: a thread has too many calls for the compiled search")
         self._progress[thread, local] = progress
+        self._held[thread, local] = self._steps.threads[thread].locals[local].held
         if coming is None:
             self._next[thread, local] = search.OVER
             return
         self._next[thread, local] = search.NO_CELL if coming.cell == NO_CELL else coming.cell
         self._calls[thread, local] = coming.call
         self._opens[thread, local] = coming.opens
+        self._excluded[thread, local] = coming.excluded
 
 
 class _Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mapcount.check.references import _refcount
 from mapcount.check.surroundings import STATISTICS, PG_partially_mapped
 from mapcount.errors import UsageError
 from mapcount.schemes.words import Scope, Word
@@ -26,12 +27,20 @@ class Cell(NamedTuple):
 
 
 class Layout:
-    """The words of a model's folio as one row of cells: the scheme's, PG_partially_mapped, and statistics if wanted."""
+    """
+    The words of a model's folio as one row of cells.
+
+    They are the scheme's, PG_partially_mapped, and where the model has them the reference count and statistics.
+    """
 
     def __init__(self, model: Model) -> None:
         words = [place.word for place in model.scheme.scheme.places]
         own = len(words)
-        words += [PG_partially_mapped, *(STATISTICS if model.statistics else ())]
+        words += [
+            PG_partially_mapped,
+            *([_refcount] if model.references else []),
+            *(STATISTICS if model.statistics else ()),
+        ]
         self.cells = tuple(
             Cell(word, i) for word in words for i in range(1 << model.order if word.scope is Scope.PAGE else 1)
         )
@@ -71,5 +80,7 @@ class Layout:
                 memory.words[cell.word.name][cell.at] = value
             elif cell.word is PG_partially_mapped:
                 memory.partially_mapped[0] = memory.deferred[0] = value
+            elif cell.word is _refcount:
+                memory.words[_refcount.name] = [value]
             else:
                 memory.stats[STATISTICS.index(cell.word)][0] = value

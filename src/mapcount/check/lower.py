@@ -30,10 +30,15 @@ DEEPEST = 16
 
 @dataclass(frozen=True)
 class Entry:
-    """One call of a thread: a function of a bound scheme, and its arguments after the memory."""
+    """
+    One call of a thread: a function of a bound scheme or of a caller, and its arguments after the memory.
+
+    `holds` are locks (locks.py) that are held around it.
+    """
 
     function: FunctionType
     arguments: tuple[int, ...]
+    holds: tuple[int, ...] = ()
 
 
 def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False) -> Program:
@@ -47,9 +52,13 @@ def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False)
     for number, entry in enumerate(entries):
         assembler.position = (frame(entry.function, definition(entry.function)),)
         assembler.emit(Code.BEGIN, jump=number)
+        for lock in entry.holds:
+            assembler.emit(Code.HOLD, lock)
         body = _Body(assembler, entry.function, memory, statistics=statistics, outer=())
         result = body.lower([MEMORY, *entry.arguments], wanted=False)
         assembler.position = (frame(entry.function, definition(entry.function)),)
+        for lock in entry.holds:
+            assembler.emit(Code.RELEASE, lock)
         assembler.emit(Code.END, result, jump=number)
     return assembler.finish()
 

@@ -55,6 +55,10 @@ class Rules(NamedTuple):
     next_cell: Any
     next_call: Any
     opens: Any
+    held: Any
+    """the locks that it holds between two accesses, as bits"""
+    excluded: Any
+    """what nobody else may hold when it does its next access"""
     progress: Any
     judged: Any
     """by (thread, call): the number of a question whose truth is watched, else EMPTY"""
@@ -216,17 +220,20 @@ def _ask(b, question, x, miss):
 @njit(cache=True, forceinline=True)
 def _watch(b, t, after, x, open_, miss):
     """
-    Open the window of the call that begins, and widen those that are open: by what may be true when thread t is `after`.
+    Open the window of a call that begins, and widen those that are open: by what may be true when thread t is `after`.
 
     Returns False if a truth is missing.
     """
     before = x[b.cells + t]
-    question = b.rules.judged[t * b.calls + b.rules.next_call[t * b.locals_ + before]]
-    if question != EMPTY:
-        truth = _ask(b, question, x, miss)
-        if truth == EMPTY:
-            return False
-        open_[t] = truth
+    if b.rules.opens[t * b.locals_ + before]:
+        question = b.rules.judged[t * b.calls + b.rules.next_call[t * b.locals_ + before]]
+        if question != EMPTY:
+            truth = _ask(b, question, x, miss)
+            if truth == EMPTY:
+                return False
+            open_[t] = truth
+    if b.rules.progress[t * b.locals_ + before] == b.rules.progress[t * b.locals_ + after]:
+        return True
     for w in range(b.threads):
         if open_[w] != 0:
             question = b.rules.judged[w * b.calls + b.rules.next_call[w * b.locals_ + x[b.cells + w]]]
@@ -335,6 +342,11 @@ def _step(b, control, t, x, open_, miss):  # noqa: PLR0911 - one for each thing 
     cell = b.rules.next_cell[t * b.locals_ + local]
     if cell == OVER:
         return DONE
+    excluded = b.rules.excluded[t * b.locals_ + local]
+    if excluded != 0:
+        for w in range(b.threads):
+            if w != t and b.rules.held[w * b.locals_ + x[b.cells + w]] & excluded:
+                return DONE
     old = np.int64(0)
     if cell != NO_CELL:
         old = x[cell]
@@ -353,7 +365,7 @@ def _step(b, control, t, x, open_, miss):  # noqa: PLR0911 - one for each thing 
         return TABLE_FULL
     for w in range(b.threads):
         open_[w] = x[b.cells + b.threads + w]
-    if b.rules.opens[t * b.locals_ + local] and not _watch(b, t, after, x, open_, miss):
+    if not _watch(b, t, after, x, open_, miss):
         return MISSING_TRUTH
     if b.rules.moves[move * MOVE_COLUMNS + CLOSES]:
         call, result = b.rules.next_call[t * b.locals_ + local], b.rules.moves[move * MOVE_COLUMNS + RESULT]
@@ -409,6 +421,8 @@ def run(control_array, space, rules, finds, cells, threads, miss_array):
             pointer(rules.next_cell),
             pointer(rules.next_call),
             pointer(rules.opens),
+            pointer(rules.held),
+            pointer(rules.excluded),
             pointer(rules.progress),
             pointer(rules.judged),
             pointer(rules.is_reader),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mapcount.check.interval import Moments, claims
 from mapcount.check.layout import Layout
+from mapcount.check.locks import bits_of
 from mapcount.check.lower import lower
 from mapcount.check.thread_states import NO_CELL, ThreadStates
 
@@ -58,7 +59,10 @@ class Steps:
         self._readers: list[list[Reader | None]] = [
             [model.reader(call.name) for call in calls] for calls in model.threads
         ]
-        self._judged = [[reader is not None and claims(reader) for reader in readers] for readers in self._readers]
+        self._judged = [
+            [reader is not None and (model.watch_all or claims(reader)) for reader in readers]
+            for readers in self._readers
+        ]
         self._watching = [thread for thread, judged in enumerate(self._judged) if any(judged)]
         self.first: State = (
             *self.layout.read(memory),
@@ -71,13 +75,13 @@ class Steps:
         calls = model.threads[number]
         program = lower([model.entry(call) for call in calls], memory, statistics=model.statistics)
         kept = {i for i, call in enumerate(calls) if call.may_refuse or (model.keep_results and not call.is_operation)}
-        return ThreadStates(program, self.layout, kept)
+        return ThreadStates(program, self.layout, kept, bits_of(model.locks))
 
     def step(self, state: State, thread: int) -> Taken | None:
         """Let a thread do its next access; None if it has to wait for a lock, or has done everything."""
         states = self.threads[thread]
         coming = states.next(state[self._locals + thread])
-        if coming is None:
+        if coming is None or (coming.excluded and coming.excluded & self._held_by_others(state, thread)):
             return None
         move = states.move(state[self._locals + thread], 0 if coming.cell == NO_CELL else state[coming.cell])
         if move is None:
@@ -90,7 +94,7 @@ class Steps:
         after[self._locals + thread] = move.local
         if coming.opens and self._judged[thread][coming.call]:
             after[self._windows + thread] = self._attainable(thread, coming.call, state)
-        if coming.opens:
+        if states.progress(move.local) != states.progress(state[self._locals + thread]):
             self._widen(state, after)
         if move.closed is None:
             return Taken(tuple(after), None)
@@ -99,12 +103,19 @@ class Steps:
         return Taken(tuple(after), closed)
 
     def _widen(self, before: State, after: list[int]) -> None:
-        """Add what may be true now to the windows that are open: more as a call begins, never more as one ends."""
+        """Add what may be true now to the windows that are open: that depends on how far the threads have come."""
         for thread in self._watching:
             if after[self._windows + thread]:
                 coming = self.threads[thread].next(before[self._locals + thread])
                 assert coming is not None
                 after[self._windows + thread] |= self._attainable(thread, coming.call, after)
+
+    def _held_by_others(self, state: State, thread: int) -> int:
+        held = 0
+        for other, states in enumerate(self.threads):
+            if other != thread:
+                held |= states.locals[state[self._locals + other]].held
+        return held
 
     def _attainable(self, thread: int, call: int, state: State | list[int]) -> int:
         return self.moments.attainable(thread, call, state[self._locals : self._windows])

@@ -27,7 +27,9 @@ _ACCESSES = {
     ),
     "deferred_split_folio": (Primitive("deferred_split_folio", Access.LOCKED, "set"), PG_partially_mapped),
 }
-_CONSTANT = frozenset({"folio_test_anon", "folio_test_shmem", "folio_test_hugetlb", "folio_maybe_dma_pinned"})
+_CONSTANT = frozenset(
+    {"folio_first_page", "folio_test_anon", "folio_test_shmem", "folio_test_hugetlb", "folio_maybe_dma_pinned"}
+)
 
 
 def constant_answer(name: str, memory: Memory) -> int | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mapcount.check.bytecode import ARITHMETIC, Code, Instruction, Operand, Program, Register
 from mapcount.check.effects import blocks, outcome
 from mapcount.check.liveness import successors
+from mapcount.check.locks import excluded_by, held_alone, held_shared
 from mapcount.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from mapcount.check.layout import Layout
 
 NO_CELL = -1
+_ACCESS_OR_END = frozenset({Code.ACCESS, Code.END})
+_REST = frozenset({Code.ACCESS, Code.END, Code.HOLD})
 LONGEST_WORK = 100_000
 """Instructions that a thread may run without touching a word; more is taken for an endless loop."""
 
@@ -32,11 +35,13 @@ class Local(NamedTuple):
     """A thread between two accesses."""
 
     pc: int
-    """a BEGIN, an ACCESS or the HALT"""
+    """a BEGIN, an ACCESS, a HOLD before one, or the HALT"""
     registers: tuple[int, ...]
     """the values of the registers that are live there"""
     returned: tuple[int, ...]
     """what the calls that are over returned, of those whose result is kept"""
+    held: int = 0
+    """the locks that it holds, as bits"""
 
 
 class Next(NamedTuple):
@@ -48,6 +53,10 @@ class Next(NamedTuple):
     access: Instruction | None
     """None: the call touches nothing"""
     cell: int
+    held: int
+    """the locks that it holds meanwhile, as bits"""
+    excluded: int
+    """what nobody else may hold when it takes those that it takes now, as bits"""
 
 
 class Move(NamedTuple):
@@ -71,10 +80,15 @@ class Progress(NamedTuple):
 
 
 class ThreadStates:
-    """All states that one thread can be in. `kept` are the calls whose results stay part of the state."""
+    """
+    All states that one thread can be in. `kept` are the calls whose results stay part of the state.
 
-    def __init__(self, program: Program, layout: Layout, kept: Collection[int]) -> None:
+    `locks` are the locks that are modelled, as bits; the others are held by nobody.
+    """
+
+    def __init__(self, program: Program, layout: Layout, kept: Collection[int], locks: int = -1) -> None:
         self.program = program
+        self.locks = locks
         self.kept = frozenset(kept)
         self._layout = layout
         self._number: dict[Local, int] = {}
@@ -83,6 +97,7 @@ class ThreadStates:
         self._moves: dict[tuple[int, int], Move | None] = {}
         self._call_at = _calls(program)
         self._counts_on = _counts_on(program, layout)
+        self._has_counted = _has_counted(program, layout)
         self.first = self._intern(Local(0, (), ()))
 
     def next(self, local: int) -> Next | None:
@@ -97,10 +112,15 @@ class ThreadStates:
         return self._moves[key]
 
     def progress(self, local: int) -> Progress:
-        """Return how far it has come. A call whose result is kept is not over before that is known."""
+        """
+        Return how far it has come.
+
+        A call is under way from its first access to a word of the scheme to its last one; one whose result is kept is not
+        over before that is known.
+        """
         state = self.locals[local]
         call = self._call_at[state.pc]
-        if self.program.instructions[state.pc].code is not Code.ACCESS:
+        if not self._has_counted[state.pc]:
             return Progress(call, None, state.returned)
         if call in self.kept or self._counts_on[state.pc]:
             return Progress(call, call, state.returned)
@@ -121,9 +141,10 @@ class ThreadStates:
         opens = self.program.instructions[state.pc].code is Code.BEGIN
         call = self._call_at[state.pc]
         if one.code is Code.END:
-            return Next(call, opens, None, NO_CELL)
+            return Next(call, opens, None, NO_CELL, run.held, run.excluded)
         assert one.word is not None
-        return Next(call, opens, one, self._layout.number(one.word, run.value(one.a)))
+        cell = self._layout.number(one.word, run.value(one.a))
+        return Next(call, opens, one, cell, run.held, run.excluded)
 
     def _move(self, local: int, old: int) -> Move | None:
         run = _Run(self, self.locals[local])
@@ -153,11 +174,13 @@ class _Run:
         for number, value in zip(thread.program.live[state.pc], state.registers, strict=True):
             self._registers[number] = value
         self._returned = state.returned
+        self.held = state.held
+        self.excluded = 0
         self.statistics: list[tuple[int, int]] = []
 
     def state(self) -> Local:
         live = self._thread.program.live[self._pc]
-        return Local(self._pc, tuple(self._registers[number] for number in live), self._returned)
+        return Local(self._pc, tuple(self._registers[number] for number in live), self._returned, self.held)
 
     def value(self, operand: Operand) -> int:
         return self._registers[operand.number] if isinstance(operand, Register) else operand
@@ -168,7 +191,7 @@ class _Run:
             return None
         if self._code[self._pc].code is Code.BEGIN:
             self._pc += 1
-        return self._work()
+        return self._work(_ACCESS_OR_END)
 
     def access_done(self, one: Instruction, result: int) -> None:
         """Take what an access returned."""
@@ -177,8 +200,12 @@ class _Run:
         self._pc += 1
 
     def to_rest(self) -> int | None:
-        """Work until the next access, or past the END of the call: then return what it returned."""
-        one = self._work()
+        """
+        Work until the next access, or the lock that is taken with it, or past the END of the call.
+
+        Then return what the call returned.
+        """
+        one = self._work(_REST)
         if one.code is not Code.END:
             return None
         self._pc += 1
@@ -187,10 +214,10 @@ class _Run:
             self._returned = (*self._returned, result)
         return result
 
-    def _work(self) -> Instruction:
+    def _work(self, until: frozenset[Code]) -> Instruction:
         for _ in range(LONGEST_WORK):
             one = self._code[self._pc]
-            if one.code in {Code.ACCESS, Code.END}:
+            if one.code in until:
                 return one
             self._pc = self._one(one)
         where = self._code[self._pc].position[-1]
@@ -207,10 +234,20 @@ class _Run:
             return one.jump if a else self._pc + 1
         if one.code is Code.STATISTIC:
             self.statistics.append((a, self.value(one.b)))
+        elif one.code is Code.HOLD:
+            self._take(a, shared=bool(self.value(one.b)))
+        elif one.code is Code.RELEASE:
+            self.held &= ~(held_alone(a) | held_shared(a))
         elif one.target:
             result = a if one.code is Code.MOVE else ARITHMETIC[one.code](a, self.value(one.b))
             self._registers[one.target.number] = result
         return self._pc + 1
+
+    def _take(self, lock: int, *, shared: bool) -> None:
+        bit = (held_shared(lock) if shared else held_alone(lock)) & self._thread.locks
+        if bit:
+            self.held |= bit
+            self.excluded |= excluded_by(lock, shared=shared)
 
 
 def _calls(program: Program) -> list[int]:
@@ -228,7 +265,7 @@ def _calls(program: Program) -> list[int]:
 
 def _counts_on(program: Program, layout: Layout) -> list[bool]:
     """Return, for each instruction, whether it or a later one of the same call may touch a word of the scheme."""
-    found = [one.word is not None and one.word.name in layout.of_scheme for one in program.instructions]
+    found = _touches(program, layout)
     changed = True
     while changed:
         changed = False
@@ -240,3 +277,28 @@ def _counts_on(program: Program, layout: Layout) -> list[bool]:
             ):
                 found[pc] = changed = True
     return found
+
+
+def _has_counted(program: Program, layout: Layout) -> list[bool]:
+    """
+    Return, for each instruction, whether one before it in the same call may have touched a word of the scheme.
+
+    A call that touches none counts as under way, and over, from its first access on.
+    """
+    code, touches, calls = program.instructions, _touches(program, layout), _calls(program)
+    without = {calls[pc] for pc in range(len(code))} - {calls[pc] for pc in range(len(code)) if touches[pc]}
+    found = [calls[pc] in without and one.code not in {Code.BEGIN, Code.HALT} for pc, one in enumerate(code)]
+    waiting = [pc for pc in range(len(code)) if touches[pc]]
+    while waiting:
+        pc = waiting.pop()
+        if code[pc].code is Code.END:
+            continue
+        for to in successors(code, pc):
+            if not found[to]:
+                found[to] = True
+                waiting.append(to)
+    return found
+
+
+def _touches(program: Program, layout: Layout) -> list[bool]:
+    return [one.word is not None and one.word.name in layout.of_scheme for one in program.instructions]

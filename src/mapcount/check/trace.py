@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.check.interval import values_of
+from mapcount.check.locks import names_of
 from mapcount.check.steps import State, Steps
 from mapcount.errors import UsageError
 
@@ -34,6 +35,10 @@ class TraceStep(NamedTuple):
     """what the call returned, if this was its last access"""
     window: tuple[int, ...]
     """of a reader: what was true at some moment since it began"""
+    held: tuple[str, ...]
+    """the locks that the thread holds meanwhile"""
+    true: tuple[int, ...]
+    """what may be true after the step, of what the model's last reader asks about; empty without a reader"""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,21 @@ def _step(steps: Steps, state: State, number: int, thread: int) -> tuple[TraceSt
             position=access.position if access else (),
             returned=closed.value if closed else None,
             window=values_of(window),
+            held=names_of(coming.held),
+            true=_true(steps, taken.state),
         ),
         taken.state,
     )
+
+
+def _true(steps: Steps, state: State) -> tuple[int, ...]:
+    asked = [
+        (thread, call)
+        for thread, calls in enumerate(steps.model.threads)
+        for call in range(len(calls))
+        if steps.is_judged(thread, call)
+    ]
+    if not asked:
+        return ()
+    locals_ = [steps.local(state, thread) for thread in range(len(steps.threads))]
+    return values_of(steps.moments.attainable(*asked[-1], locals_))

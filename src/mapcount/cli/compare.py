@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAME = "compare"
 HELP = "count the same mappings in several ways: what user space would read, who answers what"
 
-_BY = ("number", "process", "found", "answer")
+_BY = ("number", "process", "cgroup", "found", "answer")
 
 
 def prepare(parser: argparse.ArgumentParser) -> None:

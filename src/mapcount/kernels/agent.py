@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from mapcount.errors import GuestError, MissingToolError
-from mapcount.kernels.user_cache import cache_directory
+from mapcount.user_cache import cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

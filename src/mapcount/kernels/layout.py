@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from mapcount.errors import KernelImageError
 from mapcount.kernels.btf import Btf
-from mapcount.kernels.user_cache import cache_directory
 from mapcount.kernels.vmlinux import read_section
+from mapcount.user_cache import cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

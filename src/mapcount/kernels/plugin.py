@@ -24,8 +24,8 @@ import numpy as np
 
 from mapcount.errors import GuestError, MissingToolError
 from mapcount.kernels.access_log import LOCKED_STORE, STORE, Record
-from mapcount.kernels.user_cache import cache_directory
 from mapcount.schemes.words import STRUCT_PAGE_BYTES
+from mapcount.user_cache import cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -246,6 +246,22 @@ class ObservedVmas(Table):
 
 
 @dataclass(frozen=True, eq=False)
+class ObservedWords(Table):
+    """
+    The words of folios as a kernel had stored them (biased by -1 where it does so), run-length: of a guest, out of its memory.
+
+    Slots `_mm_id[0]` and `[1]` hold an `mm_id`, -1 for none, -2 for an mm that is not in `mms`. `shared` is the bit beside
+    them; `deferred` is 1 while the folio is on the deferred split queue.
+    """
+
+    folio_id: U32 = column(np.uint32, "folio")
+    word: Texts = column(object, "name of the word, as the kernel spells it")
+    first_page: U32 = column(np.uint32, "first page within the folio")
+    nr_pages: U32 = column(np.uint32, "pages that have this value; all of them for a word that the folio has once")
+    value: I64 = column(np.int64, "what is stored")
+
+
+@dataclass(frozen=True, eq=False)
 class ObservedStats(Table):
     """The kernel's own numbers, read before and after the capture. A value that could not be read is -1."""
 
@@ -296,4 +312,7 @@ SNAPSHOT_TABLES: dict[str, type[Table]] = {
     "observed_bits": ObservedBits,
     "observed_vmas": ObservedVmas,
     "observed_stats": ObservedStats,
+    "observed_words": ObservedWords,
 }
+ADDED_TABLES = frozenset({"observed_words"})
+"""Those that snapshots of this schema may lack, since they were written before there was such a table: they have no rows."""

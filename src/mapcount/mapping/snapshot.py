@@ -95,6 +95,7 @@ class Snapshot:
     observed_bits: tables.ObservedBits
     observed_vmas: tables.ObservedVmas
     observed_stats: tables.ObservedStats
+    observed_words: tables.ObservedWords
     cgroups: tuple[str, ...] = ("",)
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NATIVE_WIDTHS = (8, 16, 32, 64)
 _ASKED = {
+    "folio_first_page": "base_of[{0}]",
     "folio_test_anon": f"kind[{{0}}] == {int(Kind.ANON)} or kind[{{0}}] == {int(Kind.KSM)}",
     "folio_test_shmem": f"kind[{{0}}] == {int(Kind.SHMEM)}",
     "folio_test_hugetlb": f"kind[{{0}}] == {int(Kind.HUGETLB)}",

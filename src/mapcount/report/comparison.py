@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mapcount.views.answers import Answers
-    from mapcount.views.comparison import Comparison, Found, Number, ProcessNumber
+    from mapcount.views.comparison import Comparison, Found, Number
 
 READERS = {
     "mapcount": ("folio_mapcount",),
@@ -32,14 +32,21 @@ def report(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     """Yield the whole comparison, what matters most first."""
     yield from numbers(comparison, view)
     yield from processes(comparison, view)
+    yield from cgroups(comparison, view)
     yield from found(comparison, view)
     yield from answers(comparison, view)
     yield from _provenance(comparison)
 
 
 def one_table(comparison: Comparison, by: str, view: View) -> Iterator[RenderableType]:
-    """Yield one table; `by` is number, process, found or answer."""
-    chosen = {"number": numbers, "process": processes, "found": found, "answer": _answers_in_detail}[by]
+    """Yield one table; `by` is number, process, cgroup, found or answer."""
+    chosen = {
+        "number": numbers,
+        "process": processes,
+        "cgroup": cgroups,
+        "found": found,
+        "answer": _answers_in_detail,
+    }[by]
     yield from chosen(comparison, view)
 
 
@@ -84,22 +91,40 @@ def _by_past(comparison: Comparison, shown: Sequence[str], view: View) -> Iterat
 
 def processes(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     """Yield the processes whose numbers differ from the truth, the largest difference first."""
-    shown = _shown_schemes(comparison)
     yield heading("Processes whose numbers are furthest from the truth")
     if not comparison.processes:
-        yield sentence("None: Pss and Uss of every process are the truth under all of these.")
+        yield sentence("None: every number of every process is the truth under all of these, whatever the past.")
         return
-    columns = [Column("pid"), Column("process", text=True), Column("number", text=True), Column("truth")]
+    rows = first(comparison.processes, view.top)
+    yield from _owned(
+        comparison, [Column("pid"), Column("process", text=True)], [[str(r.pid), r.comm] for r in rows], rows, view
+    )
+    yield from left_out(len(comparison.processes), view.top)
+
+
+def cgroups(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    """Yield the memory cgroups whose numbers differ from the truth, the largest difference first."""
+    if not comparison.cgroups:
+        return
+    rows = first(comparison.cgroups, view.top)
+    yield heading("Memory cgroups whose memory.stat is furthest from the truth")
+    yield from _owned(comparison, [Column("cgroup", text=True)], [[row.cgroup] for row in rows], rows, view)
+    yield from left_out(len(comparison.cgroups), view.top)
+
+
+def _owned(
+    comparison: Comparison, owner: list[Column], owners: Sequence[list[str]], rows: Sequence[Number], view: View
+) -> Iterator[RenderableType]:
+    """Yield numbers that are somebody's: `owners` are the cells that say whose, for each row."""
+    shown = _shown_schemes(comparison)
     yield from tables(
-        [*columns, *(Column(_title(scheme, comparison)) for scheme in shown)],
+        [*owner, Column("number", text=True), Column("truth"), *(Column(_title(s, comparison)) for s in shown)],
         [
-            [str(row.pid), row.comm, row.name, format_bytes(row.truth)]
-            + [_difference(row, scheme, "bytes") for scheme in shown]
-            for row in first(comparison.processes, view.top)
+            [*who, row.name, _value(row.truth, row.unit), *(_difference(row, scheme, row.unit) for scheme in shown)]
+            for who, row in zip(owners, rows, strict=True)
         ],
         width=view.width,
     )
-    yield from left_out(len(comparison.processes), view.top)
 
 
 def found(comparison: Comparison, view: View) -> Iterator[RenderableType]:
@@ -196,7 +221,7 @@ def _value(value: int, unit: str) -> str:
     return format_bytes(value) if unit == "bytes" else format_count(value)
 
 
-def _difference(row: Number | ProcessNumber, scheme: str, unit: str) -> str:
+def _difference(row: Number, scheme: str, unit: str) -> str:
     difference = row.values[scheme] - row.truth
     return f"{_signed(difference, unit)} {_percent(difference, row.truth)}".strip() if difference else "="
 

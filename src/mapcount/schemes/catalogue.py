@@ -11,6 +11,7 @@ from mapcount.schemes import (
     mm_id,
     no_page_mapcount,
     nr_pages_mapped,
+    original_thp,
     total_mapcount,
     total_mapped_pages,
 )
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mapcount.schemes.scheme import Scheme
 
 SCHEMES: tuple[Scheme, ...] = (
+    original_thp.SCHEME,
     double_map.SCHEME,
     nr_pages_mapped.SCHEME,
     total_mapcount.SCHEME,

@@ -187,8 +187,6 @@ class Quirks:
     """Private_ and Shared_ of smaps ask whether the folio may be shared, not how often the page is mapped."""
     whole_folio_mapped: bool
     """AnonPages, Mapped and the memory cgroup's anon and file_mapped count a folio whole while any page is mapped."""
-    not_present_is_private: bool
-    """smaps counts what a migration entry stands for as private; later kernels as shared."""
     pss_by_entry: bool = False
     """Pss divides what an entry maps by the mapcount at once; else page by page, so that of a PMD more is rounded off."""
 
@@ -474,10 +472,6 @@ FACTS = (
     Fact(FIRST, "whole_folio_mapped", False, "mm/rmap.c"),
     Fact((6, 15), "whole_folio_mapped", True, _NO_PAGE, page_mapcount=False),
     Fact(FIRST, "pss_by_entry", False, "smaps_account(); at once in the RFC of April 2026 alone"),
-    Fact(FIRST, "not_present_is_private", True, "smaps_account(), fs/proc/task_mmu.c of 6.1"),
-    Fact(
-        (6, 11), "not_present_is_private", False, '"fs/proc/task_mmu: account non-present entries as "maybe shared ..."'
-    ),
 )
 
 

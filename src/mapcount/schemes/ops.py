@@ -92,6 +92,7 @@ def _table() -> dict[str, Primitive]:
         Primitive("smp_mb", none, "barrier", "none", full),
         Primitive("smp_rmb", none, "barrier", "none", Ordering.READ),
         Primitive("smp_wmb", none, "barrier", "none", Ordering.WRITE),
+        Primitive("folio_first_page", none, "ask", "new"),
         Primitive("folio_test_anon", none, "ask", "new"),
         Primitive("folio_test_shmem", none, "ask", "new"),
         Primitive("folio_test_hugetlb", none, "ask", "new"),
@@ -227,6 +228,11 @@ def smp_rmb(m: Memory) -> None:
 
 def smp_wmb(m: Memory) -> None:
     """Order stores before with stores after."""
+
+
+def folio_first_page(m: Memory, folio: int) -> int:
+    """Return the number of the folio's first page, for a reader that is asked of another one (compound_head)."""
+    return int(m.base[folio])
 
 
 def folio_test_anon(m: Memory, folio: int) -> int:

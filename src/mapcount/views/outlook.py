@@ -25,7 +25,7 @@ class OutlookRow:
 
     name: str
     unit: str
-    """`bytes`, `pages` or `folios`"""
+    """`bytes`, `pages`, `folios` or `mappings`"""
     truth: int
     """from page tables alone"""
     now: int
