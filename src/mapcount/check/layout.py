@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mapcount.check.surroundings import STATISTICS, PG_partially_mapped
+from mapcount.check.surroundings import STATISTICS, VMAS, VMAS_STATISTIC, PG_partially_mapped
 from mapcount.errors import UsageError
 from mapcount.schemes.words import Scope, Word
 
@@ -26,12 +26,13 @@ class Cell(NamedTuple):
 
 
 class Layout:
-    """The words of a model's folio as one row of cells: the scheme's, PG_partially_mapped, and statistics if wanted."""
+    """The words of a model's folio as one row of cells: the scheme's and, if wanted or asked for, the surroundings'."""
 
     def __init__(self, model: Model) -> None:
         words = [place.word for place in model.scheme.scheme.places]
         own = len(words)
         words += [PG_partially_mapped, *(STATISTICS if model.statistics else ())]
+        words += [VMAS] if "lookup_vmas" in model.scheme.lookups else []
         self.cells = tuple(
             Cell(word, i) for word in words for i in range(1 << model.order if word.scope is Scope.PAGE else 1)
         )
@@ -57,11 +58,14 @@ class Layout:
 
     def statistic(self, number: int) -> int:
         """Return the number of the cell of a statistic."""
-        return self._first[STATISTICS[number].name]
+        return self._first[VMAS.name if number == VMAS_STATISTIC else STATISTICS[number].name]
 
     def read(self, memory: Memory) -> tuple[int, ...]:
         """Return the cells of the first folio of plain memory."""
-        state = memory.state() | {PG_partially_mapped.name: tuple(memory.partially_mapped)}
+        state = memory.state() | {
+            PG_partially_mapped.name: tuple(memory.partially_mapped),
+            VMAS.name: (memory.looked[0].vmas,),
+        }
         return tuple(state[cell.word.name][cell.at] for cell in self.cells)
 
     def write(self, cells: Sequence[int], memory: Memory) -> None:
@@ -71,5 +75,7 @@ class Layout:
                 memory.words[cell.word.name][cell.at] = value
             elif cell.word is PG_partially_mapped:
                 memory.partially_mapped[0] = memory.deferred[0] = value
+            elif cell.word is VMAS:
+                memory.looked[0] = memory.looked[0]._replace(vmas=value)
             else:
                 memory.stats[STATISTICS.index(cell.word)][0] = value

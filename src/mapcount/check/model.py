@@ -6,7 +6,7 @@ nobody else works on the same address space (its page-table lock would keep them
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from mapcount.check.lower import Entry
@@ -107,20 +107,40 @@ class Model:
         """Return the scheme's reader of that name."""
         return next((reader for reader in self.scheme.scheme.readers if reader.name == name), None)
 
-    def entry(self, call: Call) -> Entry:
-        """Return the function that a call runs, and its arguments."""
+    def entry(self, call: Call, truth: FolioTruth | None = None) -> Entry:
+        """
+        Return the function that a call runs, and its arguments.
+
+        `truth` is who maps the folio before, as far as look-ups of the call depend on it; it is changed by the call.
+        """
         function = cast("FunctionType", self.scheme.functions[call.name])
+        truth = FolioTruth(self.order) if truth is None else truth
+        before = truth.looked(call.mm).vmas
+        apply_to_truth(call, truth)
+        adds = call.is_operation and call.by > 0 and call.name != "split_pmd"
+        added = (call.nr if call.name in PTE_OPERATIONS else 1 << self.order) if adds else 0
+        looked = truth.looked(call.mm, added=added)
+        vmas = looked.vmas - before if "lookup_vmas" in self.scheme.lookups else 0
         if call.name in PTE_OPERATIONS:
-            return Entry(function, (0, self.order, call.first, call.nr, call.mm))
+            return Entry(function, (0, self.order, call.first, call.nr, call.mm), looked, vmas)
         if call.is_operation:
-            return Entry(function, (0, self.order, 0, call.mm))
-        return Entry(function, (0, self.order, call.first))
+            return Entry(function, (0, self.order, 0, call.mm), looked, vmas)
+        return Entry(function, (0, self.order, call.first), looked, vmas)
+
+    def entries(self, thread: int) -> list[Entry]:
+        """Return the functions of a thread's calls. A reader is asked by whoever mapped the folio when the threads began."""
+        truth = self.truth()
+        asker = truth.looked(0).mapper
+        entries = [self.entry(call, truth) for call in self.threads[thread]]
+        return [replace(one, looked=one.looked._replace(mapper=asker)) for one in entries]
 
     def prepare(self, memory: Memory) -> None:
         """Bring memory without any mapping into the state that the model starts from, by running `start` in plain Python."""
         memory.pinned[0] = int(self.pinned)
+        truth = FolioTruth(self.order, self.kind == Kind.HUGETLB)
         for call in self.start:
-            entry = self.entry(call)
+            entry = self.entry(call, truth)
+            memory.looked[0] = entry.looked
             if entry.function(memory, *entry.arguments):
                 raise UsageError(f"{call} was refused, and the threads begin after it")
 
