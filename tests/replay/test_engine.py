@@ -49,7 +49,8 @@ def called_directly(scheme, random_log):
     costs = {}
     fresh = scheme.memory([spec.order for spec in folios], [spec.kind for spec in folios])
     places = {place.word.name: place for place in scheme.scheme.places}
-    for op, level, folio, first, nr, mm, outcome in random_log.rows:
+    rows = zip(random_log.rows, random_log.looked, strict=True)
+    for (op, level, folio, first, nr, mm, outcome), looked in rows:
         order, base = memory.orders[folio], memory.base[folio]
         if op in {Op.BIRTH, Op.DEATH}:
             for name, place in places.items():
@@ -59,14 +60,16 @@ def called_directly(scheme, random_log):
                 values[folio] = 0
         elif outcome == 0 and op <= Op.SPLIT_MAPPING:
             memory.touched.clear()
+            memory.looked[folio], memory.lookups, memory.entries_read = looked, 0, 0
             page = base + first if level == 0 else base
             scheme.functions["apply"](memory, op, level, folio, order, page, nr, mm + 1)
             kinds = Counter(touch.access.value for touch in memory.touched)
             lines = {
                 t.at if places[t.word].word.scope is Scope.PAGE else base + places[t.word].page for t in memory.touched
             }
-            sums = costs.setdefault((op, level, order), [0] * 6)
-            numbers = (1, nr, kinds["locked"], kinds["store"], kinds["load"], len(lines))
+            sums = costs.setdefault((op, level, order), [0] * 8)
+            touched = (kinds["locked"], kinds["store"], kinds["load"], len(lines))
+            numbers = (1, nr, *touched, memory.lookups, memory.entries_read)
             costs[op, level, order] = [a + b for a, b in zip(sums, numbers, strict=True)]
     return memory, costs
 

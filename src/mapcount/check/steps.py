@@ -93,7 +93,7 @@ class Steps:
     def _thread(self, number: int, memory: Memory) -> ThreadStates:
         model = self.model
         calls = model.threads[number]
-        program = lower([model.entry(call) for call in calls], memory, statistics=model.statistics)
+        program = lower(model.entries(number), memory, statistics=model.statistics)
         kept = {i for i, call in enumerate(calls) if call.may_refuse or (model.keep_results and not call.is_operation)}
         readers = {i for i, call in enumerate(calls) if not call.is_operation}
         return ThreadStates(program, self.layout, kept, bits_of(model.locks), model.memory_model, readers)
