@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from builders import SnapshotBuilder
@@ -33,6 +35,7 @@ def hidden_machine():
 
 def changed_pair():
     before, after = small_machine(), small_machine(name=HOSTILE)
+    after = replace(after, meta=replace(after.meta, boot_id="other"))
     return diff_page(diff(before, after), before.meta, after.meta)
 
 
@@ -91,11 +94,20 @@ def test_dark_as_the_system_light_by_the_button_and_on_paper(watched):
     page.locator("html[data-theme=light]").wait_for()
     assert ground(page) == "rgb(255, 255, 255)"
     assert page.locator("nav").is_hidden()
-    assert page.locator("#processes-table .bar").is_hidden()
+    assert page.get_by_label("Filter Processes").is_hidden()
     assert page.locator("#processes-table tbody tr").first.is_visible()
     assert page.locator("#waste-programs canvas").count() == 1
     page.emulate_media(media="screen")
     page.locator("html[data-theme=dark]").wait_for()
+
+
+@pytest.mark.parametrize("watched", [{"viewport": {"width": 1032, "height": 728}}], indirect=True, ids=["A4"])
+def test_paper_is_wide_enough(watched):
+    """A4 across with margins of 12 mm is 1032 pixels wide; a table that is wider would be cut."""
+    page = watched.open(PAGES["report"]())
+    page.emulate_media(media="print")
+    page.locator("html[data-theme=light]").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1032
 
 
 def test_text_stands_out_from_its_ground(watched):

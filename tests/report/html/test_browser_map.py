@@ -114,9 +114,11 @@ def test_zoom_by_keys_and_wheel_and_back(watched):
     low = (where["width"] / 2, where["height"] * 0.7)
     assert drawn(page, *low) == ground
     page.mouse.move(where["x"] + where["width"] / 2, where["y"] + 10)
+    page.mouse.wheel(0, -1)
+    assert drawn(page, *low) == ground
+    page.locator(CANVAS).focus()
     page.mouse.wheel(0, -400)
     assert drawn(page, *low) == whole
-    page.locator(CANVAS).focus()
     page.keyboard.press("0")
     assert drawn(page, *low) == ground
     page.get_by_role("button", name="Zoom in").click()
