@@ -215,12 +215,12 @@ def _to_the_end(model: Model, way: tuple[int, ...]) -> tuple[int, ...]:
 
     steps = Steps(model)
     state, schedule = steps.first, list(way)
-    for thread in way:
-        taken = steps.step(state, thread)
+    for chosen in way:
+        taken = steps.step(state, chosen)
         assert taken is not None
         state = taken.state
     while not steps.is_over(state):
-        able = [(thread, taken) for thread in range(len(steps.threads)) if (taken := steps.step(state, thread))]
+        able = [(chosen, taken) for chosen in steps.choices(state) if (taken := steps.step(state, chosen))]
         schedule.append(able[0][0])
         state = able[0][1].state
     return tuple(schedule)

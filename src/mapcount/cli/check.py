@@ -55,6 +55,9 @@ def prepare(parser: argparse.ArgumentParser) -> None:
         default="interval",
         help="what `true at a moment` means: interval, strict or pte (default: interval)",
     )
+    parser.add_argument(
+        "--memory", metavar="M", default="sc", help="the memory model: sc, tso (x86) or weak (not LKMM) (default: sc)"
+    )
     parser.add_argument("--show", action="store_true", help="every violation in full, not only a line of it")
     parser.add_argument("--fewest-switches", action="store_true", help="show those that change the CPU least often")
     parser.add_argument("--replay", metavar="ID", help="one interleaving, by the text that a violation was told with")

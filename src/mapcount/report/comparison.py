@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from mapcount.report.layout import first, heading, left_out, note, sentence
 from mapcount.report.table import Column, View, tables
 from mapcount.report.text import plural, printable
-from mapcount.units import format_bytes, format_count, format_share
+from mapcount.schemes.scheme import Promise
+from mapcount.units import format_bytes, format_count, format_folio_size, format_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ READERS = {
     "statistics": ("NR_MAPPED",),
 }
 """Columns of the matrix, and the reader of each: the first that the scheme has."""
+_ONE_SIDED = {Promise.NEVER_LESS.value: "≥", Promise.NEVER_MORE.value: "≤"}
 
 
 def report(comparison: Comparison, view: View) -> Iterator[RenderableType]:
@@ -44,7 +46,7 @@ def one_table(comparison: Comparison, by: str, view: View) -> Iterator[Renderabl
         "number": numbers,
         "process": processes,
         "cgroup": cgroups,
-        "found": found,
+        "found": _found_by_size,
         "answer": _answers_in_detail,
     }[by]
     yield from table(comparison, view)
@@ -129,23 +131,33 @@ def _owned(
 
 def found(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     """Yield which partially mapped folios the deferred split would miss under each scheme."""
+    yield from _found(comparison, [row for row in comparison.found if row.order is None], view)
+
+
+def _found_by_size(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    yield from _found(comparison, comparison.found, view)
+
+
+def _found(comparison: Comparison, rows: Sequence[Found], view: View) -> Iterator[RenderableType]:
     yield heading("Partially mapped anon folios: would the kernel find them?")
-    if not comparison.found or not comparison.found[0].folios:
+    if not rows or not rows[0].folios:
         yield sentence("There are none above order 1 outside of the swap cache.")
         return
-    whole = comparison.found[0]
     yield sentence(
-        f"{plural(whole.folios, 'folio')} with {format_bytes(whole.unmapped_bytes)} that nobody maps. What is missed stays "
-        "until the folio is unmapped whole, collapsed or swapped out."
+        f"{plural(rows[0].folios, 'folio')} with {format_bytes(rows[0].unmapped_bytes)} that nobody maps. What is missed "
+        "stays until the folio is unmapped whole, collapsed or swapped out."
     )
     yield from tables(
-        [Column("scheme", text=True), *map(Column, ("missed", "bytes", "at least", "at most", "mistaken"))],
-        [_found_cells(row, comparison) for row in comparison.found],
+        [
+            *(Column(title, text=True) for title in ("scheme", "size")),
+            *map(Column, ("folios", "missed", "bytes", "at least", "at most", "mistaken")),
+        ],
+        [_found_cells(row, comparison) for row in rows],
         width=view.width,
     )
     yield note(
-        "at least, at most: bytes missed, over all pasts; where nothing ever was unmapped, nothing was noticed. mistaken: "
-        "whole folios that are queued to be split."
+        "missed: folios, and bytes of them that nobody maps; at least, at most: over all pasts (where nothing ever was "
+        "unmapped, nothing was noticed). mistaken: whole folios that are queued to be split."
     )
 
 
@@ -165,8 +177,9 @@ def answers(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     )
     yield note(
         "exact: promised, and so here. right: not promised, yet right here. A share: of the folios (of the pages, for page) "
-        "of which the answer is wrong. ~: depends on the past. cannot: its words do not say. other: the number is about "
-        "something else. statistics: AnonPages and Mapped. Details: --by answer."
+        "of which the answer is wrong: + too much, - too little, ± either (of yes and no, yes is more). ≥, ≤: promised never "
+        "to be less, or more. ~: depends on the past. cannot: its words do not say. other: the number is about something "
+        "else. statistics: AnonPages and Mapped. By how much: --by answer."
     )
 
 
@@ -209,10 +222,11 @@ def verdict(row: Answers | None) -> str:
         return "-"
     if row.promise in {"cannot", "not comparable"}:
         return "cannot" if row.promise == "cannot" else "other"
-    depends = "~" if row.wrong_least != row.wrong_most else ""
+    marks = _ONE_SIDED.get(row.promise, "") + ("~" if row.wrong_least != row.wrong_most else "")
     if not row.wrong:
-        return f"{'exact' if row.promise == 'exact' else 'right'}{depends}"
-    return f"{format_share(row.wrong, row.asked)}{depends}"
+        return f"{'exact' if row.promise == 'exact' else 'right'}{marks}"
+    sign = "±" if row.least < 0 < row.most else "-" if row.least < 0 else "+"
+    return f"{sign}{format_share(row.wrong, row.asked)}{marks}"
 
 
 def shown_schemes(comparison: Comparison) -> list[str]:
@@ -247,10 +261,12 @@ def _percent(difference: int, truth: int) -> str:
 
 
 def _found_cells(row: Found, comparison: Comparison) -> list[str]:
+    size = "all" if row.order is None else format_folio_size(row.order, comparison.meta.page_size)
     sizes = (row.missed_bytes, row.missed_least_bytes, row.missed_most_bytes)
     return [
         _title(row.scheme, comparison),
-        format_count(row.missed),
+        size,
+        *map(format_count, (row.folios, row.missed)),
         *map(format_bytes, sizes),
         format_count(row.mistaken),
     ]

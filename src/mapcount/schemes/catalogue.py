@@ -12,6 +12,7 @@ from mapcount.schemes import (
     no_page_mapcount,
     nr_pages_mapped,
     original_thp,
+    rmap_id,
     total_mapcount,
     total_mapped_pages,
 )
@@ -25,6 +26,7 @@ SCHEMES: tuple[Scheme, ...] = (
     double_map.SCHEME,
     nr_pages_mapped.SCHEME,
     total_mapcount.SCHEME,
+    rmap_id.SCHEME,
     large_mapcount.SCHEME,
     mm_id.SCHEME,
     no_page_mapcount.SCHEME,

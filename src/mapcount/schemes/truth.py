@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mapcount.schemes.looked import Looked
 from mapcount.schemes.scheme import Quantity
 
 if TYPE_CHECKING:
@@ -88,6 +89,13 @@ class FolioTruth:
     def mappers(self) -> set[tuple[int, int, int]]:
         """Return (mm, vma, table) of all entries."""
         return {key[:3] for key in self.ptes} | set(self.huge)
+
+    def looked(self, mm: int, *, vma: int = 0, table: int = 0, added: int = 0) -> Looked:
+        """Return what a look-up finds during a change that has taken effect and added `added` pages (0: took some away)."""
+        mine = sum(key[:3] == (mm, vma, table) for key in self.ptes)
+        here = self.nr_pages if self.huge.get((mm, vma, table)) else mine
+        vmas = {mapper[:2] for mapper in self.mappers()}
+        return Looked(here - added, len(vmas), min(self.mms(), default=0))
 
 
 def truth_of(quantity: Quantity, truth: FolioTruth, i: int = 0) -> int:
