@@ -66,7 +66,7 @@ def _numbers(comparison: Comparison) -> Section:
     series = [Series(f"{scheme}:percent", scheme, _TONES[i % len(_TONES)]) for i, scheme in enumerate(shown)]
     return Section(
         "numbers",
-        "What user space would read of this machine",
+        "What user space would read",
         "For each number of /proc, and each way of counting, a bar is how far it is off the truth, in percent of the truth. "
         "No bar: it is the truth.",
         [
@@ -100,7 +100,7 @@ def _by_past(comparison: Comparison) -> Section | None:
     )
     return Section(
         "pasts",
-        "The same, if it came about otherwise",
+        "If it came about otherwise",
         "A snapshot has no past. Above, folios are taken to have been mapped whole, shared by fork and trimmed last; here are "
         f"the extremes over {plural(len(comparison.histories), 'past')} that lead to the same mappings.",
         [Table("pasts-table", "Numbers that depend on the past", columns, rows)],
@@ -108,7 +108,7 @@ def _by_past(comparison: Comparison) -> Section | None:
 
 
 def _processes(comparison: Comparison) -> Section:
-    title = "Processes whose numbers are furthest from the truth"
+    title = "Processes furthest from the truth"
     if not comparison.processes:
         how = "None: every number of every process is the truth under all of these, whatever the past."
         return Section("processes", title, how, [])
@@ -119,7 +119,7 @@ def _processes(comparison: Comparison) -> Section:
 def _cgroups(comparison: Comparison) -> Section | None:
     if not comparison.cgroups:
         return None
-    title = "Memory cgroups whose memory.stat is furthest from the truth"
+    title = "Cgroups furthest from the truth"
     who = (Column("cgroup", "cgroup", "text"),)
     return _owned("cgroups", title, "one cgroup, without its children's", who, comparison.cgroups, comparison)
 
@@ -154,7 +154,7 @@ def _owned(
 
 
 def _found(comparison: Comparison) -> Section:
-    title = "Partially mapped anon folios: would the kernel find them?"
+    title = "Would partial mapping be noticed?"
     if not comparison.found or not comparison.found[0].folios:
         return Section("found", title, "There are none above order 1 outside of the swap cache.", [])
     whole = comparison.found[0]
@@ -196,7 +196,7 @@ def _answers(comparison: Comparison) -> Section | None:
     details = [[getattr(row, column.key) for column in detail] for row in comparison.answers]
     return Section(
         "answers",
-        "Which way of counting answers what, on these mappings",
+        "Who answers what",
         "A row is a way of counting, a column a question that the kernel asks of it. exact: promised, and so here. right: not "
         "promised, yet right here. A share: of the folios (pages, for page) of which the answer is wrong. ~: depends on the "
         "past. cannot: its words do not say. other: the number is about something else.",

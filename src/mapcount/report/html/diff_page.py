@@ -112,7 +112,7 @@ def _sizes(rows: Sequence[SizeDelta], page_size: int) -> Section | None:
     series = [Series("bytes:change", "memory", "whole"), Series("wasted_bytes:change", "wasted", "waste")]
     return Section(
         "sizes",
-        "Folios by size: the change",
+        "Sizes: the change",
         "Bars to the right: more than before; to the left: less. Kinds and sizes of which no number changed are left out.",
         [
             Chart("sizes-chart", "Change of memory", "bars", "sizes-table", ("name",), series, "change_bytes"),
@@ -138,7 +138,7 @@ def _processes(rows: Sequence[ProcessDelta]) -> Section | None:
     series = [Series("rss_bytes:change", "rss", "whole"), Series("wasted_bytes:change", "wasted", "waste")]
     return Section(
         "processes",
-        "Processes, largest change of rss first",
+        "Processes: the change",
         f"Bars are the change of Rss and of waste, the {_TOP} largest. Without a pid: all processes of that name that have no "
         "counterpart in the other snapshot.",
         [

@@ -7,11 +7,10 @@ function startPointer(map) {
   const { canvas } = map;
   let drag = null;
   canvas.addEventListener("wheel", (event) => {
-    // A page that is scrolled over the map goes on scrolling at either end of the zoom.
-    const factor = Math.exp(-event.deltaY / 300);
-    if (factor < 1 && map.view.scale <= map.least) return;
+    // Who scrolls the page past the map does not mean to zoom it.
+    if (document.activeElement !== canvas && !event.ctrlKey) return;
     event.preventDefault();
-    map.zoom(factor, event.offsetX, event.offsetY);
+    map.zoom(Math.exp(-event.deltaY / 300), event.offsetX, event.offsetY);
   }, { passive: false });
   canvas.addEventListener("pointerdown", (event) => {
     drag = { x: event.offsetX, y: event.offsetY, moved: 0 };

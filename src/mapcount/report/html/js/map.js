@@ -32,13 +32,13 @@ class FolioMap {
       button("All", "Show all of the map", () => this.fit()), this.chip);
   }
 
-  // Give the canvas its size; the folios keep their places unless `anew`.
+  // Give the canvas its size. What is shown stays if it is a part; all of the map is laid out anew for the new shape.
   resize(anew = false) {
     const { clientWidth, clientHeight } = this.canvas;
     const [width, height] = [Math.round(clientWidth * devicePixelRatio), Math.round(clientHeight * devicePixelRatio)];
     if (!width || (!anew && width === this.canvas.width && height === this.canvas.height)) return;
     Object.assign(this.canvas, { width, height });
-    if (anew || !this.layout) this.arrange();
+    if (anew || !this.layout || this.view.scale === this.least) this.arrange();
     else this.draw();
   }
 

@@ -74,14 +74,14 @@ function paint(map) {
   paintMarks(context, palette, map, wide);
 }
 
-// Where a cell is on the screen, in whole pixels: no seam between neighbours shows through.
+// Where a cell is on the screen, in whole pixels. Neighbours round the same edge, so that no seam shows through.
 function boxOf(map, cell) {
-  const { layout, view } = map;
-  const [across, down] = extentOf(layout.cells.order[cell]);
-  const [left, top] = map.toScreen(layout.cells.x[cell], layout.cells.y[cell]);
-  const [x, y] = [Math.round(left), Math.round(top)];
-  const [width, height] = [Math.round(left + across * view.scale) - x, Math.round(top + down * view.scale) - y];
-  return { x, y, width: Math.max(1, width), height: Math.max(1, height), gap: layout.cells.ref[cell] >= 0 && down * view.scale >= 6 ? 1 : 0 };
+  const { cells } = map.layout;
+  const [across, down] = extentOf(cells.order[cell]);
+  const [x, y] = map.toScreen(cells.x[cell], cells.y[cell]).map(Math.round);
+  const [right, bottom] = map.toScreen(cells.x[cell] + across, cells.y[cell] + down).map(Math.round);
+  const gap = cells.ref[cell] >= 0 && down * map.view.scale >= 6 ? 1 : 0;
+  return { x, y, width: Math.max(1, right - x), height: Math.max(1, bottom - y), gap };
 }
 
 function paintCell(context, palette, map, cell, { x, y, width, height, gap }) {
@@ -113,9 +113,13 @@ function paintGlyph(context, palette, glyph, fill, x, y, room) {
   context.fillText(glyph, x, y);
 }
 
-// The names of groups where they begin, and a frame around the folio that is looked at.
+// A frame around the folio that is looked at, and the names of groups where they begin.
 function paintMarks(context, palette, map, wide) {
   const { layout, view } = map;
+  for (const [cell, dash] of [[map.hovered, [3, 3]], [map.current, []]]) {
+    if (cell >= 0) paintFrame(context, palette, boxOf(map, cell), dash);
+  }
+  context.setLineDash([]);
   context.font = "600 12px system-ui, sans-serif";
   context.textAlign = "left";
   for (const group of layout.groups) {
@@ -130,10 +134,6 @@ function paintMarks(context, palette, map, wide) {
     context.fillStyle = palette.line;
     context.fillText(words, Math.max(0, x) + 4, y + 9);
   }
-  for (const [cell, dash] of [[map.hovered, [3, 3]], [map.current, []]]) {
-    if (cell >= 0) paintFrame(context, palette, boxOf(map, cell), dash);
-  }
-  context.setLineDash([]);
 }
 
 function paintFrame(context, palette, { x, y, width, height }, dash) {
