@@ -302,7 +302,7 @@ class _RuleTables:
         progress = self._steps.moments.progress_number(thread, local)
         options = states.options(local)
         if progress >= search.PROGRESS_BASE or len(options) > self._options:
-            raise UsageError(f"{self._steps.model!r}: a thread has too many calls, or ways to go on, for the compiled search: fewer pages, or engine="plain"")
+            raise UsageError(f"{self._steps.model!r}: a thread has too many calls, or ways to go on: fewer pages")
         self._progress[thread, local] = progress
         self._held[thread, local] = states.locals[local].held
         self._call_of[thread, local] = states.call_of(local)
