@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mapcount.check.locks import FOLIO_LOCK, MMAP_LOCK, PAGE_TABLE, RMAP_LOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 READER_MM = 1
 _LOCKS = {
@@ -26,6 +30,8 @@ class Class(enum.Enum):
 
     STALE = "stale"
     """it was true, and may not be any more: accepted, no way of counting cures it"""
+    ESTIMATE = "approximate by design"
+    """it is wrong without any race too: the scheme guesses, or has given up exactness"""
     TORN = "torn"
     """it was never true; nobody comes to harm"""
     RECHECKED = "re-checked"
@@ -54,11 +60,12 @@ class Context:
     recheck: str
     writers: tuple[str, ...]
     source: str
+    approximates: str = ""
+    """what the model allows and a kernel may not"""
 
-    @property
-    def holds(self) -> tuple[int, ...]:
-        """The locks, by number."""
-        return tuple(_LOCKS[kind] for kind in self.locks)
+    def holds(self, more: Iterable[str] = ()) -> tuple[int, ...]:
+        """Return its locks by number, and those of these kinds that it does not have."""
+        return tuple(_LOCKS[kind] for kind in dict.fromkeys((*self.locks, *sorted(more))))
 
 
 CONTEXTS: dict[str, Context] = {
@@ -140,6 +147,11 @@ CONTEXTS: dict[str, Context] = {
             damage="a page that somebody pinned is copied or merged: what is written through the pin is lost",
             recheck="",
             writers=("hand-over",),
+            approximates=(
+                "the reference beyond the mappings is any; from 5.19 on a pin of an anon page makes it exclusive to its "
+                "process first (GUP unshares, fork copies), so of these traces only other references are left, or large "
+                "folios of which another page is shared"
+            ),
             source="mm/khugepaged.c, mm/ksm.c, 7.1: folio lock, page-table lock, mmap_lock (khugepaged: for writing)",
         ),
         Context(
@@ -153,6 +165,11 @@ CONTEXTS: dict[str, Context] = {
             damage="a folio that somebody pinned is thrown away",
             recheck="",
             writers=("split-zap",),
+            approximates=(
+                "the reference beyond the mappings is any; from 5.19 on a pin of an anon page makes it exclusive to its "
+                "process first (GUP unshares, fork copies), so of these traces only other references are left, or large "
+                "folios of which another page is shared"
+            ),
             source="mm/huge_memory.c, 7.1: PMD cleared, then references before mappings, folio and page-table lock held",
         ),
         Context(

@@ -27,8 +27,13 @@ def default_cells(schemes: tuple[str, ...] = (), pages: int | None = None) -> tu
     return tuple(dict.fromkeys([*cells, *named]))
 
 
+def default_pages(scheme: str) -> int:
+    """Return the pages of a scheme's models with a reader: two, or more where it does not count such folios."""
+    known = next((one for one in SCHEMES if one.id == scheme.partition(":")[0]), None)
+    return LARGER if known is not None and 1 in known.unsupported_orders else PAGES
+
+
 def _cells(scheme: str, pages: int | None) -> list[Cell]:
-    plain = next((one for one in SCHEMES if one.id == scheme.partition(":")[0]), None)
-    size = pages or (LARGER if plain is not None and 1 in plain.unsupported_orders else PAGES)
+    size = pages or default_pages(scheme)
     found = [Cell(scheme, context.id, context.writers[0], size) for context in CONTEXTS.values()]
     return found + [Cell(scheme, AT_REST, writers, pages or LARGER) for writers in REST_WRITERS]

@@ -12,6 +12,7 @@ from mapcount.schemes.words import Scope, Word
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mapcount.check.bytecode import Instruction
     from mapcount.check.model import Model
     from mapcount.schemes.memory import Memory
 
@@ -63,6 +64,13 @@ class Layout:
         if not (index >= 0 and first + index < len(self.cells) and self.cells[first + index].word == word):
             raise UsageError(f"there is no {word.name}[{index}] in this folio")
         return first + index
+
+    def cells_of(self, one: Instruction) -> tuple[int, ...]:
+        """Return the cells that an access may be about: one, or all of its word if the index is reckoned."""
+        assert one.word is not None
+        if isinstance(one.a, int):
+            return (self.number(one.word, one.a),)
+        return tuple(number for number, cell in enumerate(self.cells) if cell.word == one.word)
 
     def statistic(self, number: int) -> int:
         """Return the number of the cell of a statistic."""

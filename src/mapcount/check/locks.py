@@ -20,6 +20,8 @@ PAGE_TABLE = 2
 """Plus the number of an address space: the lock of its one page table."""
 MMAP_LOCK = 12
 """Plus the number of an address space."""
+EVERYTHING = 22
+"""A lock around every call, which no kernel has: what is wrong under it too is no race."""
 MOST_MMS = 9
 KINDS = {"folio": (FOLIO_LOCK, 1), "rmap": (RMAP_LOCK, 1), "ptl": (PAGE_TABLE, 10), "mmap": (MMAP_LOCK, 10)}
 """By the name of a switch: the first lock of the kind, and how many there are."""
@@ -59,8 +61,10 @@ def excluded_by(lock: int, *, shared: bool) -> int:
 
 
 def bits_of(kinds: frozenset[str]) -> int:
-    """Return all bits of the locks of these kinds."""
-    return sum(3 << 2 * lock for kind in kinds for lock in range(KINDS[kind][0], sum(KINDS[kind])))
+    """Return all bits of the locks of these kinds, and of EVERYTHING."""
+    return (
+        sum(3 << 2 * lock for kind in kinds for lock in range(KINDS[kind][0], sum(KINDS[kind]))) | 3 << 2 * EVERYTHING
+    )
 
 
 def locks_in_words(taken: tuple[int, ...]) -> tuple[str, ...]:

@@ -47,9 +47,18 @@ def _fork_zap(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...
 
 
 def _hand_over(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
-    start = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2), Call("dup_ptes", 0, pages, 4))
-    first = (Call("dup_ptes", 0, pages, 3, parent=2, via="fork"), Call("unmap_ptes", 0, pages, 2, via="zap"))
-    second = (Call("unmap_ptes", 0, pages, 4, via="zap"),)
+    half, rest = pages // 2, pages - pages // 2
+    share = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2), Call("dup_ptes", half, rest, 4))
+    start = (*share, Call("unmap_ptes", half, rest, 1))
+    first = (Call("dup_ptes", half, rest, 3, parent=2, via="fork"), Call("unmap_ptes", 0, pages, 2, via="zap"))
+    second = (Call("unmap_ptes", half, rest, 4, via="zap"),)
+    return start, (first, second)
+
+
+def _migrate_fork(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    start = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2))
+    first = tuple(Call("unmap_ptes", i, 1, 1, via="try_to_migrate") for i in range(pages))
+    second = (Call("dup_ptes", 0, pages, 3, parent=2, via="fork"), Call("unmap_ptes", 0, 1, 2, via="wp_page_copy"))
     return start, (first, second)
 
 
@@ -126,10 +135,17 @@ MIXES: dict[str, Mix] = {
         ),
         Mix(
             "hand-over",
-            "one of three processes that share an anon folio forks and unmaps all, so that its child takes over; the third "
-            "one unmaps all; the first is the reader's",
+            "the reader's process has the first half of an anon folio, and two others have more of it; one of these gives "
+            "the second half to a child and unmaps all, the other one unmaps that half: somebody else always maps it, at "
+            "last the child alone",
             Kind.ANON,
             _hand_over,
+        ),
+        Mix(
+            "migrate-fork",
+            "migration replaces one process's PTEs of a shared anon folio one by one; another one forks and copies a page",
+            Kind.ANON,
+            _migrate_fork,
         ),
         Mix(
             "split-zap",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from mapcount.check.callers import QUESTIONS, WRITERS, asked, bound
 from mapcount.check.locks import KINDS, MOST_MMS, locks_in_words
 from mapcount.check.lower import Entry
+from mapcount.check.memory_order import MODELS
 from mapcount.check.references import _refcount, cache_references, references
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
@@ -94,7 +95,8 @@ class Model:
     with `watch_all` the windows of all readers are watched, not only of those that promise something about a moment.
     `references` puts the reference count among the words: `extra_references` are those that are no mappings and not the page
     cache's (a pin is one), and each reader holds `reader_references`. `locks` are the kinds of locks that are modelled
-    (locks.KINDS), `truth_kind` is what "true at a moment" means (interval.py).
+    (locks.KINDS), `truth_kind` is what "true at a moment" means (interval.py), `memory_model` what threads may do out of
+    order (memory_order.py).
     Raises UsageError for what no kernel would do.
     """
 
@@ -112,6 +114,7 @@ class Model:
     reader_references: int = 0
     locks: frozenset[str] = frozenset(KINDS)
     truth_kind: str = "interval"
+    memory_model: str = "sc"
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.threads) <= 26:
@@ -195,6 +198,8 @@ class Model:
 def _check_surroundings(model: Model) -> None:
     if model.truth_kind not in TRUTH_KINDS:
         raise UsageError(f"there is no truth {model.truth_kind!r}; there are: {', '.join(TRUTH_KINDS)}")
+    if model.memory_model not in MODELS:
+        raise UsageError(f"there is no memory model {model.memory_model!r}; there are: {', '.join(MODELS)}")
     unknown = sorted(model.locks.difference(KINDS))
     if unknown:
         raise UsageError(f"there is no lock {unknown[0]!r}; there are: {', '.join(KINDS)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mapcount.check.cells import AT_REST, Cell, context_of, model_of, properties_asked, question_of
@@ -11,6 +11,7 @@ from mapcount.check.explore import DEFAULT_BOUND, Answer, Explored, explore
 from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
 from mapcount.check.rest import broken_at_rest
 from mapcount.check.schedule import schedule_text
+from mapcount.check.trace import trace
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
 from mapcount.schemes.catalogue import find_scheme
@@ -35,6 +36,8 @@ class Violation:
     """what the reader returned; None: the words at rest are wrong"""
     true: tuple[int, ...] = ()
     """what was true at some moment of the window"""
+    is_race: bool = True
+    """it needs calls that overlap; else the scheme is wrong when one waits for the other, too"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Verdict:
     @property
     def kind(self) -> Class | None:
         """What the worst of it amounts to: a violation's class, STALE, or None where every value is true to the end."""
+        if self.violations and self.context and not any(one.is_race for one in self.violations):
+            return Class.ESTIMATE
         if self.violations:
             return self.context.wrong if self.context else Class.CONSEQUENTIAL
         return Class.STALE if self.sometimes and self.sometimes.get("the truth changes under the reader") else None
@@ -110,11 +115,13 @@ def judge(
         return Verdict(
             cell, cannot=f"{reader.name} is about {reader.quantity.value}: {', '.join(asked)} says nothing of it"
         )
-    found = (_violation(name, explored.observed) for name in fitting)
+    found = [one for name in fitting if (one := _violation(name, explored.observed))]
+    if found:
+        found = _without_overlap(cell, found, max_states, engine)
     return Verdict(
         cell,
         properties=tuple(fitting),
-        violations=tuple(one for one in found if one),
+        violations=tuple(found),
         states=explored.states,
         transitions=explored.transitions,
         complete=explored.complete,
@@ -132,8 +139,25 @@ def _violation(name: str, answers: Iterable[Answer]) -> Violation | None:
     if not broken:
         return None
     first = min(broken, key=lambda answer: len(answer.schedule))
-    sentence = one.verdict.format(value=first.value, true=" or ".join(map(str, first.attainable)))
-    return Violation(name, sentence, first.schedule, first.value, first.attainable)
+    return _told(name, first.schedule, first.value, first.attainable)
+
+
+def _without_overlap(cell: Cell, found: list[Violation], max_states: int, engine: str) -> list[Violation]:
+    """Return violations, each with whether it needs calls that overlap: what happens one call at a time is no race."""
+    serial = explore(model_of(cell, one_at_a_time=True), max_states=max_states, engine=engine)
+    return [replace(one, is_race=_violation(one.property, serial.observed) is None) for one in found]
+
+
+def _told(name: str, schedule: tuple[int, ...], value: int, true: tuple[int, ...]) -> Violation:
+    sentence = READER_PROPERTIES[name].verdict.format(value=value, true=" or ".join(map(str, true)))
+    return Violation(name, sentence, schedule, value, true)
+
+
+def retold(model: Model, name: str, schedule: tuple[int, ...]) -> Violation:
+    """Return the violation of a reader's property that a schedule ends with."""
+    last = trace(model, schedule).steps[-1]
+    assert last.returned is not None
+    return _told(name, schedule, last.returned, last.window)
 
 
 def _sometimes(explored: Explored) -> dict[str, bool]:
@@ -191,12 +215,12 @@ def _to_the_end(model: Model, way: tuple[int, ...]) -> tuple[int, ...]:
 
     steps = Steps(model)
     state, schedule = steps.first, list(way)
-    for thread in way:
-        taken = steps.step(state, thread)
+    for chosen in way:
+        taken = steps.step(state, chosen)
         assert taken is not None
         state = taken.state
     while not steps.is_over(state):
-        able = [(thread, taken) for thread in range(len(steps.threads)) if (taken := steps.step(state, thread))]
+        able = [(chosen, taken) for chosen in steps.choices(state) if (taken := steps.step(state, chosen))]
         schedule.append(able[0][0])
         state = able[0][1].state
     return tuple(schedule)

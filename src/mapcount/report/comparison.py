@@ -42,19 +42,19 @@ def report(comparison: Comparison, view: View) -> Iterator[RenderableType]:
 
 def one_table(comparison: Comparison, by: str, view: View) -> Iterator[RenderableType]:
     """Yield one table; `by` is number, process, cgroup, found or answer."""
-    chosen = {
+    table = {
         "number": numbers,
         "process": processes,
         "cgroup": cgroups,
         "found": _found_by_size,
         "answer": _answers_in_detail,
     }[by]
-    yield from chosen(comparison, view)
+    yield from table(comparison, view)
 
 
 def numbers(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     """Yield the numbers of the machine under each scheme, as differences from the truth."""
-    shown = _shown_schemes(comparison)
+    shown = shown_schemes(comparison)
     yield heading("What user space would read of this machine")
     yield from tables(
         [Column("number", text=True), Column("truth"), *(Column(_title(scheme, comparison)) for scheme in shown)],
@@ -118,7 +118,7 @@ def _owned(
     comparison: Comparison, owner: list[Column], owners: Sequence[list[str]], rows: Sequence[Number], view: View
 ) -> Iterator[RenderableType]:
     """Yield numbers that are somebody's: `owners` are the cells that say whose, for each row."""
-    shown = _shown_schemes(comparison)
+    shown = shown_schemes(comparison)
     yield from tables(
         [*owner, Column("number", text=True), Column("truth"), *(Column(_title(s, comparison)) for s in shown)],
         [
@@ -166,13 +166,11 @@ def answers(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     if not comparison.answers:
         return
     yield heading("Which way of counting answers what, on these mappings")
-    by_scheme: dict[str, dict[str, Answers]] = {}
-    for row in comparison.answers:
-        by_scheme.setdefault(row.scheme, {})[row.reader] = row
+    by_scheme = answers_by_scheme(comparison)
     yield from tables(
         [Column("scheme", text=True), *map(Column, READERS)],
         [
-            [_title(scheme, comparison), *(_verdict(_chosen(given, readers)) for readers in READERS.values())]
+            [_title(scheme, comparison), *(verdict(chosen(given, readers)) for readers in READERS.values())]
             for scheme, given in by_scheme.items()
         ],
         width=view.width,
@@ -183,6 +181,14 @@ def answers(comparison: Comparison, view: View) -> Iterator[RenderableType]:
         "to be less, or more. ~: depends on the past. cannot: its words do not say. other: the number is about something "
         "else. statistics: AnonPages and Mapped. By how much: --by answer."
     )
+
+
+def answers_by_scheme(comparison: Comparison) -> dict[str, dict[str, Answers]]:
+    """Return the answers by scheme, then by reader."""
+    by_scheme: dict[str, dict[str, Answers]] = {}
+    for row in comparison.answers:
+        by_scheme.setdefault(row.scheme, {})[row.reader] = row
+    return by_scheme
 
 
 def _answers_in_detail(comparison: Comparison, view: View) -> Iterator[RenderableType]:
@@ -204,13 +210,14 @@ def _answer_cells(row: Answers) -> list[str]:
     return [row.scheme, row.reader, row.promise, *wrong, _signed(row.least, ""), _signed(row.most, "")]
 
 
-def _chosen(given: Mapping[str, Answers], readers: Sequence[str]) -> Answers | None:
+def chosen(given: Mapping[str, Answers], readers: Sequence[str]) -> Answers | None:
     """Return the answers of the first reader that the scheme has; else why it cannot."""
     rows = [given[reader] for reader in readers if reader in given]
     return next((row for row in rows if row.promise != "cannot"), rows[0] if rows else None)
 
 
-def _verdict(row: Answers | None) -> str:
+def verdict(row: Answers | None) -> str:
+    """Say in a word how a reader's answers came out (the note below the matrix explains the words)."""
     if row is None:
         return "-"
     if row.promise in {"cannot", "not comparable"}:
@@ -222,7 +229,7 @@ def _verdict(row: Answers | None) -> str:
     return f"{sign}{format_share(row.wrong, row.asked)}{marks}"
 
 
-def _shown_schemes(comparison: Comparison) -> list[str]:
+def shown_schemes(comparison: Comparison) -> list[str]:
     """Return the schemes of which there are numbers, the running kernel's first."""
     return sorted(comparison.schemes, key=lambda scheme: scheme != comparison.running)
 

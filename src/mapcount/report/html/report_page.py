@@ -142,9 +142,9 @@ def _checks(found: Sequence[Check]) -> Section | None:
     columns = [
         Column("check", "check", "text"),
         Column("unit", "unit", "text"),
-        Column("ours", "ours", "count", "our number"),
-        Column("kernel", "kernel's", "count", "its reading after the capture, or the nearer end of the band"),
-        Column("difference", "difference", "change_count"),
+        Column("ours", "ours", "by_unit", "our number"),
+        Column("kernel", "kernel's", "by_unit", "its reading after the capture, or the nearer end of the band"),
+        Column("difference", "difference", "change_by_unit"),
         Column("verdict", "verdict", "text"),
         Column("note", "why they may differ", "text"),
     ]

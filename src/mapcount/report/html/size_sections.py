@@ -59,10 +59,10 @@ def outlook(rows: Sequence[OutlookRow] | None) -> Section:
     columns = (
         Column("name", "number", "text", "as /proc names it"),
         Column("unit", "unit", "text"),
-        Column("truth", "truth", "count", "from page tables alone"),
-        Column("now", "now", "count", "as the kernel of this snapshot counts"),
-        Column("without", "then", "count", "with CONFIG_NO_PAGE_MAPCOUNT"),
-        Column("change", "change", "change_count"),
+        Column("truth", "truth", "by_unit", "from page tables alone"),
+        Column("now", "now", "by_unit", "as the kernel of this snapshot counts"),
+        Column("without", "then", "by_unit", "with CONFIG_NO_PAGE_MAPCOUNT"),
+        Column("change", "change", "change_by_unit"),
         Column("percent", "change, %", "percent", "of what it is now"),
     )
     cells = [
@@ -71,7 +71,7 @@ def outlook(rows: Sequence[OutlookRow] | None) -> Section:
     table = Table("outlook-table", "Numbers of /proc, now and then", columns, cells)
     chart = Chart(
         "outlook-chart", "Change of each number, in percent of what it is now", "bars", "outlook-table", ("name",),
-        [Series("percent", "change", "part")], "percent",
+        [Series("percent", "change", "plain")], "percent",
     )  # fmt: skip
     return Section(
         "outlook",
