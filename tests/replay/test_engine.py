@@ -24,7 +24,7 @@ from mapcount.schemes.words import Scope
 from replay.logs import FOLIOS, log_of_rows, random_log
 
 SEEDS = st.integers(0, 1 << 30)
-COMPILED_WITH_COSTS = ("double-map:seqlock", "large-mapcount:unbatched", "mm-id")
+COMPILED_WITH_COSTS = ("original-thp", "double-map:seqlock", "large-mapcount:unbatched", "mm-id")
 """Among them they use every operation that there is; to compile one takes some seconds."""
 
 
