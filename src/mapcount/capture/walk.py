@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 
 SCAN_PAGES = 1 << 13
 """Pages of one PAGEMAP_SCAN, which holds mmap_lock for reading meanwhile: about 0.3 ms."""
-WINDOW_PAGES = 1 << 16
-"""Entries held at a time. pagemap itself takes the lock anew for each 2 MiB (PAGEMAP_WALK_SIZE, fs/proc/task_mmu.c)."""
+WINDOW_PAGES = 1 << 17
+"""
+Entries held at a time; their frames are read within some 50 ms of them. pagemap itself takes the lock anew for each 2 MiB
+(PAGEMAP_WALK_SIZE, fs/proc/task_mmu.c).
+"""
 PMD_PAGES = 1 << PMD_ORDER
 
 
