@@ -37,7 +37,7 @@ class Quantity(enum.Enum):
     ADDRESS_SPACES = "address spaces that map the folio"
     VMAS = "VMAs that map the folio"
     TABLE_PAIRS = "pairs of a VMA and a page table that map the folio"
-    COMPLETE_MAPPINGS = "address spaces that map all of the folio's pages"
+    COMPLETE_MAPPINGS = "VMAs that map all of the folio's pages"
 
 
 class Promise(enum.Enum):
