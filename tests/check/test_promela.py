@@ -11,7 +11,7 @@ from mapcount.check.bytecode import ARITHMETIC, Code
 from mapcount.check.effects import _EFFECTS, _RESULTS
 from mapcount.check.model import Call, Model
 from mapcount.check.promela import promela
-from mapcount.check.promela_thread import PROMELA_EFFECTS, PROMELA_OPERATORS, PROMELA_RESULTS, word_name
+from mapcount.check.promela_statements import PROMELA_EFFECTS, PROMELA_OPERATORS, PROMELA_RESULTS, word_name
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
 from mapcount.schemes.catalogue import find_scheme, scheme_ids

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from mapcount.check.bytecode import Code
 from mapcount.check.locks import bits_of, held_alone
 from mapcount.check.model import apply_to_truth
-from mapcount.check.promela_thread import RESULT, Locks, ThreadText, Watch, number, word_name
+from mapcount.check.promela_statements import RESULT, number, word_name
+from mapcount.check.promela_thread import Locks, ThreadText, Watch
 from mapcount.check.steps import Steps
 from mapcount.errors import UsageError
 from mapcount.schemes.scheme import Promise, Quantity
