@@ -13,6 +13,7 @@ from mapcount.machine.page_tables import PmdEntry, spans
 from mapcount.machine.rmap import places_of
 from mapcount.machine.swap import enter_cache
 from mapcount.mapping.schema import Kind, Level, Op
+from mapcount.scenarios.steps import Protection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,11 @@ def _look_up(machine: Machine, mm: Mm, page: int) -> tuple[Folio, int] | None:
     if entry is None:
         return None
     number, sub = (entry.folio, at) if isinstance(entry, PmdEntry) else (int(entry.folio[at]), int(entry.page[at]))
-    return (machine.folios[number], sub) if number in machine.folios else None
+    if number not in machine.folios:
+        return None
+    if machine.era.policies.migration_needs_access and machine.vma_of(mm, page).protection is Protection.NONE:
+        return None
+    return machine.folios[number], sub
 
 
 def _may_move(machine: Machine, folio: Folio, page: int) -> bool:

@@ -146,6 +146,8 @@ class Policies:
     """A large folio of a file in memory that was swapped out whole comes back whole, from a device that reads at once."""
     migration_asks_page: bool
     """move_pages leaves a large folio alone if the page asked for is mapped more than once; later if the folio seems shared."""
+    migration_needs_access: bool
+    """move_pages finds nothing where mprotect took all rights away."""
     migration_splits: bool
     """A folio that waits for a deferred split is split before its pages are moved one by one; before, it was moved whole."""
     migration_requeues: bool
@@ -386,6 +388,19 @@ FACTS = (
     ),
     Fact(FIRST, "migration_asks_page", True, "add_page_for_migration(), mm/migrate.c of 6.1"),
     Fact((6, 9), "migration_asks_page", False, "add_page_for_migration(), mm/migrate.c: folio_likely_mapped_shared()"),
+    Fact(FIRST, "migration_needs_access", False, "add_page_for_migration(), follow_page_pte(), mm/gup.c of 5.10"),
+    Fact(
+        (6, 1),
+        "migration_needs_access",
+        True,
+        '474098edac26 ("mm/gup: replace FOLL_NUMA by gup_can_follow_protnone()"); a guest of 6.1.192',
+    ),
+    Fact(
+        (6, 6),
+        "migration_needs_access",
+        False,
+        'd74943a2f3cd ("mm/gup: reintroduce FOLL_NUMA as FOLL_HONOR_NUMA_FAULT")',
+    ),
     Fact(FIRST, "migration_splits", False, "migrate_pages_batch(), mm/migrate.c of 6.8; guests of 5.10 and 6.1"),
     Fact(
         (6, 10),
