@@ -68,8 +68,10 @@ def promela(model: Model, *, telling: bool = False) -> str:
 
     With `telling` the verifier prints, by lines of C, each answer that it meets and the words of each final state, which
     spin.py reads. Raises UsageError for what cannot be said in Promela: a truth that is no sum over address spaces, or one
-    over 30; SchemeSourceError as Steps does.
+    over 30, or another memory model than sc; SchemeSourceError as Steps does.
     """
+    if model.memory_model != "sc":
+        raise UsageError(f"Promela has one memory model, sc: {model.memory_model} cannot be exported")
     return _Export(Steps(model), telling=telling).text()
 
 

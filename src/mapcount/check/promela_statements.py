@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mapcount.check.bytecode import ARITHMETIC, JUMPS, Code, Register
-from mapcount.check.thread_states import LONGEST_WORK
+from mapcount.check.surroundings import STATISTICS, VMAS, VMAS_STATISTIC
+from mapcount.check.thread_run import LONGEST_WORK
 from mapcount.errors import UsageError
 from mapcount.schemes.words import Scope
 
@@ -159,7 +160,9 @@ def own_work(one: Instruction, names: Names) -> list[str]:
     """Return an instruction that touches registers and statistics alone."""
     a, b = names.operand(one.a), names.operand(one.b)
     if one.code is Code.STATISTIC:
-        return [f"m_stat_{a} = m_stat_{a} + {b}"]
+        assert isinstance(one.a, int)
+        changed = word_name(VMAS if one.a == VMAS_STATISTIC else STATISTICS[one.a])
+        return [f"{changed} = {changed} + {b}"]
     if one.target is None:
         return []
     value = a if one.code is Code.MOVE else PROMELA_OPERATORS[one.code].format(a=a, b=b)
