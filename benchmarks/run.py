@@ -62,6 +62,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Run what was asked for and print it; return the exit status."""
     options = parse_arguments()
+    options.load_before = os.getloadavg()[0]
     if os.geteuid() != 0:
         print("the benchmark needs root: PFNs, kpage files and THP settings; run: sudo make bench", file=sys.stderr)
         return 3
@@ -124,6 +125,7 @@ def document(
     parts = [
         "# Benchmarks",
         f"Made by `make bench` (`benchmarks/run.py`), medians of {options.runs} interleaved runs, on {machine()}.",
+        f"Load average: {options.load_before:.1f} when it began, {os.getloadavg()[1]:.1f} over its last five minutes.",
         f"Peers: thpmaps and page-types of Debian's {peers.package}." if peers else "Peers: left out.",
         ABOUT,
         "## Goals",
