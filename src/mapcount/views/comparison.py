@@ -18,6 +18,7 @@ from mapcount.replay.histories import HISTORIES, log_of
 from mapcount.schemes.catalogue import SCHEMES, find_scheme
 from mapcount.units import format_folio_size
 from mapcount.views.answers import Answers, answers_of, over_pasts, truths_of
+from mapcount.views.observed import CountersOverPasts, WordCheck
 from mapcount.views.quirks import quirks_for
 from mapcount.views.view import View, kernel_view, true_view
 
@@ -104,6 +105,8 @@ class Comparison:
     """Those that differ from the truth under some scheme, the largest distance first."""
     found: list[Found]
     answers: list[Answers]
+    words: list[WordCheck] = field(default_factory=list)
+    """Of a guest: counters out of its memory, beside those of `running`. Empty of other snapshots."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +157,7 @@ def compare(
     by_process = dict(_processes(snapshot, truth))
     found: list[Found] = []
     answered: list[Answers] = []
+    counters = CountersOverPasts()
     logs = [log_of(snapshot, history).held() for history in histories] if past is None else [past.log.held()]
     for scheme_id, scheme in chosen.items():
         if progress:
@@ -163,6 +167,8 @@ def compare(
             [replayed] = replay(log, [scheme])
             if past is not None:
                 replayed = replayed.of_folios(past.folios)
+            if scheme_id == running and len(snapshot.observed_words):
+                counters.add(replayed)
             if scheme_id in answers:
                 said.append(answers_of(truths, [replayed]))
             if scheme_id in numbers:
@@ -185,6 +191,7 @@ def compare(
         processes=differing,
         found=found,
         answers=answered,
+        words=counters.checks(snapshot),
     )
 
 
