@@ -16,6 +16,7 @@ from mapcount.scenarios.steps import (
     Fork,
     Madvise,
     Memfd,
+    Migrate,
     Mmap,
     Mprotect,
     Mremap,
@@ -85,6 +86,7 @@ def _kinds(who, files, made):
     yield st.builds(Mremap, process, SPANS, st.sampled_from(AREAS), page).filter(
         lambda step: step.to_page + step.span.nr_pages <= AREA_PAGES
     )
+    yield st.builds(Migrate, process, SPANS, st.just(0))
     yield st.builds(Fork, process, NAMES.filter(lambda name: name not in files))
     yield st.builds(Memfd, process, NAMES.filter(lambda name: name not in files[who]), st.integers(1, 1 << 21))
     yield st.builds(Exit, process)
@@ -120,6 +122,7 @@ SETTINGS = st.builds(
     swap=st.booleans(),
     huge_zero_page=st.booleans(),
     max_ptes_none=st.integers(0, 511),
+    nodes=st.integers(1, 2),
 )
 SAYS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), max_size=23)
 SCENARIOS = st.builds(

@@ -23,6 +23,7 @@ from mapcount.scenarios.steps import (
     Fork,
     Madvise,
     Memfd,
+    Migrate,
     Mmap,
     Mprotect,
     Mremap,
@@ -47,6 +48,7 @@ set hugetlb 7
 set swap
 set huge-zero-page
 set max-ptes-none 63
+set nodes 2
 
 p: mmap a 2M huge          # a comment
 p: mmap b[512] 2M hugetlb
@@ -68,6 +70,7 @@ c: nohugepage a[20]
 c: mergeable a[21]
 c: mprotect a[5] ro
 p: mremap a[0:16] d[7]
+p: migrate a[3:5] to 1
 expect a[20] mapcount 1*16 2*496
 c: exit
 reclaim
@@ -82,7 +85,7 @@ def one(area, page):
 def test_every_verb():
     scenario = parse(EVERYTHING, name="all")
     assert (scenario.name, scenario.says, scenario.needs) == ("all", "Every verb there is, once.", (6, 8))
-    assert scenario.settings == Settings("always", {4: "madvise"}, {9: "within_size"}, 7, True, True, 63)
+    assert scenario.settings == Settings("always", {4: "madvise"}, {9: "within_size"}, 7, True, True, 63, 2)
     assert scenario.steps == (
         Mmap("p", A, advice=Advice.HUGEPAGE),
         Mmap("p", Span("b", 512, 1024), Kind.HUGETLB),
@@ -104,11 +107,12 @@ def test_every_verb():
         Madvise("c", one("a", 21), Advice.MERGEABLE),
         Mprotect("c", one("a", 5), Protection.READ),
         Mremap("p", Span("a", 0, 16), "d", 7),
+        Migrate("p", Span("a", 3, 5), 1),
         Expect("", "a", 20, "mapcount", "1*16 2*496"),
         Exit("c"),
         Reclaim(),
     )
-    assert scenario.lines[0] == 15
+    assert scenario.lines[0] == 16
     assert scenario.lines[-1] == len(EVERYTHING.splitlines())
 
 
@@ -160,6 +164,10 @@ MISTAKES = [
     ("p: munmap", 1, 11, "something is missing here: `p: munmap a[0:16]`"),
     ("p: mprotect a[0] rx", 1, 18, "is no protection"),
     ("p: mremap a[0:2] b[0:2]", 1, 18, "one page is enough"),
+    ("set nodes 2\np: mmap a 4k\np: migrate a in 1", 3, 14, "`to` belongs here"),
+    ("set nodes 2\np: mmap a 4k\np: migrate a to 2", 3, 17, "a NUMA node should be a number from 0 to 1"),
+    ("p: mmap a 4k\np: migrate a to 1", 2, 17, "there is no node 1: say `set nodes 2`"),
+    ("set nodes 3", 1, 11, "NUMA nodes should be a number from 1 to 2"),
     ("p: fork 9", 1, 9, "name of a process"),
     ("munmap a[0]", 1, 1, "who is to munmap?"),
     ("wlak 3 steps seed 1", 1, 1, "did you mean walk?"),

@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from mapcount.capture.walk import WalkPlan
 from mapcount.errors import KernelFeatureError, UsageError
 from mapcount.mapping.schema import Consistency
 from mapcount.mapping.snapshot import Metadata, Snapshot, empty_tables
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ MAX_STAT_CGROUPS = 256
 """Cgroups whose memory.stat is read: those that have processes, so many at most."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _Request:
     pids: tuple[int, ...]
     cgroup: str | None

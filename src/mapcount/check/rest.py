@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from mapcount.check.steps import State, Steps
 
 
-def broken_at_rest(steps: Steps, state: State) -> list[str]:
+def broken_at_rest(steps: Steps, state: State, *, statistics: bool | None = None) -> list[str]:
     """
     Return what is broken in a final state, in the words of the scheme's invariants.
+
+    With `statistics` only what is said of the NR_* statistics, or (False) only what is said of the words.
 
     Raises UsageError for a model without statistics, of which the invariants speak, or with scaled constants, which they do
     not know.
@@ -28,5 +30,8 @@ def broken_at_rest(steps: Steps, state: State) -> list[str]:
     steps.layout.write(steps.cells(state), memory)
     truth = steps.moments.settled([steps.local(state, thread) for thread in range(len(steps.threads))])
     words = Words(memory, 0)
-    found = (invariant.broken(words, truth) for invariant in model.scheme.scheme.invariants)
+    asked = [
+        one for one in model.scheme.scheme.invariants if statistics is None or one.text.startswith("NR_") is statistics
+    ]
+    found = (invariant.broken(words, truth) for invariant in asked)
     return [broken for broken in found if broken]

@@ -8,6 +8,7 @@
  *
  *   SLOT S NR [A0 .. A5]               raw system call; an argument @text is the address of that text    -> = RESULT
  *   SLOT T ADDRESS STRIDE COUNT r|w    read or write a byte at COUNT places                              -> = COUNT
+ *   SLOT M ADDRESS COUNT NODE          move COUNT pages to a NUMA node                                   -> = PAGES THERE
  *   SLOT R ADDRESS BYTES               show memory                                                       -> = HEX
  *   SLOT W ADDRESS HEX                 change memory                                                     -> = BYTES
  *   SLOT F NEW                         fork into the free slot NEW                                       -> = PID
@@ -40,7 +41,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { SLOTS = 64, COMMAND = 1 << 14, ANSWER = 1 << 16, NAMES = 64, ARGUMENTS = 16, LOOK_MS = 100 };
+enum { SLOTS = 64, COMMAND = 1 << 14, ANSWER = 1 << 16, NAMES = 64, ARGUMENTS = 16, LOOK_MS = 100, MOVED = 512, MOVE = 2 };
 
 static struct {
 	int server, process;	/* the two ends of a socket that keeps messages apart */
@@ -91,6 +92,30 @@ static void touch(char *text)
 			(void)*byte;
 	}
 	say("= %lu", count);
+}
+
+/* move_pages(2), MOVED pages at a time, then again without nodes: that tells where they lie. */
+static void move_pages(char *text)
+{
+	static void *pages[MOVED];
+	static int nodes[MOVED], where[MOVED];
+	unsigned long address = number(&text), count = number(&text), there = 0;
+	int node = number(&text);
+	for (unsigned long done = 0, n; done < count; done += n) {
+		n = count - done < MOVED ? count - done : MOVED;
+		for (unsigned long i = 0; i < n; i++) {
+			pages[i] = (void *)(address + (done + i) * 4096);
+			nodes[i] = node;
+		}
+		if (syscall(SYS_move_pages, 0, n, pages, nodes, where, MOVE) < 0 ||
+		    syscall(SYS_move_pages, 0, n, pages, NULL, where, 0) < 0) {
+			say("= %d", -errno);
+			return;
+		}
+		for (unsigned long i = 0; i < n; i++)
+			there += where[i] == node;
+	}
+	say("= %lu", there);
 }
 
 static void show(char *text)
@@ -203,6 +228,8 @@ static void carry_out(char *text)
 		raw_call(text);
 	else if (verb == 'T')
 		touch(text);
+	else if (verb == 'M')
+		move_pages(text);
 	else if (verb == 'R')
 		show(text);
 	else if (verb == 'W')

@@ -72,6 +72,10 @@ class Channel:
         """Access a byte at `count` places, ascending. Returns `count`; -14 after SIGSEGV and -7 after SIGBUS."""
         return int(self.ask(slot, f"T {address:#x} {stride} {count} {'w' if write else 'r'}"))
 
+    def migrate(self, slot: int, address: int, nr_pages: int, node: int) -> int:
+        """Move pages of a process to a NUMA node; return how many lie there afterwards, or -errno."""
+        return int(self.ask(slot, f"M {address:#x} {nr_pages} {node}"))
+
     def peek(self, slot: int, address: int, nr_bytes: int) -> bytes:
         """Return what is in the memory of a process. Raises GuestError if it cannot be read."""
         answer = self.ask(slot, f"R {address:#x} {nr_bytes}")

@@ -16,6 +16,7 @@ from mapcount.scenarios.steps import (
     Fork,
     Madvise,
     Memfd,
+    Migrate,
     Mmap,
     Mprotect,
     Mremap,
@@ -116,6 +117,8 @@ class Driver:
                 result = self._call(process, _MPROTECT, step.span, _PROTECTIONS[step.protection])
             case Mremap():
                 result = self._mremap(process, step)
+            case Migrate():
+                result = self._channel.migrate(process.slot, step.span.address, step.span.nr_pages, step.node)
             case Fork():
                 self._spawn(process.slot, step.child, process.files)
             case Exit():

@@ -18,11 +18,12 @@ from mapcount.kernels.access_log import Decoder
 from mapcount.kernels.access_operations import ReadSmaps
 from mapcount.kernels.access_words import rest_of, words_of
 from mapcount.kernels.driver import Driver
-from mapcount.kernels.guest import MEMORY_MIB, RAM_NAME, Guest
+from mapcount.kernels.guest import RAM_NAME, Guest
 from mapcount.kernels.guest_files import GuestFiles
 from mapcount.kernels.guest_memory import GuestMemory, ask_symbols
 from mapcount.kernels.guest_settings import apply_settings, quiet
 from mapcount.kernels.guest_tables import read_entries
+from mapcount.kernels.hardware import MEMORY_MIB
 from mapcount.kernels.layout import layout_of
 from mapcount.kernels.plugin import AccessWatch, build_plugin, is_write, plugin_options, records_of
 from mapcount.kernels.rmap_calls import calls
@@ -97,7 +98,7 @@ class PluginGuest:
             stack.callback(os.close, log)
             path = Path(f"/proc/{os.getpid()}/fd/{log}")
             options = plugin_options(build_plugin(), path, RAM_NAME, nr_pages=_NR_PAGES)
-            guest = stack.enter_context(Guest(image, memory_mib=MEMORY_MIB, qemu_arguments=options, files=files))
+            guest = stack.enter_context(Guest(image, qemu_arguments=options, files=files))
             self._watch = stack.enter_context(AccessWatch(path))
             self._channel = guest.channel
             self._memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))

@@ -65,6 +65,8 @@ class Folio:
     """After MADV_FREE: not PG_swapbacked, to be dropped by reclaim unless it was written since."""
     was_seen: bool = False
     """It was mapped when somebody looked (observe.py)."""
+    node: int = 0
+    """The NUMA node that its memory belongs to."""
     queued: bool = False
     """In the deferred split queue for another reason than an unmapping."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Change = Callable[[Settings, Sequence[Word]], Settings]
 
 PMD_ORDER = 9
+MAX_NODES = 2
 _ANON_WORDS = ("always", "madvise", "never")
 _SHMEM_WORDS = ("always", "within_size", "advise", "never")
 
@@ -65,6 +66,11 @@ def _swap(settings: Settings, words: Sequence[Word]) -> Settings:
     return replace(settings, swap=True)
 
 
+def _nodes(settings: Settings, words: Sequence[Word]) -> Settings:
+    (word,) = _take(words[1:], words[0], 1, "set nodes 2")
+    return replace(settings, nodes=number_of(word, "NUMA nodes", least=1, most=MAX_NODES))
+
+
 def _huge_zero_page(settings: Settings, words: Sequence[Word]) -> Settings:
     _take(words[1:], words[0], 0, "set huge-zero-page")
     return replace(settings, huge_zero_page=True)
@@ -81,6 +87,7 @@ SETTINGS: dict[str, Change] = {
     "shmem": _shmem,
     "hugetlb": _hugetlb,
     "swap": _swap,
+    "nodes": _nodes,
     "huge-zero-page": _huge_zero_page,
     "max-ptes-none": _max_ptes_none,
 }

@@ -91,7 +91,7 @@ static inline long access_pages(unsigned long address, unsigned long pages, int 
 	return (long)pages;
 }
 
-@FILES@
+@HELPERS@
 static long fork_as(int slot);
 
 static long perform(int step)

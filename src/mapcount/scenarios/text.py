@@ -15,6 +15,7 @@ from mapcount.scenarios.steps import (
     Fork,
     Madvise,
     Memfd,
+    Migrate,
     Mmap,
     Mprotect,
     Mremap,
@@ -60,6 +61,8 @@ def _settings(settings: Settings, default: Settings) -> Iterator[str]:
         yield f"hugetlb {settings.hugetlb_pages}"
     if settings.swap:
         yield "swap"
+    if settings.nodes != default.nodes:
+        yield f"nodes {settings.nodes}"
     if settings.huge_zero_page:
         yield "huge-zero-page"
     if settings.max_ptes_none != default.max_ptes_none:
@@ -120,6 +123,8 @@ def _call_text(step: Step) -> str:
             words = f"mprotect {span_text(step.span)} {step.protection.value}"
         case Mremap():
             words = f"mremap {span_text(step.span)} {step.to_area}[{step.to_page}]"
+        case Migrate():
+            words = f"migrate {span_text(step.span)} to {step.node}"
         case Fork():
             words = f"fork {step.child}"
         case Exit():

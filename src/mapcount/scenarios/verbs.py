@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapcount.mapping.schema import Kind
+from mapcount.scenarios.headers import MAX_NODES
 from mapcount.scenarios.ranges import AREA_PAGES, area_of, file_range_of, page_of, span_of, split_range
 from mapcount.scenarios.steps import (
     Access,
@@ -15,6 +16,7 @@ from mapcount.scenarios.steps import (
     Fork,
     Madvise,
     Memfd,
+    Migrate,
     Mmap,
     Mprotect,
     Mremap,
@@ -22,7 +24,7 @@ from mapcount.scenarios.steps import (
     Protection,
     Span,
 )
-from mapcount.scenarios.words import Mistake, Word, did_you_mean, end_of, name_of, pages_of
+from mapcount.scenarios.words import Mistake, Word, did_you_mean, end_of, name_of, number_of, pages_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -144,6 +146,13 @@ def _mremap(call: Call) -> Mremap:
     return Mremap(call.process, span, to_area, to_page)
 
 
+def _migrate(call: Call) -> Migrate:
+    pages, to, node = call.take("migrate a[0:512] to 1", 3)
+    if to.text != "to":
+        raise Mistake(to, f"`to` belongs here: `{call.process}: migrate {pages.text} to 1`")
+    return Migrate(call.process, span_of(pages, call.mapped), number_of(node, "a NUMA node", most=MAX_NODES - 1))
+
+
 def _fork(call: Call) -> Fork:
     (child,) = call.take("fork c", 1)
     return Fork(call.process, name_of(child, "a process"))
@@ -165,6 +174,7 @@ VERBS: Mapping[str, Reader] = {
     "munmap": _munmap,
     "mprotect": _mprotect,
     "mremap": _mremap,
+    "migrate": _migrate,
     "fork": _fork,
     "exit": _exit,
     **{advice.value: _madvise for advice in Advice},

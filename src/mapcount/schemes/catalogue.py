@@ -11,6 +11,8 @@ from mapcount.schemes import (
     mm_id,
     no_page_mapcount,
     nr_pages_mapped,
+    original_thp,
+    rmap_id,
     total_mapcount,
     total_mapped_pages,
 )
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
     from mapcount.schemes.scheme import Scheme
 
 SCHEMES: tuple[Scheme, ...] = (
+    original_thp.SCHEME,
     double_map.SCHEME,
     nr_pages_mapped.SCHEME,
     total_mapcount.SCHEME,
+    rmap_id.SCHEME,
     large_mapcount.SCHEME,
     mm_id.SCHEME,
     no_page_mapcount.SCHEME,

@@ -22,6 +22,7 @@ from mapcount.schemes.scheme import Promise, Quantity, Reader, Scheme, Words
 from mapcount.schemes.truth import truth_of
 
 if TYPE_CHECKING:
+    from mapcount.schemes.looked import Looked
     from mapcount.schemes.memory import Memory
 
 PMD_ORDER = 3
@@ -38,7 +39,7 @@ FOLIOS = [
     FolioSpec(PMD_ORDER, Kind.HUGETLB),
 ]
 STAYS = {"PG_anon_exclusive", "PG_double_map", "mapcount_seqcount", "deferred", "partially_mapped"}
-"""What is cleared when a folio is freed, not when it is unmapped; and what only counts up."""
+"""What is cleared when a folio is freed, not when it is unmapped; and what only counts up. A scheme may name more."""
 
 
 def run_conformance_test(scheme: Scheme | BoundScheme, *, histories: int = 200, steps: int = 60, seed: int = 1) -> None:
@@ -78,7 +79,7 @@ def play(scheme: BoundScheme, folios: list[FolioSpec], wishes: list[Wish]) -> st
         if broken:
             return broken
     for name, values in memory.state().items():
-        if name not in STAYS and values != at_first[name]:
+        if name not in {*STAYS, *scheme.scheme.stays} and values != at_first[name]:
             return f"all is unmapped, and {name} is {values} instead of {at_first[name]}"
     return None
 
@@ -89,6 +90,7 @@ def _play_wish(scheme: BoundScheme, world: World, memory: Memory, wish: Wish) ->
         order, base = memory.orders[change.folio], memory.base[change.folio]
         must_refuse = _must_refuse(scheme.scheme, world, memory, change)
         found_partial = memory.partially_mapped[change.folio]
+        memory.looked[change.folio] = _looked(world, change)
         refused = scheme.functions["apply"](
             memory, change.op, change.level, change.folio, order, base + change.first, change.nr, change.mm
         )
@@ -96,6 +98,7 @@ def _play_wish(scheme: BoundScheme, world: World, memory: Memory, wish: Wish) ->
             return f"{change} returned {refused} instead of {must_refuse}: pinned {world.pinned[wish.folio]}"
         if refused:
             world.refuse(change, wish.vma)
+            memory.looked[change.folio] = _looked(world, change)
         elif change.op == Op.DUP and any(_exclusive(memory, change)):
             return f"{change} left pages of the order-{order} folio exclusive"
         broken = _finds_partial(scheme, world, memory, change, found_partial) or check_folio(
@@ -104,6 +107,11 @@ def _play_wish(scheme: BoundScheme, world: World, memory: Memory, wish: Wish) ->
         if broken:
             return f"{broken} (folio {change.folio} after {change})"
     return None
+
+
+def _looked(world: World, change: Change) -> Looked:
+    """Return what look-ups find in a change that has taken effect."""
+    return world.truths[change.folio].looked(change.mm, vma=change.vma, added=change.added)
 
 
 def _must_refuse(scheme: Scheme, world: World, memory: Memory, change: Change) -> int:

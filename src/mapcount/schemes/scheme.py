@@ -38,6 +38,8 @@ class Quantity(enum.Enum):
     VMAS = "VMAs that map the folio"
     TABLE_PAIRS = "pairs of a VMA and a page table that map the folio"
     COMPLETE_MAPPINGS = "address spaces that map all of the folio's pages"
+    EXTRA_REFERENCES = "references to the folio that are no mappings and not the page cache's"
+    OTHERS = "whether another address space maps the folio, or something that is no mapping refers to it"
 
 
 class Promise(enum.Enum):
@@ -133,6 +135,8 @@ class Scheme:
     """dup_* refuses a folio that may be pinned."""
     unsupported_orders: tuple[int, ...] = ()
     """Orders of folios that have no struct page where a word lies: no kernel of this scheme may map one."""
+    stays: tuple[str, ...] = ()
+    """Words and statistics, as Memory.state() names them, that need not be as at first when all is unmapped."""
     anon_mixed_by_split_only: bool = False
     """It counts right only where no anon folio gets a PTE while a PMD maps it, or the reverse, but by split_pmd."""
 
