@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapcount.machine.array_memory import ArrayMemory
+from mapcount.machine.folios import PMD_PAGES
 from mapcount.mapping.schema import Level, MappingLog, Op
 from mapcount.replay.emit import COLUMNS
 from mapcount.schemes.scheme import REFUSED
@@ -43,7 +44,8 @@ class Counts:
     def count(self, op: Op, level: Level, folio: int, first: int, nr_pages: int, mm: int) -> None:
         """Count a change of mappings. `mm` is a number from 0; `first` the first page within the folio."""
         self._waiting.append((op, level, folio, first, nr_pages, mm))
-        self._waiting_pages += nr_pages
+        # A PUD maps hugetlb, of which one count is kept.
+        self._waiting_pages += min(nr_pages, PMD_PAGES)
         if self._waiting_pages >= WAITING_PAGES:
             self.flush()
 
