@@ -91,6 +91,27 @@ def test_pmds(wanted):
     assert found.special == nothing
 
 
+anywhere = st.integers(0, (1 << 35) - 1)
+"""Page numbers of user space."""
+
+
+@given(st.dictionaries(anywhere, entries, max_size=13))
+def test_all_of_user_space(wanted):
+    ram = Ram()
+    top = ram.frame()
+    rows, others = [], []
+    for page, entry in wanted.items():
+        ram.map(top, page << 12, encoded(*entry))
+        if entry[0] == "special":
+            others.append((page, encoded(*entry)))
+        else:
+            rows.append((page, entry[1], Level.PTE))
+    ram.map(top, 1 << 47, 5 << 12 | 1)  # the kernel's half
+    found = read_entries(ram.memory(), top << 12, everywhere=True)
+    assert as_rows(found) == sorted(rows)
+    assert list(zip(found.other_page.tolist(), found.other_entry.tolist(), strict=True)) == sorted(others)
+
+
 def test_what_lies_outside_of_the_areas_is_not_seen():
     ram = Ram()
     top = ram.frame()

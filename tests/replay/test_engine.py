@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mapcount.errors import BadLogError, UsageError
 from mapcount.mapping.schema import Kind, Level, Op
-from mapcount.replay.engine import replay, replay_each
+from mapcount.replay.engine import is_quick, replay, replay_each
 from mapcount.schemes import ops
 from mapcount.schemes.catalogue import find_scheme, scheme_ids
 from mapcount.schemes.history import FolioSpec
@@ -24,7 +24,7 @@ from mapcount.schemes.words import Scope
 from replay.logs import FOLIOS, log_of_rows, random_log
 
 SEEDS = st.integers(0, 1 << 30)
-COMPILED_WITH_COSTS = ("double-map:seqlock", "large-mapcount:unbatched", "mm-id")
+COMPILED_WITH_COSTS = ("original-thp", "double-map:seqlock", "large-mapcount:unbatched", "mm-id")
 """Among them they use every operation that there is; to compile one takes some seconds."""
 
 
@@ -49,7 +49,8 @@ def called_directly(scheme, random_log):
     costs = {}
     fresh = scheme.memory([spec.order for spec in folios], [spec.kind for spec in folios])
     places = {place.word.name: place for place in scheme.scheme.places}
-    for op, level, folio, first, nr, mm, outcome in random_log.rows:
+    rows = zip(random_log.rows, random_log.looked, strict=True)
+    for (op, level, folio, first, nr, mm, outcome), looked in rows:
         order, base = memory.orders[folio], memory.base[folio]
         if op in {Op.BIRTH, Op.DEATH}:
             for name, place in places.items():
@@ -59,14 +60,16 @@ def called_directly(scheme, random_log):
                 values[folio] = 0
         elif outcome == 0 and op <= Op.SPLIT_MAPPING:
             memory.touched.clear()
+            memory.looked[folio], memory.lookups, memory.entries_read = looked, 0, 0
             page = base + first if level == 0 else base
             scheme.functions["apply"](memory, op, level, folio, order, page, nr, mm + 1)
             kinds = Counter(touch.access.value for touch in memory.touched)
             lines = {
                 t.at if places[t.word].word.scope is Scope.PAGE else base + places[t.word].page for t in memory.touched
             }
-            sums = costs.setdefault((op, level, order), [0] * 6)
-            numbers = (1, nr, kinds["locked"], kinds["store"], kinds["load"], len(lines))
+            sums = costs.setdefault((op, level, order), [0] * 8)
+            touched = (kinds["locked"], kinds["store"], kinds["load"], len(lines))
+            numbers = (1, nr, *touched, memory.lookups, memory.entries_read)
             costs[op, level, order] = [a + b for a, b in zip(sums, numbers, strict=True)]
     return memory, costs
 
@@ -237,6 +240,15 @@ def test_auto_is_plain_where_numba_is_missing(monkeypatch):
         replay(random_log(1).log, [], engine="numba")
     monkeypatch.setattr("mapcount.replay.engine.CompiledReplay", None)
     assert len(replay(random_log(1).log, [find_scheme("mm-id")])) == 1
+
+
+def test_what_is_quick_follows_from_all_replays_together(monkeypatch):
+    monkeypatch.setattr("mapcount.replay.engine._is_compiled", lambda scheme, *, cost: False)
+    orders = np.full(7, 9, np.uint8)
+    assert is_quick(find_scheme("mm-id"), orders, 146)  # 523,264 pages
+    assert not is_quick(find_scheme("mm-id"), orders, 147)
+    monkeypatch.setattr("mapcount.replay.engine._is_compiled", lambda scheme, *, cost: True)
+    assert is_quick(find_scheme("mm-id"), orders, 147)
 
 
 def test_numba_is_imported_when_a_scheme_is_compiled_and_not_before():

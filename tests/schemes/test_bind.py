@@ -55,8 +55,12 @@ def test_the_order_is_that_of_history():
     assert [scheme_id for scheme_id in scheme_ids() if ":" not in scheme_id] == [
         "original-thp",
         "double-map",
+        "zero-one-many",
         "nr-pages-mapped",
+        "table-pairs",
         "total-mapcount",
+        "complete-mappings",
+        "rmap-id",
         "large-mapcount",
         "mm-id",
         "no-page-mapcount",
@@ -69,7 +73,9 @@ def test_what_does_not_exist_is_told_with_what_does():
         find_scheme("large-mapcount:x")
     with pytest.raises(UsageError, match="mm-id has no variant 'x'; it has: none"):
         find_scheme("mm-id:x")
-    with pytest.raises(UsageError, match=r"no scheme 'nonsense'; there are: double-map, double-map:before-5\.18"):
+    with pytest.raises(
+        UsageError, match=r"no scheme 'nonsense'; there are: original-thp, double-map, double-map:before-5\.18"
+    ):
         find_scheme("nonsense")
     with pytest.raises(UsageError, match="no constant 'NONSENSE'"):
         bind(large_mapcount.SCHEME, constants={"NONSENSE": 1})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from mapcount.capture.stats import read_rollup
 from mapcount.capture.stretches import stretches_where, take_stretches
 from mapcount.capture.walk import MmPages, WalkPlan, walk, walk_again
 from mapcount.mapping.schema import Kind
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from mapcount.capture.maps import VmaList
@@ -47,7 +48,7 @@ SECOND_READS = 2
 """What disagrees is read again this often at most."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Progress:
     """How far a capture is: `done` of `total` address spaces; `pid`, `comm` and mapped pages of the one just read."""
 
@@ -58,7 +59,7 @@ class Progress:
     pages: int
 
 
-@dataclass
+@record
 class Gathered:
     """What the reading of many address spaces gave."""
 

@@ -68,8 +68,7 @@ def settle_stale(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> tuple[U64
 def _found(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> I32:
     """Return how often each of `frames` is found mapped."""
     runs = [mm.pages.runs[0] for mm in mms]
-    found: I32 = count_mappings(plan.physical, [some.take(runs_with(frames, some)) for some in runs]).found[frames]
-    return found
+    return count_mappings(plan.physical, [some.take(runs_with(frames, some)) for some in runs]).of(frames)
 
 
 def _differs(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> Disagreement:
@@ -192,5 +191,5 @@ def _take_from(physical: PhysicalPages, claimed: U64, excess: I32, runs: RawRuns
     heads = physical.heads_of(pfns)
     whole = is_in(heads, claimed[is_in(claimed, distinct(heads[excess[pfns] > 0]))])
     keep: Bools = (excess[pfns] <= 0) & ~whole
-    np.subtract.at(excess, pfns[~keep], 1)
+    np.subtract.at(excess, pfns[~keep], np.int32(1))
     return keep

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,7 @@ from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, Pieces, RawBits, RawRun
 from mapcount.capture.scan import PAGE_IS_HUGE, PAGE_IS_PFNZERO, PAGE_IS_PRESENT, scan_windows
 from mapcount.capture.stretches import stretches_where, take_stretches
 from mapcount.mapping.schema import Kind, Level, SwapKind
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
 
 SCAN_PAGES = 1 << 13
 """Pages of one PAGEMAP_SCAN, which holds mmap_lock for reading meanwhile: about 0.3 ms."""
-WINDOW_PAGES = 1 << 16
-"""Entries held at a time. pagemap itself takes the lock anew for each 2 MiB (PAGEMAP_WALK_SIZE, fs/proc/task_mmu.c)."""
+WINDOW_PAGES = 1 << 17
+"""
+Entries held at a time; their frames are read within some 50 ms of them. pagemap itself takes the lock anew for each 2 MiB
+(PAGEMAP_WALK_SIZE, fs/proc/task_mmu.c).
+"""
 PMD_PAGES = 1 << PMD_ORDER
 
 
-@dataclass
+@record
 class MmPages:
     """What was read of one mm. Grows window by window."""
 
@@ -62,7 +66,7 @@ class MmPages:
     """Pages left out because they came or went while they were read."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class WalkPlan:
     """How page tables are read."""
 

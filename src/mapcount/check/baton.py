@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
-from mapcount.check.surroundings import PG_partially_mapped
+from mapcount.check.surroundings import VMAS, PG_partially_mapped
 from mapcount.errors import UsageError
 from mapcount.schemes.memory import Memory, Touch
 from mapcount.schemes.ops import Access
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from mapcount.check.model import Model
+    from mapcount.schemes.looked import Looked
     from mapcount.schemes.words import Word
 
 NOTHING = Touch(Access.NONE, "", 0)
@@ -114,18 +115,22 @@ class Baton:
     def _value(self, touch: Touch) -> int:
         if touch.word == PG_partially_mapped.name:
             return next(iter(self.memory.partially_mapped))
+        if touch.word == VMAS.name:
+            return self.memory.looked[0].vmas
         return 0 if touch is NOTHING else self.memory.words[touch.word][touch.at]
 
     def _run(self, number: int) -> None:
         """Be one thread of the model."""
         self._mine.number = number
         try:
-            for call in self._model.threads[number]:
+            for entry in self._model.entries(number):
                 self._mine.touched = False
-                entry = self._model.entry(call)
+                self.memory.look_for(entry.looked)
+                self._mine.vmas = min(entry.vmas, 0)
                 result = entry.function(self.memory, *entry.arguments)
                 if not self._mine.touched:
                     self._stop(NOTHING)
+                self.memory.add_vmas(0 if result else max(entry.vmas, 0))
                 self.results[number].append(int(result or 0))
         except _EndedEarlyError:
             return
@@ -144,6 +149,9 @@ class Baton:
         self._batons[number].acquire()
         if self._ending:
             raise _EndedEarlyError
+        # A call begins with its first step.
+        self.memory.add_vmas(self._mine.vmas)
+        self._mine.vmas = 0
 
 
 class _EndedEarlyError(BaseException):
@@ -154,11 +162,35 @@ class _StoppingMemory(Memory):
     """Plain memory that stops before every access, those to PG_partially_mapped included."""
 
     def __init__(self, model: Model, stop: Callable[[Touch], None]) -> None:
-        super().__init__(model.scheme.scheme.places, [model.order], [model.kind])
         self._stop = stop
+        self._mine = threading.local()
+        super().__init__(model.scheme.scheme.places, [model.order], [model.kind])
         self.partially_mapped = _Flags(self.partially_mapped, on_read=stop)
         # deferred_split_folio sets `deferred` first, then PG_partially_mapped: one message, so one stop.
         self.deferred = _Flags(self.deferred, on_write=stop)
+
+    def look_for(self, looked: Looked) -> None:
+        """Let the thread that calls find this, until it says otherwise; the VMAs are everybody's."""
+        self._mine.looked = [looked]
+
+    def add_vmas(self, by: int) -> None:
+        """Change the VMAs that map the folio."""
+        self._everybodys[0] = self._everybodys[0]._replace(vmas=self._everybodys[0].vmas + by)
+
+    def vmas(self, folio: int) -> int:
+        """Return the VMAs that map the folio: one access to what everybody sees."""
+        self._stop(Touch(Access.LOAD, VMAS.name, folio))
+        return self._everybodys[folio].vmas
+
+    @property
+    def looked(self) -> list[Looked]:
+        """What look-ups find: of a thread its own."""
+        found: list[Looked] = getattr(self._mine, "looked", self._everybodys)
+        return found
+
+    @looked.setter
+    def looked(self, found: list[Looked]) -> None:
+        self._everybodys = found
 
     def _touch(self, access: Access, word: Word, index: int) -> None:
         self._stop(Touch(access, word.name, index))

@@ -15,6 +15,7 @@ from mapcount.check.batches import as_called
 from mapcount.check.callers import QUESTIONS, asked
 from mapcount.check.contexts import CONTEXTS, READER_MM, Class, Context
 from mapcount.check.locks import EVERYTHING, KINDS
+from mapcount.check.memory_order import MODELS
 from mapcount.check.mixes import MIXES
 from mapcount.check.model import TRUTH_KINDS, Call, Model
 from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES, properties_of
@@ -31,7 +32,7 @@ AT_REST = "rest"
 """Stands for a context in a cell without a reader: what is asked is what the writers leave behind."""
 _TEXT = re.compile(
     r"(?P<scheme>[a-z0-9-]+(?::[a-z0-9.-]+)?)/(?P<context>[a-z0-9_-]+)/(?P<writers>[a-z-]+)/(?P<pages>[0-9]+)"
-    r"(?P<without>(-[a-z]+)*)(?P<more>(\+[a-z]+)*)(=(?P<truth>[a-z]+))?"
+    r"(?P<without>(-[a-z]+)*)(?P<more>(\+[a-z]+)*)(=(?P<truth>[a-z]+))?(@(?P<memory>[a-z]+))?"
 )
 _MOST_PAGES = 64
 
@@ -53,6 +54,7 @@ class Cell:
     without: frozenset[str] = frozenset()
     more: frozenset[str] = frozenset()
     truth: str = "interval"
+    memory: str = "sc"
 
     def __post_init__(self) -> None:
         if self.writers not in MIXES:
@@ -64,12 +66,15 @@ class Cell:
             raise UsageError(f"there is no lock {unknown[0]!r}; there are: {', '.join(KINDS)}")
         if self.truth not in TRUTH_KINDS:
             raise UsageError(f"there is no truth {self.truth!r}; there are: {', '.join(TRUTH_KINDS)}")
+        if self.memory not in MODELS:
+            raise UsageError(f"there is no memory model {self.memory!r}; there are: {', '.join(MODELS)}")
 
     def __str__(self) -> str:
         without = "".join(f"-{kind}" for kind in sorted(self.without))
         more = "".join(f"+{kind}" for kind in sorted(self.more))
         truth = "" if self.truth == "interval" else f"={self.truth}"
-        return f"{self.scheme}/{self.context}/{self.writers}/{self.pages}{without}{more}{truth}"
+        memory = "" if self.memory == "sc" else f"@{self.memory}"
+        return f"{self.scheme}/{self.context}/{self.writers}/{self.pages}{without}{more}{truth}{memory}"
 
 
 def parse_cell(text: str) -> Cell:
@@ -88,6 +93,7 @@ def parse_cell(text: str) -> Cell:
         frozenset(filter(None, found["without"].split("-"))),
         frozenset(filter(None, found["more"].split("+"))),
         found["truth"] or "interval",
+        found["memory"] or "sc",
     )
 
 
@@ -132,7 +138,7 @@ def model_of(cell: Cell, *, one_at_a_time: bool = False) -> Model:
     threads = tuple(as_called(cell.scheme, calls) for calls in together)
     locks = frozenset(KINDS) - cell.without
     if cell.context == AT_REST:
-        return Model(scheme, order, threads, start, mix.kind, statistics=True, locks=locks)
+        return Model(scheme, order, threads, start, mix.kind, statistics=True, locks=locks, memory_model=cell.memory)
     context = context_of(cell, scheme)
     reader = question_of(context, scheme)
     if reader is None:
@@ -153,6 +159,7 @@ def model_of(cell: Cell, *, one_at_a_time: bool = False) -> Model:
         reader_references=int(counts and context.reference),
         locks=locks,
         truth_kind=cell.truth,
+        memory_model=cell.memory,
     )
     return _serial(model) if one_at_a_time else model
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mapcount.check.model import Model
 
     Condition: TypeAlias = Callable[[Mapping[str, tuple[int, ...]]], bool]
+    Progress: TypeAlias = Callable[[int, int], None]
+    """Is told how many states were met and how many steps were taken, a few times a second at most."""
 
 DEFAULT_BOUND = 1_000_000
 ENGINES = ("auto", "numba", "plain")
@@ -91,6 +93,7 @@ def explore(
     until: Mapping[str, Condition] | None = None,
     max_states: int = DEFAULT_BOUND,
     engine: str = "auto",
+    progress: Progress | None = None,
 ) -> Explored:
     """
     Look at every state that a model can be in; stop, and say so, when more than `max_states` have been met.
@@ -113,7 +116,7 @@ def explore(
             return found
     from mapcount.check.fast import explore_fast
 
-    return explore_fast(steps, conditions, max_states)
+    return explore_fast(steps, conditions, max_states, progress)
 
 
 def _is_loaded() -> bool:
@@ -148,7 +151,7 @@ class _Search:
     states: list[State] = field(default_factory=list)
     index: dict[State, int] = field(default_factory=dict)
     parent: array[int] = field(default_factory=lambda: array("l"))
-    by: array[int] = field(default_factory=lambda: array("b"))
+    by: array[int] = field(default_factory=lambda: array("h"))
     transitions: int = 0
     finals: list[State] = field(default_factory=list)
     stuck: list[int] = field(default_factory=list)
@@ -178,16 +181,16 @@ class _Search:
 
     def _expand(self, at: int) -> None:
         state, moved = self.states[at], False
-        for thread in range(len(self.steps.threads)):
-            taken = self.steps.step(state, thread)
+        for chosen in self.steps.choices(state):
+            taken = self.steps.step(state, chosen)
             if taken is None:
                 continue
             moved = True
             self.transitions += 1
             if taken.closed:
-                self._close(taken.closed, at)
+                self._close(taken.closed, at, chosen)
             if taken.state not in self.index:
-                self._meet(taken.state, at, thread)
+                self._meet(taken.state, at, chosen)
         if not moved and self.steps.is_over(state):
             self.finals.append(state)
         elif not moved:
@@ -204,13 +207,13 @@ class _Search:
                 if name not in self.seen and condition(words):
                     self.seen[name] = number
 
-    def _close(self, closed: Closed, at: int) -> None:
+    def _close(self, closed: Closed, at: int, chosen: int) -> None:
         reader = self.steps.reader(closed.thread, closed.call)
         if reader is None:
             return
         key = (closed.thread, closed.call, closed.value, closed.attainable)
         if key not in self.answers:
-            schedule = (*self._schedule(at), closed.thread)
+            schedule = (*self._schedule(at), chosen)
             self.answers[key] = Answer(*key[:3], None, values_of(closed.attainable), schedule)
 
     def _schedule(self, number: int) -> tuple[int, ...]:

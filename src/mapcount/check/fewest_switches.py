@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mapcount.check.interval import values_of
-from mapcount.check.steps import Steps
+from mapcount.check.steps import Steps, thread_of
 from mapcount.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MOST_STATES = 500_000
 
 class _Way(NamedTuple):
     before: _Node | None
-    thread: int
+    chosen: int
 
 
 def fewest_switches(model: Model, broken: Property, max_states: int = MOST_STATES) -> tuple[int, ...]:
@@ -46,16 +46,16 @@ def fewest_switches(model: Model, broken: Property, max_states: int = MOST_STATE
         done.add(node)
         if len(done) > max_states:
             raise UsageError(f"{max_states:,} states were looked at without coming to the end: fewer pages, or writers")
-        for thread in range(len(steps.threads)):
-            taken = steps.step(node[0], thread)
+        for chosen in steps.choices(node[0]):
+            taken, thread = steps.step(node[0], chosen), thread_of(chosen)
             if taken is None:
                 continue
             if taken.closed and _is_broken(steps, taken.closed, broken):
-                return (*_schedule(ways, node), thread)
+                return (*_schedule(ways, node), chosen)
             after: _Node = (taken.state, thread)
             more = switches + int(node[1] not in {-1, thread})
             if more < cost.get(after, more + 1):
-                cost[after], ways[after] = more, _Way(node, thread)
+                cost[after], ways[after] = more, _Way(node, chosen)
                 (waiting.append if more > switches else waiting.appendleft)((more, after))
     raise UsageError(f"no value breaks {broken.id} in this model")
 
@@ -72,6 +72,6 @@ def _schedule(ways: dict[_Node, _Way], node: _Node) -> tuple[int, ...]:
     while at is not None:
         way = ways[at]
         if way.before is not None:
-            found.append(way.thread)
+            found.append(way.chosen)
         at = way.before
     return tuple(reversed(found))

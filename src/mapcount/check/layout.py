@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.check.references import _refcount
-from mapcount.check.surroundings import STATISTICS, PG_partially_mapped
+from mapcount.check.surroundings import STATISTICS, VMAS, VMAS_STATISTIC, PG_partially_mapped
 from mapcount.errors import UsageError
 from mapcount.schemes.words import Scope, Word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mapcount.check.bytecode import Instruction
     from mapcount.check.model import Model
     from mapcount.schemes.memory import Memory
 
@@ -30,7 +31,8 @@ class Layout:
     """
     The words of a model's folio as one row of cells.
 
-    They are the scheme's, PG_partially_mapped, and where the model has them the reference count and statistics.
+    They are the scheme's and PG_partially_mapped, and where the model has them or a look-up asks for them: the reference count,
+    statistics, the VMAs that map the folio.
     """
 
     def __init__(self, model: Model) -> None:
@@ -40,6 +42,7 @@ class Layout:
             PG_partially_mapped,
             *([_refcount] if model.references else []),
             *(STATISTICS if model.statistics else ()),
+            *([VMAS] if "lookup_vmas" in model.scheme.lookups else []),
         ]
         self.cells = tuple(
             Cell(word, i) for word in words for i in range(1 << model.order if word.scope is Scope.PAGE else 1)
@@ -64,13 +67,23 @@ class Layout:
             raise UsageError(f"there is no {word.name}[{index}] in this folio")
         return first + index
 
+    def cells_of(self, one: Instruction) -> tuple[int, ...]:
+        """Return the cells that an access may be about: one, or all of its word if the index is reckoned."""
+        assert one.word is not None
+        if isinstance(one.a, int):
+            return (self.number(one.word, one.a),)
+        return tuple(number for number, cell in enumerate(self.cells) if cell.word == one.word)
+
     def statistic(self, number: int) -> int:
         """Return the number of the cell of a statistic."""
-        return self._first[STATISTICS[number].name]
+        return self._first[VMAS.name if number == VMAS_STATISTIC else STATISTICS[number].name]
 
     def read(self, memory: Memory) -> tuple[int, ...]:
         """Return the cells of the first folio of plain memory."""
-        state = memory.state() | {PG_partially_mapped.name: tuple(memory.partially_mapped)}
+        state = memory.state() | {
+            PG_partially_mapped.name: tuple(memory.partially_mapped),
+            VMAS.name: (memory.looked[0].vmas,),
+        }
         return tuple(state[cell.word.name][cell.at] for cell in self.cells)
 
     def write(self, cells: Sequence[int], memory: Memory) -> None:
@@ -82,5 +95,7 @@ class Layout:
                 memory.partially_mapped[0] = memory.deferred[0] = value
             elif cell.word is _refcount:
                 memory.words[_refcount.name] = [value]
+            elif cell.word is VMAS:
+                memory.looked[0] = memory.looked[0]._replace(vmas=value)
             else:
                 memory.stats[STATISTICS.index(cell.word)][0] = value

@@ -17,6 +17,8 @@ from mapcount.check.assembler import Assembler
 from mapcount.check.bytecode import Code, Frame, Operand, Program, Register
 from mapcount.check.expressions import MEMORY, Expressions, Value, frame
 from mapcount.check.source import definition, refused
+from mapcount.check.surroundings import VMAS_STATISTIC
+from mapcount.schemes.looked import Looked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,24 +41,36 @@ class Entry:
     function: FunctionType
     arguments: tuple[int, ...]
     holds: tuple[int, ...] = ()
+    looked: Looked = Looked()
+    """What look-ups find in it, but for lookup_vmas, which others change."""
+    vmas: int = 0
+    """By how many the VMAs that map the folio change: 1 as it ends, -1 as it begins."""
 
 
 def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False) -> Program:
     """
     Return the program of a thread that makes these calls one after the other.
 
-    `memory` tells what does not change (kind, pins, orders); it is not kept. Statistics are left out unless wanted.
+    `memory` tells what does not change (kind, pins, orders), and what is looked up is written to it; it is not kept.
+    Statistics are left out unless wanted.
     Raises SchemeSourceError for what is not in the subset.
     """
     assembler = Assembler()
     for number, entry in enumerate(entries):
+        memory.looked[0] = entry.looked
         assembler.position = (frame(entry.function, definition(entry.function)),)
         assembler.emit(Code.BEGIN, jump=number)
         for lock in entry.holds:
             assembler.emit(Code.HOLD, lock)
+        if entry.vmas < 0:
+            assembler.emit(Code.STATISTIC, VMAS_STATISTIC, entry.vmas)
         body = _Body(assembler, entry.function, memory, statistics=statistics, outer=())
         result = body.lower([MEMORY, *entry.arguments], wanted=False)
         assembler.position = (frame(entry.function, definition(entry.function)),)
+        if entry.vmas > 0:
+            refused = [assembler.emit(Code.JUMP_UNLESS_ZERO, result)] if isinstance(result, Register) else []
+            assembler.emit(Code.STATISTIC, VMAS_STATISTIC, entry.vmas)
+            assembler.land(refused)
         for lock in entry.holds:
             assembler.emit(Code.RELEASE, lock)
         assembler.emit(Code.END, result, jump=number)

@@ -6,12 +6,13 @@ threads that work on one address space are kept apart by its page-table lock and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from mapcount.check.callers import QUESTIONS, WRITERS, asked, bound
 from mapcount.check.locks import KINDS, MOST_MMS, locks_in_words
 from mapcount.check.lower import Entry
+from mapcount.check.memory_order import MODELS
 from mapcount.check.references import _refcount, cache_references, references
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
@@ -94,7 +95,8 @@ class Model:
     with `watch_all` the windows of all readers are watched, not only of those that promise something about a moment.
     `references` puts the reference count among the words: `extra_references` are those that are no mappings and not the page
     cache's (a pin is one), and each reader holds `reader_references`. `locks` are the kinds of locks that are modelled
-    (locks.KINDS), `truth_kind` is what "true at a moment" means (interval.py).
+    (locks.KINDS), `truth_kind` is what "true at a moment" means (interval.py), `memory_model` what threads may do out of
+    order (memory_order.py).
     Raises UsageError for what no kernel would do.
     """
 
@@ -112,6 +114,7 @@ class Model:
     reader_references: int = 0
     locks: frozenset[str] = frozenset(KINDS)
     truth_kind: str = "interval"
+    memory_model: str = "sc"
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.threads) <= 26:
@@ -132,15 +135,33 @@ class Model:
         """Return the reader of that name: the scheme's own, or a caller's that asks it."""
         return asked(self.scheme, name)
 
-    def entry(self, call: Call) -> Entry:
-        """Return the function that a call runs, and its arguments."""
-        function = self._function(call)
+    def entry(self, call: Call, truth: FolioTruth | None = None) -> Entry:
+        """
+        Return the function that a call runs, and its arguments.
+
+        `truth` is who maps the folio before, as far as look-ups of the call depend on it; it is changed by the call.
+        """
+        truth = FolioTruth(self.order) if truth is None else truth
+        before = truth.looked(call.mm).vmas
+        apply_to_truth(call, truth)
+        adds = call.is_operation and call.by > 0 and call.name != "split_pmd"
+        added = (call.nr if call.name in PTE_OPERATIONS else 1 << self.order) if adds else 0
+        looked = truth.looked(call.mm, added=added)
+        vmas = looked.vmas - before if "lookup_vmas" in self.scheme.lookups else 0
+        return Entry(self._function(call), self._arguments(call), call.holds, looked, vmas)
+
+    def entries(self, thread: int) -> list[Entry]:
+        """Return the functions of a thread's calls. A reader is asked by whoever mapped the folio when the threads began."""
+        truth = self.truth()
+        asker = truth.looked(0).mapper
+        entries = [self.entry(call, truth) for call in self.threads[thread]]
+        return [replace(one, looked=one.looked._replace(mapper=asker)) for one in entries]
+
+    def _arguments(self, call: Call) -> tuple[int, ...]:
         last = (call.mm, call.parent) if call.via and call.may_refuse else (call.mm,)
         if call.name in PTE_OPERATIONS:
-            return Entry(function, (0, self.order, call.first, call.nr, *last), call.holds)
-        if call.is_operation:
-            return Entry(function, (0, self.order, 0, *last), call.holds)
-        return Entry(function, (0, self.order, call.first), call.holds)
+            return (0, self.order, call.first, call.nr, *last)
+        return (0, self.order, 0, *last) if call.is_operation else (0, self.order, call.first)
 
     def _function(self, call: Call) -> FunctionType:
         if call.via:
@@ -159,8 +180,10 @@ class Model:
         if self.references:
             others = self.extra_references + self.reader_references
             memory.words[_refcount.name] = [references(self.truth(), self.kind, others)]
+        truth = FolioTruth(self.order, self.kind == Kind.HUGETLB)
         for call in self.start:
-            entry = self.entry(call)
+            entry = self.entry(call, truth)
+            memory.looked[0] = entry.looked
             if entry.function(memory, *entry.arguments):
                 raise UsageError(f"{call} was refused, and the threads begin after it")
 
@@ -195,6 +218,8 @@ class Model:
 def _check_surroundings(model: Model) -> None:
     if model.truth_kind not in TRUTH_KINDS:
         raise UsageError(f"there is no truth {model.truth_kind!r}; there are: {', '.join(TRUTH_KINDS)}")
+    if model.memory_model not in MODELS:
+        raise UsageError(f"there is no memory model {model.memory_model!r}; there are: {', '.join(MODELS)}")
     unknown = sorted(model.locks.difference(KINDS))
     if unknown:
         raise UsageError(f"there is no lock {unknown[0]!r}; there are: {', '.join(KINDS)}")

@@ -41,6 +41,10 @@ def run_both(cell: Cell, schedule: tuple[int, ...]) -> Both:
     """
     model = model_of(cell)
     lowered = trace(model, schedule)
+    if cell.memory != "sc":
+        return Both(
+            model, lowered, (), f"plain Python has no memory model but the first: {cell.memory} is not run there"
+        )
     python = run_in_python(model, schedule)
     differing = _differing(lowered, python)
     if differing:

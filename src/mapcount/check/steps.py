@@ -16,6 +16,8 @@ from mapcount.check.lower import lower
 from mapcount.check.thread_states import NO_CELL, ThreadStates
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mapcount.check.model import Model
     from mapcount.schemes.memory import Memory
     from mapcount.schemes.scheme import Reader
@@ -39,6 +41,24 @@ class Taken(NamedTuple):
 
     state: State
     closed: Closed | None
+
+
+_THREADS = 26
+
+
+def choice(thread: int, option: int) -> int:
+    """Return the number of a thread's option: where there is but one it is the thread's."""
+    return thread + _THREADS * option
+
+
+def thread_of(chosen: int) -> int:
+    """Return the thread of a choice."""
+    return chosen % _THREADS
+
+
+def option_of(chosen: int) -> int:
+    """Return the option of a choice."""
+    return chosen // _THREADS
 
 
 class Steps:
@@ -73,17 +93,29 @@ class Steps:
     def _thread(self, number: int, memory: Memory) -> ThreadStates:
         model = self.model
         calls = model.threads[number]
-        program = lower([model.entry(call) for call in calls], memory, statistics=model.statistics)
+        program = lower(model.entries(number), memory, statistics=model.statistics)
         kept = {i for i, call in enumerate(calls) if call.may_refuse or (model.keep_results and not call.is_operation)}
-        return ThreadStates(program, self.layout, kept, bits_of(model.locks))
+        readers = {i for i, call in enumerate(calls) if not call.is_operation}
+        return ThreadStates(program, self.layout, kept, bits_of(model.locks), model.memory_model, readers)
 
-    def step(self, state: State, thread: int) -> Taken | None:
+    def choices(self, state: State) -> Iterator[int]:
+        """Yield what may be tried next: the numbers of threads, or choice() of a thread and one of several options."""
+        for thread, states in enumerate(self.threads):
+            for option in range(len(states.options(state[self._locals + thread]))):
+                yield choice(thread, option)
+
+    def step(self, state: State, chosen: int) -> Taken | None:
         """Let a thread do its next access; None if it has to wait for a lock, or has done everything."""
+        thread, option = thread_of(chosen), option_of(chosen)
         states = self.threads[thread]
-        coming = states.next(state[self._locals + thread])
-        if coming is None or (coming.excluded and coming.excluded & self._held_by_others(state, thread)):
+        options = states.options(state[self._locals + thread])
+        if option >= len(options):
             return None
-        move = states.move(state[self._locals + thread], 0 if coming.cell == NO_CELL else state[coming.cell])
+        coming = options[option]
+        if coming.excluded and coming.excluded & self._held_by_others(state, thread):
+            return None
+        old = 0 if coming.cell == NO_CELL else state[coming.cell]
+        move = states.move(state[self._locals + thread], old, option)
         if move is None:
             return None
         after = list(state)
@@ -106,9 +138,8 @@ class Steps:
         """Add what may be true now to the windows that are open: that depends on how far the threads have come."""
         for thread in self._watching:
             if after[self._windows + thread]:
-                coming = self.threads[thread].next(before[self._locals + thread])
-                assert coming is not None
-                after[self._windows + thread] |= self._attainable(thread, coming.call, after)
+                call = self.threads[thread].call_of(before[self._locals + thread])
+                after[self._windows + thread] |= self._attainable(thread, call, after)
 
     def _held_by_others(self, state: State, thread: int) -> int:
         held = 0
@@ -131,7 +162,7 @@ class Steps:
     def is_over(self, state: State) -> bool:
         """Return whether every thread has done everything."""
         return all(
-            thread.next(local) is None
+            thread.is_over(local)
             for thread, local in zip(self.threads, state[self._locals : self._windows], strict=True)
         )
 

@@ -2,6 +2,9 @@
 
 The kind of a folio and its pins do not change while a model runs: their answers are constants. PG_partially_mapped does, so
 it is a word like those of the scheme. Statistics commute and no scheme reads them: changing one is a thread's own work.
+
+What a look into a page table finds is a constant too: page-table locks keep all others away, and what a thread did before is
+known. A walk of the rmap sees what others do, here all at once: a walk that takes one lock after the other sees more.
 """
 
 from __future__ import annotations
@@ -19,16 +22,29 @@ if TYPE_CHECKING:
 PG_partially_mapped = folio_flag("PG_partially_mapped", "flags")
 STATISTICS: tuple[Word, ...] = tuple(folio_word(f"stat {number}", width_bits=64) for number in range(NR_STATS))
 """Named as Memory.state() names them."""
+VMAS = folio_word("VMAs that map")
+VMAS_STATISTIC = NR_STATS
+"""Changed like a statistic: an entry is set after it was counted, and cleared before it is taken off the counts."""
 
 _ACCESSES = {
     "folio_test_partially_mapped": (
         Primitive("folio_test_partially_mapped", Access.LOAD, "load", "new"),
         PG_partially_mapped,
     ),
+    "lookup_vmas": (Primitive("lookup_vmas", Access.LOAD, "load", "new"), VMAS),
     "deferred_split_folio": (Primitive("deferred_split_folio", Access.LOCKED, "set"), PG_partially_mapped),
 }
 _CONSTANT = frozenset(
-    {"folio_first_page", "folio_test_anon", "folio_test_shmem", "folio_test_hugetlb", "folio_maybe_dma_pinned"}
+    {
+        "folio_first_page",
+        "folio_test_anon",
+        "folio_test_shmem",
+        "folio_test_hugetlb",
+        "folio_maybe_dma_pinned",
+        "current_mm",
+        "lookup_page_table",
+        "lookup_vma",
+    }
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from mapcount.errors import EXIT_FINDING, EXIT_OK
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rich.console import RenderableType
 
@@ -22,6 +23,7 @@ NAME = "check"
 HELP = "go through every interleaving of readers and writers: what can a reader see, and was it ever true"
 FORMATS = ("table", "json", "text72")
 _MAIL_COLUMNS = 72
+_SILENCE_S = 2.0
 
 
 def prepare(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +56,9 @@ def prepare(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         default="interval",
         help="what `true at a moment` means: interval, strict or pte (default: interval)",
+    )
+    parser.add_argument(
+        "--memory", metavar="M", default="sc", help="the memory model: sc, tso (x86) or weak (not LKMM) (default: sc)"
     )
     parser.add_argument("--show", action="store_true", help="every violation in full, not only a line of it")
     parser.add_argument("--fewest-switches", action="store_true", help="show those that change the CPU least often")
@@ -95,12 +100,26 @@ def run(args: argparse.Namespace) -> int:
 def _judge(args: argparse.Namespace, cell: Cell) -> Verdict:
     from mapcount.check.verdicts import judge
 
-    verdict = judge(cell, properties=args.property or None, max_states=args.max_states)
+    verdict = judge(cell, properties=args.property or None, max_states=args.max_states, progress=_progress(args, cell))
     if args.verbose:
         say(args, f"{cell}: {verdict.cannot or verdict.status}, {verdict.states:,} states")
     if args.fewest_switches:
         verdict = replace(verdict, violations=tuple(_with_fewest_switches(verdict, one) for one in verdict.violations))
     return verdict
+
+
+def _progress(args: argparse.Namespace, cell: Cell) -> Callable[[int, int], None]:
+    """Return what says on stderr, every few seconds, how far a search is and how fast."""
+    begin = said = time.monotonic()
+
+    def tell(states: int, steps: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= _SILENCE_S:
+            say(args, f"{cell}: {states:,} states, {steps:,} steps, {states / (now - begin):,.0f} states/s")
+            said = now
+
+    return tell
 
 
 def _with_fewest_switches(verdict: Verdict, broken: Violation) -> Violation:

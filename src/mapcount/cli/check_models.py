@@ -65,7 +65,8 @@ def _asked(args: argparse.Namespace, scheme: str, reader: str) -> Cell:
 
 
 def _assumed(args: argparse.Namespace, cell: Cell) -> Cell:
-    """Return the model with the locks taken out and added, and the truth, that are asked for."""
+    """Return the model with the locks taken out and added, the truth and the memory model that are asked for."""
     truth = args.truth if cell.truth == "interval" else cell.truth
+    memory = args.memory if cell.memory == "sc" else cell.memory
     without, more = cell.without.union(args.without_lock), cell.more.union(args.with_lock)
-    return replace(cell, without=without, more=more, truth=truth)
+    return replace(cell, without=without, more=more, truth=truth, memory=memory)

@@ -16,6 +16,7 @@ from mapcount.kernels.guest_observe import GuestObserver
 from mapcount.kernels.guest_probe import shows_page_mapcount
 from mapcount.kernels.guest_proc import read_counts, read_vmas
 from mapcount.kernels.guest_settings import apply_settings, check_nodes, quiet
+from mapcount.kernels.guest_snapshot import GuestFacts, take_snapshot
 from mapcount.kernels.guest_swap import GuestSwap
 from mapcount.kernels.hardware import ORDINARY, Hardware, hardware_for
 from mapcount.kernels.layout import layout_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from mapcount.kernels.guest_state import GuestState
     from mapcount.kernels.images import Image
+    from mapcount.mapping.snapshot import Snapshot
     from mapcount.scenarios.steps import Step
 
 _DROP_SLAB = "2"
@@ -133,6 +135,14 @@ class GuestBackend:
                 return seen
             by_head = {head: (name, folios[name]) for head, name in names.items()}
             return replace(seen, proc=read_vmas(files, pids), kpagecount=read_counts(files, by_head))
+
+    def snapshot(self, note: str, *, command_line: str = "", keep_pfns: bool = False) -> Snapshot:
+        """Return who maps what now, in the whole guest, with all words of all folios; `note` says what was done there."""
+        machine, pids = self._booted(), self._scene.driver.pids if self._scene is not None else {}
+        names = {pid: name for name, pid in pids.items()}
+        facts = GuestFacts(self.release, self.page_mapcount, names, note, command_line)
+        with self._ending_what_broke():
+            return take_snapshot(machine.memory, machine.files, facts, keep_pfns=keep_pfns)
 
     def end(self) -> None:
         """End all processes of the scenario; the guest stays."""

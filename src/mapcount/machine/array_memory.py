@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mapcount.replay.emit import FLAGS
+from mapcount.replay.looks import LOOKED
 from mapcount.replay.operations import array_name, array_type
+from mapcount.schemes.looked import Looked
 from mapcount.schemes.memory import Memory, wrap
 from mapcount.schemes.ops import NR_STATS
 from mapcount.schemes.words import Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
-    from mapcount.schemes.scheme import Scheme
+    from mapcount.schemes.bind import BoundScheme
     from mapcount.schemes.words import Word
 
 _FOLIOS, _PAGES = 64, 1 << 12
@@ -25,9 +29,10 @@ _FOLIOS, _PAGES = 64, 1 << 12
 class ArrayMemory(Memory):
     """The words of a scheme over folios that are added one by one, none of them mapped."""
 
-    def __init__(self, scheme: Scheme) -> None:
+    def __init__(self, scheme: BoundScheme) -> None:
         super().__init__((), (), ())
-        self._places = scheme.places
+        self._places = scheme.scheme.places
+        self._looks_up = bool(scheme.lookups)
         self._folios = self._pages = 0
         self._page_room = _PAGES
         self._by_folio: dict[str, npt.NDArray[Any]] = {
@@ -36,6 +41,7 @@ class ArrayMemory(Memory):
             "kind": np.zeros(_FOLIOS, np.uint8),
             **{name: np.zeros(_FOLIOS, np.uint8) for name in FLAGS},
         }
+        self._by_folio |= {name: np.zeros(_FOLIOS, np.int64) for name in LOOKED}
         self._stats = np.zeros((NR_STATS, _FOLIOS), np.int64)
         self._words = {
             place.word.name: np.full(
@@ -58,7 +64,14 @@ class ArrayMemory(Memory):
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return all arrays by the names that an emitted module has for them (replay/emit.py)."""
         words = {array_name(place.word): self._words[place.word.name] for place in self._places}
-        return words | self._by_folio | {"stats": self._stats}
+        looked = () if self._looks_up else LOOKED
+        by_folio = {name: values for name, values in self._by_folio.items() if name not in looked}
+        return words | by_folio | {"stats": self._stats}
+
+    def look_at(self, folio: int, looked: Looked) -> None:
+        """Keep what a look-up finds now."""
+        for name, value in zip(LOOKED, looked, strict=True):
+            self._by_folio[name][folio] = value
 
     def load(self, word: Word, index: int) -> int:
         """Return a word."""
@@ -107,8 +120,19 @@ class ArrayMemory(Memory):
         self.base = cast("list[int]", self._by_folio["base_of"])
         self.kind = cast("list[int]", self._by_folio["kind"])
         self.stats = cast("list[list[int]]", self._stats)
+        self.looked = cast("list[Looked]", _Looked(self._by_folio))
         for name in FLAGS:
             setattr(self, name, self._by_folio[name])
+
+
+class _Looked:
+    """What look-ups find, by folio, out of the arrays."""
+
+    def __init__(self, by_folio: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._columns = [by_folio[name] for name in LOOKED]
+
+    def __getitem__(self, folio: int) -> Looked:
+        return Looked(*(int(column[folio]) for column in self._columns))
 
 
 def _doubled(values: npt.NDArray[Any], fill: int) -> npt.NDArray[Any]:

@@ -10,11 +10,14 @@ from mapcount.machine.array_memory import ArrayMemory
 from mapcount.machine.folios import PMD_PAGES
 from mapcount.mapping.schema import Level, MappingLog, Op
 from mapcount.replay.emit import COLUMNS
+from mapcount.replay.looks import mapper_at
+from mapcount.schemes.looked import PageTables
 from mapcount.schemes.scheme import REFUSED
 from mapcount.schemes.words import Scope
 
 if TYPE_CHECKING:
     from mapcount.schemes.bind import BoundScheme
+    from mapcount.schemes.looked import Looked
 
 WAITING_PAGES = 1 << 17
 """Pages that wait at most. So many take the compiled module some milliseconds."""
@@ -31,7 +34,9 @@ class Counts:
 
     def __init__(self, scheme: BoundScheme) -> None:
         self.scheme = scheme
-        self._memory = ArrayMemory(scheme.scheme)
+        self._memory = ArrayMemory(scheme)
+        self._tables = PageTables() if scheme.lookups else None
+        self._looked: list[Looked] = []
         self._page_words = {p.word.name for p in scheme.scheme.places if p.word.scope is Scope.PAGE}
         self._names = {p.word.name for p in scheme.scheme.places}
         self._waiting: list[tuple[int, int, int, int, int, int]] = []
@@ -41,9 +46,13 @@ class Counts:
         """Add a folio that nothing maps; return its number."""
         return self._memory.add(order, kind)
 
-    def count(self, op: Op, level: Level, folio: int, first: int, nr_pages: int, mm: int) -> None:
-        """Count a change of mappings. `mm` is a number from 0; `first` the first page within the folio."""
+    def count(self, op: Op, level: Level, folio: int, first: int, nr_pages: int, mm: int, page: int = 0) -> None:
+        """Count a change of mappings at page `page` of an address space. `mm` is from 0; `first` is within the folio."""
         self._waiting.append((op, level, folio, first, nr_pages, mm))
+        if self._tables is not None:
+            order = int(self._memory.orders[folio])
+            mapper = mapper_at(mm, page, first)
+            self._looked.append(self._tables.change(op, level, folio, order, first, nr_pages, mapper))
         # A PUD maps hugetlb, of which one count is kept.
         self._waiting_pages += min(nr_pages, PMD_PAGES)
         if self._waiting_pages >= WAITING_PAGES:
@@ -56,6 +65,7 @@ class Counts:
         else:
             self._count_plainly()
         self._waiting.clear()
+        self._looked.clear()
         self._waiting_pages = 0
 
     def has(self, word: str) -> bool:
@@ -103,7 +113,9 @@ class Counts:
 
     def _count_plainly(self) -> None:
         m, apply = self._memory, self.scheme.functions["apply"]
-        for op, level, folio, first, nr_pages, mm in self._waiting:
+        for number, (op, level, folio, first, nr_pages, mm) in enumerate(self._waiting):
+            if self._looked:
+                m.look_at(folio, self._looked[number])
             page = int(m.base[folio]) + (first if level == Level.PTE else 0)
             # For a scheme mm 0 is nobody.
             refused = apply(m, op, level, folio, int(m.orders[folio]), page, nr_pages, mm + 1)
@@ -118,7 +130,10 @@ class Counts:
             for name, values in zip(_WAITING, zip(*self._waiting, strict=True), strict=True)
         ]
         by_name = dict(zip(_WAITING, columns, strict=True))
-        row, refused = module.run_rows(module.Memory(**self._memory.arrays()), *(by_name[name] for name in COLUMNS))
+        looks = [np.array(self._looked, np.int64)] if self._looked else []
+        row, refused = module.run_rows(
+            module.Memory(**self._memory.arrays()), *(by_name[name] for name in COLUMNS), *looks
+        )
         assert row == -1, self._waiting[int(row)]
         assert not refused
 

@@ -106,7 +106,7 @@ class Machine:
         """Count entries that map pages of a folio now: FIRST_MAP, MAP or DUP. The page table is the caller's."""
         folio.add(level, nr_pages)
         self._log(op, mm, vma, page, folio, first, nr_pages, level)
-        self.counts.count(op, level, folio.number, first, nr_pages, mm.number)
+        self.counts.count(op, level, folio.number, first, nr_pages, mm.number, page)
         if op is Op.FIRST_MAP and level is Level.PMD and folio.kind is Kind.ANON:
             folio.queued = self.era.policies.queues_at_fault
 
@@ -114,7 +114,7 @@ class Machine:
         """Count entries that map pages of a folio no more; an anon folio that nothing refers to is freed."""
         folio.add(level, -nr_pages)
         self._log(Op.UNMAP, mm, vma, page, folio, first, nr_pages, level)
-        self.counts.count(Op.UNMAP, level, folio.number, first, nr_pages, mm.number)
+        self.counts.count(Op.UNMAP, level, folio.number, first, nr_pages, mm.number, page)
         self.free_unused(folio)
 
     def split_mapping(self, mm: Mm, vma: Vma, page: int, folio: Folio) -> None:
@@ -122,7 +122,7 @@ class Machine:
         folio.huge -= 1
         folio.ptes += folio.nr_pages
         self._log(Op.SPLIT_MAPPING, mm, vma, page, folio, 0, folio.nr_pages, Level.PMD)
-        self.counts.count(Op.SPLIT_MAPPING, Level.PMD, folio.number, 0, folio.nr_pages, mm.number)
+        self.counts.count(Op.SPLIT_MAPPING, Level.PMD, folio.number, 0, folio.nr_pages, mm.number, page)
 
     def end_split(self, folio: Folio) -> None:
         """End a folio that is split and that nobody maps any more: what is left of it are new folios."""

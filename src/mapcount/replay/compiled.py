@@ -8,9 +8,10 @@ import numpy as np
 
 from mapcount.errors import SchemeSourceError
 from mapcount.mapping.schema import MappingLog
-from mapcount.replay.check_rows import bad_row
+from mapcount.replay.check_rows import bad_row, first_bad_row
 from mapcount.replay.cost import Costs
 from mapcount.replay.emit import COLUMNS, FLAGS, GAPPED, readers_of
+from mapcount.replay.looks import LOOKED, Looks
 from mapcount.replay.module_cache import load_module
 from mapcount.replay.operations import array_name, array_type
 from mapcount.replay.result import FolioSpecs, Replayed
@@ -50,6 +51,9 @@ class CompiledReplay:
             "base_of": np.ascontiguousarray(folios.base),
             "kind": np.ascontiguousarray(folios.kinds),
         }
+        self._looks = Looks(folios) if scheme.lookups else None
+        if self._looks:
+            self._arrays |= {name: np.zeros(len(folios), np.int64) for name in LOOKED}
         self._refused = 0
 
     def count(self, log: MappingLog) -> None:
@@ -60,6 +64,8 @@ class CompiledReplay:
             for name in COLUMNS
         ]
         costs = [] if self._costs is None else [self._costs.table]
+        if self._looks is not None:
+            columns.append(self._looks.of(log, first_bad_row(log, self._folios)))
         row, refused = self._module.run_rows(self._module.Memory(**self._arrays), *costs, *columns)
         self._refused += int(refused)
         if row == GAPPED:

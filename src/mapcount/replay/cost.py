@@ -18,7 +18,7 @@ COUNTED = (Op.FIRST_MAP, Op.MAP, Op.DUP, Op.UNMAP, Op.SPLIT_MAPPING)
 """What a scheme counts."""
 MAX_ORDER = 30
 """As in mapping/integrity.py."""
-COST_COLUMNS = ("operations", "pages", "locked", "stores", "loads", "lines")
+COST_COLUMNS = ("operations", "pages", "locked", "stores", "loads", "lines", "lookups", "entries_read")
 LEVEL_BITS, ORDER_BITS = 2, 5
 """Op, level and order make the number of a row of the table, of which these are the lower bits."""
 COST_SHAPE = (len(Op), 1 << LEVEL_BITS, 1 << ORDER_BITS, len(COST_COLUMNS))
@@ -42,6 +42,10 @@ class CostRow(NamedTuple):
     lines: int
     """distinct cache lines of each operation, added up. A line is one struct page (words.STRUCT_PAGE_BYTES), so these are
     also the distinct struct pages. Statistics, page tables and reference counts are not a scheme's words and not in it."""
+    lookups: int = 0
+    """looks into page tables that the scheme needs in order to count (ops.lookup_page_table, lookup_vmas)"""
+    entries_read: int = 0
+    """page-table entries that these read"""
 
 
 @dataclass(frozen=True, eq=False)

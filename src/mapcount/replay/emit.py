@@ -4,6 +4,8 @@ The module has two functions: `run_rows` counts rows of a log, `ask` puts every 
 functions flattened (flatten.py), with every operation as a few statements (operations.py). The text is made for one scheme,
 variant and cost mode and imports nothing of the scheme, and so can be cached under its hash (module_cache.py).
 
+`run_rows` of a scheme that looks into page tables takes what it finds there as one column more (looks.py).
+
 What rows do: FIRST_MAP, MAP, DUP, UNMAP and SPLIT_MAPPING go through the scheme's `apply`. BIRTH and DEATH put words,
 statistics and flags of the folio back to what they are before the first mapping; `swapcache` and `pinned` stay, for no
 row is about them. COLLAPSE and FOLIO_SPLIT do nothing here: a log has the unmappings, deaths, births and mappings that they
@@ -19,6 +21,7 @@ from mapcount.mapping.schema import Level, Op
 from mapcount.replay.cost import COST_COLUMNS, LEVEL_BITS, ORDER_BITS
 from mapcount.replay.cost_ranges import with_ranges
 from mapcount.replay.flatten import Flattener
+from mapcount.replay.looks import LOOKED
 from mapcount.replay.operations import array_name, statements
 from mapcount.schemes.ops import NR_STATS
 from mapcount.schemes.words import Scope
@@ -73,7 +76,7 @@ def touch_range(low, high, gap, first, end):
 
 
 @_njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def flush(costs, slot, operations, pages, locked, stores, loads, lines):
+def flush(costs, slot, operations, pages, locked, stores, loads, lines, lookups, entries_read):
     at = slot * {columns}
     costs[at] = costs[at] + operations
     costs[at + 1] = costs[at + 1] + pages
@@ -81,18 +84,20 @@ def flush(costs, slot, operations, pages, locked, stores, loads, lines):
     costs[at + 3] = costs[at + 3] + stores
     costs[at + 4] = costs[at + 4] + loads
     costs[at + 5] = costs[at + 5] + lines
+    costs[at + 6] = costs[at + 6] + lookups
+    costs[at + 7] = costs[at + 7] + entries_read
 """
 _RUN = """
 
 @_njit(cache=True, no_cfunc_wrapper=True, no_rewrites=True)
-def run_rows(m, {costs}op, level, folio, first_page, nr_pages, mm):
+def run_rows(m, {costs}op, level, folio, first_page, nr_pages, mm{looks}):
     folios, refused = m.orders.size, _int64(0)
 {arrays}{begin}
     for row in range(op.size):
         f, what, at = _int64(folio[row]), _int64(op[row]), _int64(level[row])
         if f >= folios or what > {last} or at > {pud}:
             return row, refused
-        order, base = _int64(orders[f]), base_of[f]{change}
+        order, base = _int64(orders[f]), base_of[f]{look}{change}
         if what == {birth} or what == {death}:
 {reset}
         elif what <= {split_mapping}:
@@ -107,12 +112,13 @@ def run_rows(m, {costs}op, level, folio, first_page, nr_pages, mm):
 _BEGIN = """
     costs = pointer(costs_of)
     pages, locked, stores, loads, lines = _int64(0), _int64(0), _int64(0), _int64(0), _int64(0)
+    lookups, entries_read = _int64(0), _int64(0)
     what_now, at_now, order_now, since, gap = _int64(0), _int64(0), _int64(0), _int64(0), _int64(0)"""
 _CHANGE = """
         if what != what_now or at != at_now or order != order_now:
             slot = {slot}
-            flush(costs, slot, row - since, pages, locked, stores, loads, lines)
-            pages, locked, stores, loads, lines = 0, 0, 0, 0, 0
+            flush(costs, slot, row - since, pages, locked, stores, loads, lines, lookups, entries_read)
+            pages, locked, stores, loads, lines, lookups, entries_read = 0, 0, 0, 0, 0, 0, 0
             what_now, at_now, order_now, since = what, at, order, row"""
 _BEFORE = """
             low, high, mask = _int64(0), _int64(-1), _int64(0)"""
@@ -121,9 +127,12 @@ _AFTER = """
             if high >= 0:
                 lines += high - low + 1
 {lines}"""
+_LOOK = """
+        if what <= {split_mapping} or what == {birth} or what == {death}:
+            here[f], in_vma[f], vmas[f], mapper[f] = looks[row, 0], looks[row, 1], looks[row, 2], looks[row, 3]"""
 _END = """
     slot = {slot}
-    flush(costs, slot, op.size - since, pages, locked, stores, loads, lines)
+    flush(costs, slot, op.size - since, pages, locked, stores, loads, lines, lookups, entries_read)
     if gap:
         return _int64({gapped}), refused"""
 _ASK = """
@@ -163,8 +172,9 @@ def emit(scheme: BoundScheme, *, cost: bool = False) -> str:
 
 
 def memory_fields(scheme: BoundScheme) -> list[str]:
-    """Return the fields of the module's Memory: arrays of the words, then SURROUNDINGS."""
-    return [array_name(place.word) for place in scheme.scheme.places] + list(SURROUNDINGS)
+    """Return the fields of the module's Memory: arrays of the words, SURROUNDINGS, and LOOKED if the scheme looks up."""
+    looked = LOOKED if scheme.lookups else ()
+    return [array_name(place.word) for place in scheme.scheme.places] + [*SURROUNDINGS, *looked]
 
 
 def readers_of(scheme: BoundScheme, *, per_page: bool) -> list[str]:
@@ -190,6 +200,10 @@ def _run(scheme: BoundScheme, flattener: Flattener, *, cost: bool) -> str:
     apply, result = flattener.call("apply", ["what", "at", "f", "order", "page", "nr", "who"])
     return _RUN.format(
         costs="costs_of, " if cost else "",
+        looks=", looks" if scheme.lookups else "",
+        look=_LOOK.format(birth=int(Op.BIRTH), death=int(Op.DEATH), split_mapping=int(Op.SPLIT_MAPPING))
+        if scheme.lookups
+        else "",
         arrays=_arrays(scheme),
         begin=_BEGIN if cost else "",
         reset=_indented(_reset(scheme.scheme.places), 12),

@@ -29,7 +29,14 @@ _ASKED = {
     "folio_test_hugetlb": f"kind[{{0}}] == {int(Kind.HUGETLB)}",
     "folio_maybe_dma_pinned": "pinned[{0}]",
     "folio_test_partially_mapped": "partially_mapped[{0}]",
+    "current_mm": "mapper[{0}]",
 }
+_LOOKED_UP = {
+    "lookup_page_table": ("here[{0}]", "1 << orders[{0}]"),
+    "lookup_vma": ("in_vma[{0}]", "1 << orders[{0}]"),
+    "lookup_vmas": ("vmas[{0}]", "vmas[{0}] << orders[{0}]"),
+}
+"""What a look-up finds, and how many page-table entries it reads."""
 _TOLD = {
     "mod_stat": ["stat = {1} * folios + {0}", "stats[stat] = stats[stat] + {2}"],
     "deferred_split_folio": [
@@ -62,6 +69,10 @@ def statements(operation: str, place: Place | None, arguments: list[str], *, cos
     if place is None:
         if operation in _ASKED:
             return [], f"_int64({_ASKED[operation].format(*arguments)})"
+        if operation in _LOOKED_UP:
+            found, entries = (text.format(*arguments) for text in _LOOKED_UP[operation])
+            counted = ["lookups += 1", f"entries_read += {entries}"] if cost else []
+            return counted, f"_int64({found})"
         if operation in _TOLD:
             return [line.format(*arguments) for line in _TOLD[operation]], ""
         if PRIMITIVES[operation].effect == "barrier":

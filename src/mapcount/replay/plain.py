@@ -9,8 +9,10 @@ import numpy as np
 from mapcount.mapping.schema import Level, Op
 from mapcount.replay.check_rows import bad_row, first_bad_row
 from mapcount.replay.cost import COST_COLUMNS, COUNTED, Costs
+from mapcount.replay.looks import Looks
 from mapcount.replay.operations import array_type
 from mapcount.replay.result import FolioSpecs, Replayed
+from mapcount.schemes.looked import Looked
 from mapcount.schemes.ops import Access
 from mapcount.schemes.words import Scope
 
@@ -33,6 +35,7 @@ class PlainReplay:
             self._memory.swapcache = [int(bit) for bit in swapcache]
         self._costs = Costs.none() if cost else None
         self._place = {place.word.name: place for place in scheme.scheme.places}
+        self._looks = Looks(folios) if scheme.lookups else None
         self._refused = 0
 
     def count(self, log: MappingLog) -> None:
@@ -40,7 +43,10 @@ class PlainReplay:
         columns = (log.op, log.level, log.folio_id, log.first_page, log.nr_pages, log.mm_id)
         wrong = first_bad_row(log, self._folios)
         rows = zip(*(column[:wrong].tolist() for column in columns), strict=True)
-        for op, level, folio, first, nr, mm in rows:
+        looks = None if self._looks is None else self._looks.of(log, wrong).tolist()
+        for number, (op, level, folio, first, nr, mm) in enumerate(rows):
+            if looks is not None and op not in {Op.COLLAPSE, Op.FOLIO_SPLIT}:
+                self._memory.looked[folio] = Looked(*looks[number])
             if op in {Op.BIRTH, Op.DEATH}:
                 self._reset(folio)
             elif op in COUNTED:
@@ -112,4 +118,7 @@ class PlainReplay:
         sums[COST_COLUMNS.index("operations")] += 1
         sums[COST_COLUMNS.index("pages")] += nr
         sums[COST_COLUMNS.index("lines")] += len(lines)
+        sums[COST_COLUMNS.index("lookups")] += self._memory.lookups
+        sums[COST_COLUMNS.index("entries_read")] += self._memory.entries_read
         touched.clear()
+        self._memory.lookups = self._memory.entries_read = 0

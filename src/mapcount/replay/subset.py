@@ -114,7 +114,7 @@ class Source:
         if operation not in ops.PRIMITIVES:
             self.refuse(node, f"{operation} is not in the table of operations")
         arguments = node.args[1:]
-        if ops.PRIMITIVES[operation].effect in {"ask", "tell", "barrier"}:
+        if ops.PRIMITIVES[operation].effect in {"ask", "look", "tell", "barrier"}:
             return None, arguments
         named = arguments[0] if arguments else None
         word = self._global(node, named.id) if isinstance(named, ast.Name) and named.id not in self.locals else None

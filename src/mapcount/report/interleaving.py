@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mapcount.check.thread_states import Way
 from mapcount.report.layout import heading, note, sentence
 from mapcount.report.table import Column, View, tables
 
@@ -68,11 +69,13 @@ def told(step: TraceStep) -> str:
     """Return what a step did, in a few words."""
     if step.cell is None or step.primitive is None:
         return "nothing shared"
+    if step.way is Way.PUT_OFF:
+        return f"({step.cell} put off)"
     if step.primitive.effect == "load":
-        return f"{step.cell} is {step.before}"
+        return f"{step.cell} is {step.before}" + (", early" if step.way is Way.EARLY else "")
     if step.primitive.effect in {"lock", "unlock"}:
         return f"{step.primitive.effect} {step.cell}"
-    return f"{step.cell} {step.before} > {step.after}"
+    return f"{step.cell} {step.before} > {step.after}" + (", late" if step.way is Way.LATE else "")
 
 
 def _sources(trace: Trace) -> Iterator[RenderableType]:

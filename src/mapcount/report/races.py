@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mapcount.check.cells import AT_REST, model_of
 from mapcount.check.contexts import CONTEXTS, Class
+from mapcount.check.memory_order import TITLES
 from mapcount.check.mixes import MIXES
 from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
 from mapcount.check.trace import trace
@@ -85,11 +86,12 @@ def _summary(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
     told = ", ".join(f"{counts[mark]} {mark}" for mark in MEANINGS if counts[mark])
     states = sum(verdict.states for verdict in verdicts)
     yield sentence(f"\n{plural(len(verdicts), 'model')}, {states:,} states: {told}")
+    memories = [title for memory, title in TITLES.items() if any(one.cell.memory == memory for one in verdicts)]
     truths = sorted({verdict.cell.truth for verdict in verdicts})
     without = sorted(set().union(*(verdict.cell.without for verdict in verdicts)))
     more = sorted(set().union(*(verdict.cell.more for verdict in verdicts)))
     yield note(
-        f"truth: {', '.join(truths)}; memory: sequentially consistent; locks taken out: {', '.join(without) or 'none'}, "
+        f"truth: {', '.join(truths)}; memory: {'; '.join(memories)}; locks taken out: {', '.join(without) or 'none'}, "
         f"added to the reader's: {', '.join(more) or 'none'}. "
         "A verdict holds for the pages, writers and locks of its model."
     )
@@ -139,7 +141,9 @@ def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
         known = "violated" if name in broken else "holds" if verdict.complete else "not violated in the states met"
         yield sentence(f"{name}: {known}")
     extent = "all" if verdict.complete else "bound reached:"
-    yield note(f"{extent} {verdict.states:,} states, {verdict.transitions:,} steps; truth: {cell.truth}")
+    yield note(
+        f"{extent} {verdict.states:,} states, {verdict.transitions:,} steps; truth: {cell.truth}; memory: {TITLES[cell.memory]}"
+    )
     yield note(f"sometimes: {', '.join(name for name, met in (verdict.sometimes or {}).items() if met) or 'nothing'}")
     ranges = verdict.ranges or {}
     yield from tables(

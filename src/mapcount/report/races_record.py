@@ -33,6 +33,7 @@ def record(verdict: Verdict) -> dict[str, Any]:
         "writers": cell.writers,
         "pages": cell.pages,
         "truth": cell.truth,
+        "memory": cell.memory,
         "locks_taken_out": sorted(cell.without),
         "locks_added": sorted(cell.more),
         "status": verdict.status,
@@ -62,6 +63,7 @@ def _violation(verdict: Verdict, broken: Violation) -> dict[str, Any]:
             {
                 "cpu": step.thread,
                 "did": told(step),
+                "way": step.way.value,
                 "word": str(step.cell) if step.cell else None,
                 "before": step.before,
                 "after": step.after,

@@ -39,6 +39,11 @@ class BoundScheme:
         """`name` or `name:variant`."""
         return f"{self.scheme.id}:{self.variant}" if self.variant else self.scheme.id
 
+    @property
+    def lookups(self) -> frozenset[str]:
+        """The questions about who maps the folio that it asks its surroundings: of ops.LOOKUPS."""
+        return ops.LOOKUPS.intersection(name for one in self.helpers.values() for name in one.__code__.co_names)
+
     def memory(self, orders: Sequence[int], kinds: Sequence[int], *, record: bool = False) -> Memory:
         """Return plain-Python memory for folios of these orders and kinds, none of them mapped."""
         return Memory(self.scheme.places, orders, kinds, record=record)

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 from mapcount.errors import UsageError
 from mapcount.schemes import (
+    complete_mappings,
     double_map,
     large_mapcount,
     mm_id,
     no_page_mapcount,
     nr_pages_mapped,
     original_thp,
+    rmap_id,
+    table_pairs,
     total_mapcount,
     total_mapped_pages,
+    zero_one_many,
 )
 from mapcount.schemes.bind import BoundScheme, bind
 
@@ -23,8 +27,12 @@ if TYPE_CHECKING:
 SCHEMES: tuple[Scheme, ...] = (
     original_thp.SCHEME,
     double_map.SCHEME,
+    zero_one_many.SCHEME,
     nr_pages_mapped.SCHEME,
+    table_pairs.SCHEME,
     total_mapcount.SCHEME,
+    complete_mappings.SCHEME,
+    rmap_id.SCHEME,
     large_mapcount.SCHEME,
     mm_id.SCHEME,
     no_page_mapcount.SCHEME,

@@ -22,6 +22,7 @@ from mapcount.schemes.scheme import Promise, Quantity, Reader, Scheme, Words
 from mapcount.schemes.truth import truth_of
 
 if TYPE_CHECKING:
+    from mapcount.schemes.looked import Looked
     from mapcount.schemes.memory import Memory
 
 PMD_ORDER = 3
@@ -89,6 +90,7 @@ def _play_wish(scheme: BoundScheme, world: World, memory: Memory, wish: Wish) ->
         order, base = memory.orders[change.folio], memory.base[change.folio]
         must_refuse = _must_refuse(scheme.scheme, world, memory, change)
         found_partial = memory.partially_mapped[change.folio]
+        memory.looked[change.folio] = _looked(world, change)
         refused = scheme.functions["apply"](
             memory, change.op, change.level, change.folio, order, base + change.first, change.nr, change.mm
         )
@@ -96,6 +98,7 @@ def _play_wish(scheme: BoundScheme, world: World, memory: Memory, wish: Wish) ->
             return f"{change} returned {refused} instead of {must_refuse}: pinned {world.pinned[wish.folio]}"
         if refused:
             world.refuse(change, wish.vma)
+            memory.looked[change.folio] = _looked(world, change)
         elif change.op == Op.DUP and any(_exclusive(memory, change)):
             return f"{change} left pages of the order-{order} folio exclusive"
         broken = _finds_partial(scheme, world, memory, change, found_partial) or check_folio(
@@ -104,6 +107,11 @@ def _play_wish(scheme: BoundScheme, world: World, memory: Memory, wish: Wish) ->
         if broken:
             return f"{broken} (folio {change.folio} after {change})"
     return None
+
+
+def _looked(world: World, change: Change) -> Looked:
+    """Return what look-ups find in a change that has taken effect."""
+    return world.truths[change.folio].looked(change.mm, vma=change.vma, added=change.added)
 
 
 def _must_refuse(scheme: Scheme, world: World, memory: Memory, change: Change) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.mapping.schema import Kind, Level, Op
+from mapcount.schemes.looked import ADDING
 from mapcount.schemes.truth import FolioTruth
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ class Change(NamedTuple):
     first: int
     nr: int
     mm: int
+    vma: int = 0
+    """Of the mm; schemes are not told."""
+
+    @property
+    def added(self) -> int:
+        """Pages that it maps, where it does not unmap or split."""
+        return self.nr if self.op in ADDING else 0
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ class World:
             case "split" if mine and spec.kind == Kind.ANON:
                 truth.map_huge(wish.mm, -1, vma=wish.vma)
                 truth.map(0, truth.nr_pages, wish.mm, 1, vma=wish.vma)
-                yield Change(Op.SPLIT_MAPPING, Level.PMD, wish.folio, 0, truth.nr_pages, wish.mm)
+                yield Change(Op.SPLIT_MAPPING, Level.PMD, wish.folio, 0, truth.nr_pages, wish.mm, wish.vma)
             case "fork":
                 yield from self._fork(wish, mine, sorted(pages))
 
@@ -134,11 +142,11 @@ class World:
 
     def _ptes(self, op: Op, wish: Wish, first: int, nr: int, by: int) -> Change:
         self.truths[wish.folio].map(first, nr, wish.mm, by, vma=wish.vma)
-        return Change(op, Level.PTE, wish.folio, first, nr, wish.mm)
+        return Change(op, Level.PTE, wish.folio, first, nr, wish.mm, wish.vma)
 
     def _huge(self, op: Op, wish: Wish, by: int) -> Change:
         self.truths[wish.folio].map_huge(wish.mm, by, vma=wish.vma)
-        return Change(op, Level.PMD, wish.folio, 0, self.truths[wish.folio].nr_pages, wish.mm)
+        return Change(op, Level.PMD, wish.folio, 0, self.truths[wish.folio].nr_pages, wish.mm, wish.vma)
 
 
 def _stretches(pages: list[int], wish: Wish) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mapcount.schemes.looked import Looked
 from mapcount.schemes.ops import NR_STATS, Access
 from mapcount.schemes.words import Place, Scope, Word
 
@@ -24,8 +25,9 @@ class Memory:
     The words of a scheme over folios of given orders, as they are before the first mapping.
 
     Page words are lists over all pages of all folios, one folio after the other (`base` is where each begins); folio
-    words are lists over folios. `stats`, `deferred`, `partially_mapped`, `pinned`, `swapcache` and `kind` are the
-    surroundings, by folio. With `record` every access is appended to `touched`.
+    words are lists over folios. `stats`, `deferred`, `partially_mapped`, `pinned`, `swapcache`, `kind` and `looked` (what a
+    look-up finds now: whoever calls an operation keeps it) are the surroundings, by folio. With `record` every access is
+    appended to `touched`. `lookups` and `entries_read` count look-ups and the page-table entries that they read.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class Memory:
         self.partially_mapped = [0] * folios
         self.pinned = [0] * folios
         self.swapcache = [0] * folios
+        self.looked: list[Looked] = [Looked()] * folios
+        self.lookups = self.entries_read = 0
         self.touched: list[Touch] | None = [] if record else None
 
     def load(self, word: Word, index: int) -> int:
@@ -71,6 +75,15 @@ class Memory:
         self._touch(Access.LOCKED, flag, index)
         old, self.words[flag.name][index] = self.words[flag.name][index], value
         return old
+
+    def vmas(self, folio: int) -> int:
+        """Return the VMAs that map the folio now."""
+        return self.looked[folio].vmas
+
+    def look(self, entries: int) -> None:
+        """Note a look-up that reads so many page-table entries."""
+        self.lookups += 1
+        self.entries_read += entries
 
     def state(self) -> dict[str, tuple[int, ...]]:
         """Return all words and what was told to the surroundings, to compare."""

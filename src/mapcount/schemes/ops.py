@@ -57,7 +57,8 @@ class Primitive:
     name: str
     access: Access
     effect: str
-    """`add` the argument, `sub`, `inc`, `dec`, `store`, `load`, `set`, `clear`, `lock`, `unlock`, `ask`, `tell` or `barrier`"""
+    """`add` the argument, `sub`, `inc`, `dec`, `store`, `load`, `set`, `clear`, `lock`, `unlock`, `ask`, `look`, `tell` or
+    `barrier`"""
     result: str = "none"
     """`none`, `new` (value after), `old` (value before), `zero` (is the new value 0), `negative` (is it below 0)"""
     ordering: Ordering = Ordering.NONE
@@ -97,6 +98,10 @@ def _table() -> dict[str, Primitive]:
         Primitive("folio_test_shmem", none, "ask", "new"),
         Primitive("folio_test_hugetlb", none, "ask", "new"),
         Primitive("folio_maybe_dma_pinned", none, "ask", "new"),
+        Primitive("current_mm", none, "ask", "new"),
+        Primitive("lookup_page_table", none, "look", "new"),
+        Primitive("lookup_vma", none, "look", "new"),
+        Primitive("lookup_vmas", none, "look", "new"),
         Primitive("folio_test_partially_mapped", none, "ask", "new"),
         Primitive("mod_stat", none, "tell"),
         Primitive("deferred_split_folio", none, "tell"),
@@ -105,6 +110,8 @@ def _table() -> dict[str, Primitive]:
 
 
 PRIMITIVES = _table()
+LOOKUPS = frozenset({"current_mm", "lookup_page_table", "lookup_vma", "lookup_vmas"})
+"""Questions whose answers follow from who maps the folio: whoever runs a scheme that asks them has to keep page tables."""
 
 
 def atomic_add(m: Memory, word: Word, index: int, value: int) -> None:
@@ -253,6 +260,44 @@ def folio_test_hugetlb(m: Memory, folio: int) -> int:
 def folio_maybe_dma_pinned(m: Memory, folio: int) -> int:
     """Return whether someone may have pinned the folio for DMA: of the surroundings, not a scheme's word."""
     return m.pinned[folio]
+
+
+def current_mm(m: Memory, folio: int) -> int:
+    """Return an address space that maps the folio, 0 if none does: whoever asks a reader has it mapped as a rule."""
+    return m.looked[folio].mapper
+
+
+def lookup_page_table(m: Memory, folio: int) -> int:
+    """
+    Look how many pages of the folio the page table at hand maps within the VMA at hand, those of this very change left out.
+
+    Of a mapping and a dup what was there before, of an unmapping what is left; a PMD entry maps all. It reads as many
+    entries as the folio has pages. The page-table lock, which the caller holds, keeps all others away.
+    """
+    m.look(1 << m.orders[folio])
+    return m.looked[folio].here
+
+
+def lookup_vma(m: Memory, folio: int) -> int:
+    """
+    Look as lookup_page_table does, in all page tables of the VMA at hand.
+
+    A folio that lies across the end of a page table is in two of them, of which only one is locked.
+    """
+    m.look(1 << m.orders[folio])
+    return m.looked[folio].in_vma
+
+
+def lookup_vmas(m: Memory, folio: int) -> int:
+    """
+    Walk the rmap of the folio and return the VMAs that map any of it; in an unmapping those that are left.
+
+    It reads as many entries of each of them as the folio has pages, and takes locks that no unmapping can take in a kernel
+    as it is: those of the tree of VMAs, and the page tables' one after the other.
+    """
+    vmas = m.vmas(folio)
+    m.look(vmas << m.orders[folio])
+    return vmas
 
 
 def folio_test_partially_mapped(m: Memory, folio: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapcount.mapping.schema import Kind
+from mapcount.schemes.looked import Looked
 from mapcount.schemes.ops import Access
 from mapcount.schemes.scheme import HUGETLB_OPERATIONS, OPERATIONS, PTE_OPERATIONS
 from mapcount.schemes.words import Scope
@@ -31,6 +32,10 @@ class OperationCost:
     loads: int
     struct_pages: int
     """Distinct struct pages touched: cache lines, at 64 bytes each."""
+    lookups: int = 0
+    """Looks into page tables, and walks of the rmap."""
+    entries_read: int = 0
+    """Page-table entries that these read."""
 
 
 def steps_of(scheme: BoundScheme, operation: str, order: int) -> list[Touch]:
@@ -50,7 +55,16 @@ def cost_of(scheme: BoundScheme, operation: str, order: int) -> OperationCost:
     kinds = Counter(touch.access for touch in touched)
     places = {place.word.name: place for place in scheme.scheme.places}
     pages = {touch.at if places[touch.word].word.scope is Scope.PAGE else places[touch.word].page for touch in touched}
-    return OperationCost(operation, order, kinds[Access.LOCKED], kinds[Access.STORE], kinds[Access.LOAD], len(pages))
+    return OperationCost(
+        operation,
+        order,
+        kinds[Access.LOCKED],
+        kinds[Access.STORE],
+        kinds[Access.LOAD],
+        len(pages),
+        memory.lookups,
+        memory.entries_read,
+    )
 
 
 def _run(scheme: BoundScheme, operation: str, order: int) -> Memory:
@@ -61,9 +75,22 @@ def _run(scheme: BoundScheme, operation: str, order: int) -> Memory:
     memory = scheme.memory([order], [kind], record=True)
     if verb in _BEFORE:
         _call(scheme, memory, f"{_BEFORE[verb]}_{level}", order, MM)
-        memory.touched = []
+        memory.touched, memory.lookups, memory.entries_read = [], 0, 0
+    memory.looked[0] = _looked(verb, order)
     _call(scheme, memory, operation, order, CHILD if verb == "dup" else MM)
     return memory
+
+
+def _looked(verb: str, order: int) -> Looked:
+    """Return what look-ups find in such an operation: an unmapping leaves nothing, a child adds to its parent."""
+    if verb == "unmap":
+        return Looked()
+    return Looked(
+        here=1 << order if verb == "split" else 0,
+        in_vma=1 << order if verb == "split" else 0,
+        vmas=2 if verb == "dup" else 1,
+        mapper=MM,
+    )
 
 
 def _call(scheme: BoundScheme, memory: Memory, operation: str, order: int, mm: int) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mapcount.mapping.log import Log
-    from mapcount.mapping.schema import I64
+    from mapcount.mapping.schema import I64, Bools
     from mapcount.mapping.snapshot import Snapshot
     from mapcount.replay.result import Replayed
     from mapcount.schemes.bind import BoundScheme
@@ -81,6 +81,8 @@ class Found:
     """
 
     scheme: str
+    order: int | None
+    """Of folios of this order alone; None: of all."""
     folios: int
     unmapped_bytes: int
     missed: int
@@ -110,6 +112,7 @@ class Comparison:
     cgroups: list[CgroupNumber]
     """In the same way."""
     found: list[Found]
+    """By scheme; of each first all folios, then by order."""
     answers: list[Answers]
 
 
@@ -162,7 +165,7 @@ def compare(
             progress(scheme_id)
         said, missed, seen = [], [], set()
         for log in logs:
-            [replayed] = replay(log, [scheme])
+            [replayed] = replay(log, [scheme], replays=len(chosen) * len(logs))
             if past is not None:
                 replayed = replayed.of_folios(past.folios)
             if scheme_id in answers:
@@ -177,7 +180,7 @@ def compare(
                         _widen(mine, theirs, scheme_id)
         answered += over_pasts(said)
         if missed:
-            found.append(_missed_over_pasts(missed))
+            found += map(_missed_over_pasts, zip(*missed, strict=True))
     of_machine, of_processes, of_cgroups = numbers_of
     return Comparison(
         meta=snapshot.meta,
@@ -240,23 +243,29 @@ def _worst_first(numbers: Mapping[Key, Number]) -> list[Any]:
     return [number for _, number in differing]
 
 
-def _found(facts: Facts, replayed: Replayed) -> Found:
+def _found(facts: Facts, replayed: Replayed) -> list[Found]:
     """Hold what the deferred split would find to what is partially mapped: anon, above order 1, not in the swap cache."""
     folios, page = facts.snapshot.folios, facts.snapshot.meta.page_size
     splittable = facts.anon & (folios.order > 1) & ~folios.swapcache
     partial, whole = splittable & facts.partial, splittable & facts.known & ~facts.partial
-    missed = partial & ~replayed.deferred
-    missed_bytes = int(facts.unmapped_pages[missed].sum()) * page
-    return Found(
-        scheme=replayed.scheme.id,
-        folios=int(partial.sum()),
-        unmapped_bytes=int(facts.unmapped_pages[partial].sum()) * page,
-        missed=int(missed.sum()),
-        missed_bytes=missed_bytes,
-        missed_least_bytes=missed_bytes,
-        missed_most_bytes=missed_bytes,
-        mistaken=int((replayed.deferred & whole).sum()),
-    )
+    missed, mistaken = partial & ~replayed.deferred, replayed.deferred & whole
+
+    def row(order: int | None, chosen: Bools) -> Found:
+        missed_bytes = int(facts.unmapped_pages[missed & chosen].sum()) * page
+        return Found(
+            scheme=replayed.scheme.id,
+            order=order,
+            folios=int((partial & chosen).sum()),
+            unmapped_bytes=int(facts.unmapped_pages[partial & chosen].sum()) * page,
+            missed=int((missed & chosen).sum()),
+            missed_bytes=missed_bytes,
+            missed_least_bytes=missed_bytes,
+            missed_most_bytes=missed_bytes,
+            mistaken=int((mistaken & chosen).sum()),
+        )
+
+    orders = np.unique(folios.order[partial]).tolist()
+    return [row(None, splittable), *(row(order, folios.order == order) for order in orders)]
 
 
 def _missed_over_pasts(rows: Sequence[Found]) -> Found:

@@ -7,9 +7,12 @@ from functools import cache
 
 from mapcount.report.html.embed import check_script
 
-STYLES = ("tones", "page", "table", "matrix", "print")
+STYLES = ("tones", "page", "table", "matrix", "map", "steps", "chart", "print")
 """Files of css/."""
-SCRIPTS = ("format", "dom", "data", "theme", "download", "filter", "table", "selection", "matrix", "main")
+SCRIPTS = (
+    "format", "dom", "data", "theme", "download", "filter", "table", "selection", "matrix", "folios", "layout", "colours",
+    "paint", "map", "input", "strip", "detail", "foliotable", "chart", "steps", "main",
+)  # fmt: skip
 """Files of js/: one scope, so that each may use what stands in those before it."""
 
 

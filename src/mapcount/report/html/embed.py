@@ -37,7 +37,7 @@ def visible(value: Any) -> Any:
     if isinstance(value, dict):
         return {visible(key): visible(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [visible(item) for item in value]
+        return [item if type(item) is int else visible(item) for item in value]
     return value
 
 

@@ -111,4 +111,4 @@ def waste(survey: Survey) -> Section:
         if charts
         else "Nothing is wasted: every page of the anon folios seen is mapped, or in the swap cache."
     )
-    return Section("waste", "Wasted memory by owner", how, charts)
+    return Section("waste", "Waste by owner", how, charts)

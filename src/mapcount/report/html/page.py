@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Unit = Literal["text", "count", "bytes", "change_bytes", "change_count", "percent", "number"]
-"""How a value is written: `number` as it is (a pid), `change_*` and `percent` with the sign; all but text are right-aligned."""
+Unit = Literal[
+    "text", "count", "bytes", "change_bytes", "change_count", "by_unit", "change_by_unit", "percent", "number"
+]
+"""
+How a value is written: `number` as it is (a pid), `by_unit` as the column `unit` of its row says (bytes, or a count),
+`change_*` and `percent` with the sign. All but text are right-aligned.
+"""
 Tone = Literal["whole", "whole-shared", "part", "part-shared", "unknown", "waste", "plain", "second", "third"]
 """A colour and a glyph by meaning; css/tones.css gives it one value for light and one for dark."""
 
@@ -70,6 +75,8 @@ class Chart:
     stacked: bool = False
     top: int = 0
     """As many rows are drawn, the largest first; 0: all, as given."""
+    only: str = ""
+    """Only rows whose column `unit` says this are drawn; empty: all."""
     kind: str = "chart"
 
 
@@ -93,7 +100,17 @@ class Facts:
     kind: str = "facts"
 
 
-Block = Table | Chart | Custom | Facts
+@dataclass(frozen=True)
+class Text:
+    """Lines that are shown as they are, as a scenario is written."""
+
+    id: str
+    caption: str
+    lines: Sequence[str]
+    kind: str = "text"
+
+
+Block = Table | Chart | Custom | Facts | Text
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from mapcount import __version__
 from mapcount.report.html import assets
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from mapcount.report.html.page import Page
+
+_STANDING = {"facts", "text"}
 
 
 def render(page: Page) -> str:
@@ -25,7 +29,7 @@ def render(page: Page) -> str:
     """
     charts = any(block.kind == "chart" for section in page.sections for block in section.blocks)
     scripts = [*([assets.echarts()] if charts else []), assets.script()]
-    shown = visible({name: value for name, value in asdict(page).items() if name != "packed"})
+    shown = visible(msgspec.to_builtins(replace(page, packed=None)))
     return _template().render(
         page=shown,
         version=__version__,
@@ -49,8 +53,8 @@ def _policy(scripts: list[str]) -> str:
 
 
 def _data(page: dict[str, Any]) -> dict[str, Any]:
-    """Return what the scripts need to know of the page; facts stand in it already."""
-    blocks = [block for section in page["sections"] for block in section["blocks"] if block["kind"] != "facts"]
+    """Return what the scripts need to know of the page; facts and text stand in it already."""
+    blocks = [block for section in page["sections"] for block in section["blocks"] if block["kind"] not in _STANDING]
     return {"command": page["command"], "title": page["title"], "blocks": blocks}
 
 

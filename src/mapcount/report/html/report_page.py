@@ -99,8 +99,9 @@ def _map(folios: FolioMap) -> Section:
         "folios",
         "Folio map",
         "Every cell is a large folio and its area is its size: the map is to scale, 4 KiB pages along a curve, largest folios "
-        "of a group first. Colour and glyph are its state; what nobody maps is hatched. Scroll or + and - to zoom, drag or "
-        "Shift and arrows to move, arrows to step from folio to folio, Enter or a click to see who maps which of its pages.",
+        "of a group first. Colour and glyph are its state; what nobody maps is hatched. Click a folio to see who maps which of "
+        "its pages; once clicked, scroll to zoom, or Ctrl and scroll at any time, and drag to move. By keys: arrows step from "
+        "folio to folio, Enter opens one, + and - zoom, Shift and arrows move, 0 shows all.",
         [Custom("map", "folio-map", "Folio map", None), Custom("folio-table", "folio-table", "Large folios", None)],
         list(_map_notes(folios)),
     )
@@ -142,9 +143,9 @@ def _checks(found: Sequence[Check]) -> Section | None:
     columns = [
         Column("check", "check", "text"),
         Column("unit", "unit", "text"),
-        Column("ours", "ours", "count", "our number"),
-        Column("kernel", "kernel's", "count", "its reading after the capture, or the nearer end of the band"),
-        Column("difference", "difference", "change_count"),
+        Column("ours", "ours", "by_unit", "our number"),
+        Column("kernel", "kernel's", "by_unit", "its reading after the capture, or the nearer end of the band"),
+        Column("difference", "difference", "change_by_unit"),
         Column("verdict", "verdict", "text"),
         Column("note", "why they may differ", "text"),
     ]

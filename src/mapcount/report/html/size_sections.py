@@ -45,7 +45,7 @@ def details(survey: Survey) -> Table:
 
 def outlook(rows: Sequence[OutlookRow] | None) -> Section:
     """Return what would change if the kernel stopped counting per page."""
-    title = "If this kernel stopped counting per page"
+    title = "Without counts per page"
     more = "By process, by folio, in other ways of counting: mapcount compare --html FILE."
     if rows is None:
         words = (
@@ -59,10 +59,10 @@ def outlook(rows: Sequence[OutlookRow] | None) -> Section:
     columns = (
         Column("name", "number", "text", "as /proc names it"),
         Column("unit", "unit", "text"),
-        Column("truth", "truth", "count", "from page tables alone"),
-        Column("now", "now", "count", "as the kernel of this snapshot counts"),
-        Column("without", "then", "count", "with CONFIG_NO_PAGE_MAPCOUNT"),
-        Column("change", "change", "change_count"),
+        Column("truth", "truth", "by_unit", "from page tables alone"),
+        Column("now", "now", "by_unit", "as the kernel of this snapshot counts"),
+        Column("without", "then", "by_unit", "with CONFIG_NO_PAGE_MAPCOUNT"),
+        Column("change", "change", "change_by_unit"),
         Column("percent", "change, %", "percent", "of what it is now"),
     )
     cells = [
@@ -71,7 +71,7 @@ def outlook(rows: Sequence[OutlookRow] | None) -> Section:
     table = Table("outlook-table", "Numbers of /proc, now and then", columns, cells)
     chart = Chart(
         "outlook-chart", "Change of each number, in percent of what it is now", "bars", "outlook-table", ("name",),
-        [Series("percent", "change", "part")], "percent",
+        [Series("percent", "change", "plain")], "percent",
     )  # fmt: skip
     return Section(
         "outlook",
@@ -104,7 +104,7 @@ def cuts(survey: Survey) -> Section | None:
     series = [Series("wasted_bytes", "wasted", "waste"), Series("freed_bytes", "freed", "whole-shared")]
     return Section(
         "cuts",
-        "If anon folios were smaller",
+        "If folios were smaller",
         "The same mappings, with every anon folio cut into pieces of at most the size below: what would still be wasted, and "
         "what would be given back. From right to left folios get smaller.",
         [
@@ -128,7 +128,7 @@ def memory(rows: Sequence[MemoryRow]) -> Section | None:
     cells = [[row.name, row.size_bytes, row.source, row.within] for row in rows]
     return Section(
         "memory",
-        "Where the machine's memory is",
+        "The machine's memory",
         "The rows that are no part of another add up to MemTotal.",
         [Table("memory-table", "Memory", columns, cells)],
     )
@@ -146,7 +146,7 @@ def since_boot(rows: Sequence[SinceBootRow]) -> Section | None:
     cells = [[format_kernel_size(row.size), *(getattr(row, name) for name in names)] for row in rows]
     return Section(
         "since-boot",
-        "Since boot, by size",
+        "Since boot",
         "The kernel's own counters of each size of anon folio (hugepages-*/stats): events since boot, and what there is now. "
         "-1: could not be read.",
         [Table("since-boot-table", "Counters", columns, cells)],

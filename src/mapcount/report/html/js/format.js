@@ -21,8 +21,10 @@ function formatBytes(size) {
   return `${sign}${rounded.toFixed(decimals)} ${unit}`;
 }
 
+const COUNTS = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
+
 function formatCount(count) {
-  return count.toLocaleString("en-US", { maximumFractionDigits: 2 });
+  return COUNTS.format(count);
 }
 
 function formatFolioSize(order, pageSize) {
@@ -48,5 +50,7 @@ const FORMATS = {
   bytes: formatBytes,
   change_count: (value) => (value > 0 ? "+" : "") + formatCount(value),
   change_bytes: (value) => (value > 0 ? "+" : "") + formatBytes(value),
+  by_unit: (value, unit) => (unit === "bytes" ? formatBytes(value) : formatCount(value)),
+  change_by_unit: (value, unit) => (value > 0 ? "+" : "") + FORMATS.by_unit(value, unit),
   percent: (value) => `${value > 0 ? "+" : ""}${value.toFixed(1)}%`,
 };

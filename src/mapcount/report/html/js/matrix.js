@@ -4,7 +4,7 @@ const STATES = [
   ["whole", "whole, one"], ["whole-shared", "whole, shared"], ["part", "in part, one"],
   ["part-shared", "in part, shared"], ["unknown", "unknown"],
 ];
-const GLYPHS = { whole: "■", "whole-shared": "◆", part: "◧", "part-shared": "⬖", unknown: "?", waste: "▨" };
+const GLYPHS = { whole: "■", "whole-shared": "◆", part: "◧", "part-shared": "◈", unknown: "?", waste: "▨" };
 
 class Matrix {
   constructor(block) {
@@ -31,7 +31,7 @@ class Matrix {
 
   show() {
     const groups = new Map(this.rows.map((row) => [`${row.kind} ${row.order}`, row]));
-    const head = make("tr", {}, make("th", { scope: "col", class: "text" }, "kind, size"),
+    const head = make("tr", {}, make("th", { scope: "col", class: "unit-text" }, "kind, size"),
       ...this.states.map(([state, title]) => make("th", { scope: "col" }, make("span", { class: `glyph ${state}`, "aria-hidden": "true" }, GLYPHS[state]), ` ${title}`)),
       make("th", { scope: "col" }, "total"), make("th", { scope: "col" }, make("span", { class: "glyph waste", "aria-hidden": "true" }, GLYPHS.waste), " wasted"));
     const body = [...groups.values()].map((one) =>
@@ -45,9 +45,9 @@ class Matrix {
     const whole = this.sum(this.measure, () => true);
     const cells = this.states.map(([state]) => {
       const value = this.sum(this.measure, (row) => test(row) && row.state === state);
-      return this.cell(value, whole, state, one && one.order > 0 ? { kind: one.kind, order: one.order, state } : null, title);
+      return this.cell(value, whole, state, one && one.order > 0 ? { folioKind: one.kind, order: one.order, state } : null, title);
     });
-    return make("tr", {}, make("th", { scope: "row", class: "text" }, title), ...cells,
+    return make("tr", {}, make("th", { scope: "row", class: "unit-text" }, title), ...cells,
       make("td", { class: "total" }, this.words(this.sum(this.measure, test))),
       make("td", { class: "wasted" }, formatBytes(this.sum("wasted_bytes", test))));
   }

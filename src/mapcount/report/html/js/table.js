@@ -109,15 +109,16 @@ class DataTable {
     const arrow = sorted ? (this.down ? " ▼" : " ▲") : "";
     const button = make("button", { type: "button", title: column.says || null, onclick: () => this.sort(i) }, column.title + arrow);
     const sort = sorted ? (this.down ? "descending" : "ascending") : null;
-    return make("th", { scope: "col", class: column.unit, "aria-sort": sort }, button);
+    return make("th", { scope: "col", class: `unit-${column.unit}`, "aria-sort": sort }, button);
   }
 
   row(index) {
+    const unit = this.block.rows[index][columnIndex(this.block, "unit")];
     const cells = this.block.columns.map((column, i) => {
       const value = this.block.rows[index][i];
-      const words = FORMATS[column.unit](value);
+      const words = FORMATS[column.unit](value, unit);
       const zero = value === 0 && column.unit !== "number";
-      return make("td", { class: zero ? `${column.unit} zero` : column.unit }, this.pick && i === 0 ? this.pickButton(index, words) : words);
+      return make("td", { class: zero ? `unit-${column.unit} zero` : `unit-${column.unit}` }, this.pick && i === 0 ? this.pickButton(index, words) : words);
     });
     const act = this.pick ? (event) => { if (!event.target.closest("button")) this.pick(index); } : null;
     const chosen = this.chosen !== null && this.block.keys?.[index] === this.chosen;
