@@ -29,7 +29,7 @@ _SILENCE_S = 2.0
 def prepare(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "scheme", metavar="SCHEME", nargs="*", help="ways of counting, or whole models (default: the default set)"
+        "scheme", metavar="SCHEME", nargs="*", help="a way of counting, a file with a design, a model, a known race"
     )
     parser.add_argument(
         "--reader", metavar="R", action="append", default=[], help="a caller or a reader of the scheme; repeatable"
@@ -92,9 +92,9 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         _print(args, names())
         return EXIT_OK
+    cells = models(args)
     if args.replay:
         return _replay(args)
-    cells = models(args)
     if args.reach:
         return _reach(args, cells)
     if args.cross_check:
