@@ -70,9 +70,10 @@ def take_snapshot(memory: GuestMemory, files: GuestFiles, facts: GuestFacts, *, 
     `observed_counts` is what kpagecount has to say by these words; without counts per page, of order-0 folios alone.
     """
     started_at, started_s, started_cpu_s = time.time(), time.monotonic(), time.process_time()
-    addresses = {pid: mm for pid, mm in memory.all_mms().items() if mm}
+    tasks = memory.all_mms()
+    addresses = {pid: mm for pid, mm in tasks.items() if mm}
     found = [_Mm.read(files, mm, pids, facts) for mm, pids in _by_mm(addresses)]
-    meta = _metadata(files, facts, started_at, memory)
+    meta = _metadata(files, facts, started_at)
     nodes, swap_types = parse_zones(_text(files, "/proc/zoneinfo")), _text(files, "/proc/swaps").count("\n") - 1
     # Last, and these last of all: a long answer may be the first to write to a page that /init shares with its children.
     stats = _stats(files) | {stat: value for row, one in enumerate(found) for stat, value in _rollup(files, row, one)}
@@ -93,7 +94,7 @@ def take_snapshot(memory: GuestMemory, files: GuestFiles, facts: GuestFacts, *, 
         "verdicts": {word.name.lower(): int((verdicts == word).sum()) for word in Consistency},
         "races": {"pages_over": len(differs.over), "pages_under": differs.nr_under},
         "processes_seen": len(addresses),
-        "kernel_threads": len(memory.all_mms()) - len(addresses),
+        "kernel_threads": len(tasks) - len(addresses),
         "elapsed_s": time.monotonic() - started_s,
         "cpu_s": time.process_time() - started_cpu_s,
         "peak_rss_bytes": peak_rss_bytes(),
@@ -178,7 +179,7 @@ def _runs(entries: GuestEntries, frames: GuestFrames, vmas: VmaList) -> list[Raw
     return [runs, whole]
 
 
-def _metadata(files: GuestFiles, facts: GuestFacts, started_at: float, memory: GuestMemory) -> dict[str, Any]:
+def _metadata(files: GuestFiles, facts: GuestFacts, started_at: float) -> dict[str, Any]:
     total = re.search(r"^MemTotal:\s+(\d+) kB", _text(files, "/proc/meminfo"), re.MULTILINE)
     return {
         "mapcount_version": mapcount.__version__,
@@ -194,7 +195,6 @@ def _metadata(files: GuestFiles, facts: GuestFacts, started_at: float, memory: G
         "settings": dict(_settings(files)),
         "started_at": started_at,
         "command_line": facts.command_line,
-        "bytes_read": memory.nr_frames << 12,
         "notes": [facts.note, "Read out of a guest's memory while it stood still: all of one moment."],
     }
 
