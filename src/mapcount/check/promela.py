@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from mapcount.check.bytecode import Code
 from mapcount.check.locks import bits_of, held_alone
 from mapcount.check.model import apply_to_truth
-from mapcount.check.promela_thread import RESULT, Locks, ThreadText, Watch, number, word_name
+from mapcount.check.promela_statements import RESULT, number, word_name
+from mapcount.check.promela_thread import Locks, ThreadText, Watch
 from mapcount.check.steps import Steps
 from mapcount.errors import UsageError
 from mapcount.schemes.scheme import Promise, Quantity
@@ -67,8 +68,10 @@ def promela(model: Model, *, telling: bool = False) -> str:
 
     With `telling` the verifier prints, by lines of C, each answer that it meets and the words of each final state, which
     spin.py reads. Raises UsageError for what cannot be said in Promela: a truth that is no sum over address spaces, or one
-    over 30; SchemeSourceError as Steps does.
+    over 30, or another memory model than sc; SchemeSourceError as Steps does.
     """
+    if model.memory_model != "sc":
+        raise UsageError(f"Promela has one memory model, sc: {model.memory_model} cannot be exported")
     return _Export(Steps(model), telling=telling).text()
 
 
