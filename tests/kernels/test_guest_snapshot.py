@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from kernels.guest_ram import NEW, Ram
-from mapcount.kernels.guest_snapshot import GuestFacts, take_snapshot
+from mapcount.kernels.guest_snapshot import GuestFacts, _whole_entries, take_snapshot
+from mapcount.kernels.guest_tables import GuestEntries
 from mapcount.mapping.integrity import find_fault
 from mapcount.mapping.schema import Consistency, Kind, Level, SwapKind
 from mapcount.survey.run import survey
@@ -220,3 +222,17 @@ def test_metadata_and_what_the_kernel_said(guest):
     verdicts = {check.name: check.verdict for check in survey(snapshot).checks}
     assert verdicts["Rss of pid 57 (p)"] == verdicts["Rss of pid 1 (init)"] == "equal"
     assert verdicts["PMD-mapped anon (AnonHugePages)"] == verdicts["anon folios of 64kB"] == "equal"
+
+
+def test_entries_of_all_levels_are_runs_of_their_own():
+    pmd, pud = 512, 512**2
+    page = np.concatenate([np.arange(3), 512 + np.arange(2 * pmd), (1 << 20) + np.arange(2 * pud)])
+    level = np.repeat([Level.PTE, Level.PMD, Level.PUD], [3, 2 * pmd, 2 * pud]).astype(np.uint8)
+    entries = GuestEntries(page, page + (1 << 21), level, np.empty(0, np.int64), np.empty(0, np.uint64))
+    whole = {level: _whole_entries(entries, level, pages) for level, pages in ((Level.PMD, pmd), (Level.PUD, pud))}
+    assert whole[Level.PMD].page.tolist() == [512, 1024] and whole[Level.PMD].nr_pages.tolist() == [pmd] * 2
+    assert (
+        whole[Level.PUD].page.tolist() == [1 << 20, (1 << 20) + pud] and whole[Level.PUD].nr_pages.tolist() == [pud] * 2
+    )
+    assert whole[Level.PUD].pfn.tolist() == [(1 << 20) + (1 << 21), (1 << 20) + (1 << 21) + pud]
+    assert set(whole[Level.PUD].level.tolist()) == {Level.PUD}

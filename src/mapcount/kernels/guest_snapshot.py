@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _THP = "/sys/kernel/mm/transparent_hugepage"
 _SIZES = tuple(f"{4 << order}kB" for order in range(1, PMD_ORDER + 1))
+_PAGES_OF_ENTRY = {Level.PMD: 1 << PMD_ORDER, Level.PUD: 1 << 2 * PMD_ORDER}
 _KERNELS_OWN = ("[vvar", "[vdso")
 _SWAP_TYPE = np.uint64(59)
 """The lowest bit of a swap entry's type: arch/x86/include/asm/pgtable_64.h."""
@@ -171,12 +172,14 @@ def _runs(entries: GuestEntries, frames: GuestFrames, vmas: VmaList) -> list[Raw
     ones, never = np.ones(len(page), np.uint64), np.zeros(len(page), np.bool_)
     classes = frames.classes[entries.pfn[by_pte]]
     runs, _ = cut_runs(Pieces(page, pfn, ones, never), classes, vmas.start >> np.uint64(12))
-    first = np.flatnonzero(~by_pte)[:: 1 << PMD_ORDER]
-    sizes = np.full(len(first), 1 << PMD_ORDER, np.uint32)
-    whole = RawRuns(
-        entries.page[first].astype(np.uint64), entries.pfn[first].astype(np.uint64), sizes, entries.level[first]
-    )
-    return [runs, whole]
+    return [runs, *(_whole_entries(entries, level, pages) for level, pages in _PAGES_OF_ENTRY.items())]
+
+
+def _whole_entries(entries: GuestEntries, level: Level, nr_pages: int) -> RawRuns:
+    """Return a run for each entry of a level above PTEs."""
+    first = np.flatnonzero(entries.level == level)[::nr_pages]
+    page, pfn = entries.page[first].astype(np.uint64), entries.pfn[first].astype(np.uint64)
+    return RawRuns(page, pfn, np.full(len(first), nr_pages, np.uint32), entries.level[first])
 
 
 def _metadata(files: GuestFiles, facts: GuestFacts, started_at: float) -> dict[str, Any]:
