@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mapcount.errors import KernelFeatureError
@@ -97,20 +97,11 @@ def _waits_for_split(machine: Machine, folio: Folio) -> bool:
     return folio.kind is Kind.ANON and is_queued(machine, folio) and is_partially_mapped(machine, folio)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """What a migration entry stands for: an entry that mapped a page, or all of the folio."""
-
-    place: Place
-    exclusive: bool
-
-
 def _move_whole(machine: Machine, folio: Folio, node: int) -> None:
     """Copy a folio: migrate_folio_unmap(), then migrate_folio_move()."""
     new = machine.new_folio(folio.kind, folio.order)
-    new.node = node
-    for name in ("data", "dirty", "lazyfree", "uptodate", "was_seen"):
-        setattr(new, name, getattr(folio, name))
+    new.node, new.data, new.uptodate = node, folio.data, folio.uptodate
+    new.dirty, new.lazyfree = folio.dirty, folio.lazyfree
     exclusive = _exclusive_pages(machine, folio)
     places = places_of(machine, folio)
     folio.extra_refs += 1
@@ -149,7 +140,7 @@ def _one_by_one(place: Place) -> Iterator[Place]:
         yield place
         return
     for page in range(place.nr_pages):
-        yield type(place)(place.mm, place.vma, place.page + page, place.first + page, 1, Level.PTE)
+        yield replace(place, page=place.page + page, first=place.first + page, nr_pages=1)
 
 
 def _queue(machine: Machine, folio: Folio, *, partially_mapped: bool) -> None:
