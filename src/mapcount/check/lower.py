@@ -46,11 +46,11 @@ def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False)
     """
     Return the program of a thread that makes these calls one after the other.
 
-    `memory` tells what does not change (kind, pins, orders), and what is looked up is written to it; it is not kept.
-    Statistics are left out unless wanted.
+    `memory` tells what does not change (kind, pins, orders); it is not kept. Statistics are left out unless wanted.
     Raises SchemeSourceError for what is not in the subset.
     """
     assembler = Assembler()
+    looked = memory.looked[0]
     for number, entry in enumerate(entries):
         memory.looked[0] = entry.looked
         assembler.position = (frame(entry.function, definition(entry.function)),)
@@ -65,6 +65,7 @@ def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False)
             assembler.emit(Code.STATISTIC, VMAS_STATISTIC, entry.vmas)
             assembler.land(refused)
         assembler.emit(Code.END, result, jump=number)
+    memory.looked[0] = looked
     return assembler.finish()
 
 
