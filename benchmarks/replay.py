@@ -32,7 +32,9 @@ from mapcount.replay.compiled import CompiledReplay
 from mapcount.replay.engine import replay, replay_each
 from mapcount.replay.histories import log_of
 from mapcount.replay.result import FolioSpecs
+from mapcount.replay.warm import compile_schemes
 from mapcount.schemes.catalogue import find_scheme, scheme_ids
+from mapcount.views.comparison import compare, default_schemes
 
 HERE = Path(__file__).resolve().parent
 EXAMPLE = HERE.parent / "src" / "mapcount" / "data" / "example.mapsnap"
@@ -184,10 +186,14 @@ def peak_mib() -> float:
 
 
 def child_machine(gib: float, how: str) -> dict:
-    """Replay a machine's snapshot under all schemes, each dropped before the next, or all kept."""
+    """Replay a machine's snapshot under all schemes, each dropped before the next, or all kept; or compare them."""
     snapshot, schemes = machine_snapshot(gib), [find_scheme(name) for name in scheme_ids()]
     before = peak_mib()
     begin = time.perf_counter()
+    if how == "compare":
+        numbers, answers = default_schemes("mm-id")[0], [scheme.id for scheme in schemes]
+        found = compare(snapshot, numbers=numbers, answers=answers, running="mm-id")
+        return {"histories": len(found.histories), "seconds": time.perf_counter() - begin, "peak": peak_mib()}
     if how == "kept":
         folios = [replayed.folios.nr_pages for replayed in replay(snapshot, schemes)]
     else:
@@ -231,29 +237,23 @@ def write_log(path: Path, rows: int) -> None:
 # Starts.
 
 
-def child_start() -> dict:
-    """Replay the example snapshot under all schemes, as a command would."""
-    for _ in replay_each(Snapshot.load(EXAMPLE), [find_scheme(name) for name in scheme_ids()]):
-        pass
-    return {"peak": peak_mib()}
-
-
 def run_child(what: str, cache: Path, *arguments: str) -> dict:
-    """Run one of the above in a process of its own; return what it says, and its wall and CPU time."""
+    """Run one of the above, or `mapcount compare`, in a process of its own; return what it says, and its wall and CPU time."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     env |= {"XDG_CACHE_HOME": str(cache), "PYTHONPYCACHEPREFIX": str(cache / "pycache")}
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     command = [sys.executable, str(HERE / "replay.py"), "--child", what, *arguments]
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
+    if what == "compare":
+        command = [sys.executable, "-m", "mapcount", "compare", *arguments]
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
     wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return json.loads(done.stdout) | {"wall": wall, "cpu": cpu}
+    return (json.loads(done.stdout) if what in CHILDREN else {}) | {"wall": wall, "cpu": cpu}
 
 
 CHILDREN = {
     "machine": lambda gib, how: child_machine(float(gib), how),
     "stream": child_stream,
-    "start": child_start,
 }
 
 
@@ -289,25 +289,28 @@ def page(figures: dict) -> str:
         )
     slower = speeds[0]["costs"] / speeds[0]["replay"]
     goals.append(goal("costs counted, in sequence: at most 1.5 times slower", f"{slower:.2f}", met=slower <= 1.5))
-    each, kept = figures["machine"]
+    each, kept, compared = figures["machine"]
     goals.append(
         goal(
             f"a snapshot of {figures['gib']:g} GiB under all {each['schemes']} schemes within 1 GiB",
-            f"{each['peak']:.0f} MiB",
-            met=each["peak"] <= 1024,
+            f"{each['peak']:.0f} MiB, compared {compared['peak']:.0f} MiB",
+            met=max(each["peak"], compared["peak"]) <= 1024,
         )
     )
     streams = figures["stream"]
     grown = streams[-1]["peak"] - streams[0]["peak"]
     goals.append(goal("memory does not grow with rows", f"{grown:+.0f} MiB for 16 times the rows", met=grown < 32))
     second = statistics.median(start["wall"] for start in figures["starts"][1:])
-    goals.append(goal("second start, all schemes on the example: under 2 s", f"{second:.2f} s", met=second < 2))
+    goals.append(
+        goal("second start of `mapcount compare` on the example: under 2 s", f"{second:.2f} s", met=second < 2)
+    )
     machine = (
         f"Linux {platform.release()} {platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     )
     parts = [
         "# Benchmarks of replay",
-        f"Made by `make bench-replay` (`benchmarks/replay.py`), medians of {figures['rounds']} rounds, on {machine}.",
+        f"Made by `make bench-replay` (`benchmarks/replay.py`), medians of {figures['rounds']} rounds, on {machine}. "
+        "Load average: {:.1f} when it began, {:.1f} when it ended.".format(*figures["load"]),
         C_TEXT,
         "## Goals",
         markdown(["goal", "found", "verdict"], goals),
@@ -338,6 +341,12 @@ def page(figures: dict) -> str:
                     f"{each['seconds']:.1f}",
                 ],
                 ["all kept", f"{kept['before']:.0f}", f"{kept['peak']:.0f}", f"{kept['seconds']:.1f}"],
+                [
+                    f"compared, {compared['histories']} pasts",
+                    f"{each['before']:.0f}",
+                    f"{compared['peak']:.0f}",
+                    f"{compared['seconds']:.1f}",
+                ],
             ],
         ),
         "A log from Parquet, about 16,384 folios of order 4, one scheme:",
@@ -346,7 +355,7 @@ def page(figures: dict) -> str:
             [[f"{row['rows']:,}", f"{row['peak']:.0f}", f"{row['seconds']:.2f}"] for row in streams],
         ),
         "## Starts",
-        "A process that replays the example snapshot under all schemes: first with an empty cache, then again.",
+        "`mapcount compare` of the example snapshot, the whole command: first with an empty cache, then again.",
         markdown(
             ["start", "wall s", "CPU s"],
             [
@@ -373,15 +382,18 @@ def main() -> None:
         directory = Path(temporary)
         cache = directory / "cache"
         os.environ["XDG_CACHE_HOME"] = str(cache)
-        figures = {"rounds": args.rounds, "gib": args.gib}
-        figures["starts"] = [run_child("start", cache) for _ in range(6)]
+        figures = {"rounds": args.rounds, "gib": args.gib, "load": [os.getloadavg()[0]]}
+        written = ["-o", str(directory / "compared.txt"), "--force"]
+        figures["starts"] = [run_child("compare", cache, str(EXAMPLE), *written) for _ in range(6)]
         figures["speed"] = speed(directory, args.rounds)
-        figures["machine"] = [run_child("machine", cache, str(args.gib), how) for how in ("each", "kept")]
+        compile_schemes(scheme_ids(), np.full(NR_PAGES >> ORDER, ORDER, np.uint8), 1, say=[].append)
+        figures["machine"] = [run_child("machine", cache, str(args.gib), how) for how in ("each", "kept", "compare")]
         figures["stream"] = []
         for rows in (1 << 20, 1 << 22, 1 << 24):
             path = directory / f"{rows}.maplog"
             write_log(path, rows)
             figures["stream"].append(run_child("stream", cache, str(path)) | {"rows": rows})
+        figures["load"].append(os.getloadavg()[0])
     text = page(figures)
     print(text)
     if args.output:

@@ -17,10 +17,11 @@ settings.load_profile("mapcount")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compiled_schemes(request):
-    """Compile once for all tests and all runs of them, and touch nobody's home."""
+def _compiled_schemes(request, tmp_path_factory):
+    """Compile once for all tests and all runs of them (one run, if pytest keeps no cache), and touch nobody's home."""
     before = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(request.config.cache.mkdir("schemes"))
+    cache = getattr(request.config, "cache", None)
+    os.environ["XDG_CACHE_HOME"] = str(cache.mkdir("schemes") if cache else tmp_path_factory.mktemp("schemes"))
     yield
     if before is None:
         del os.environ["XDG_CACHE_HOME"]

@@ -32,9 +32,9 @@ class OutputExistsError(MapcountError):
 
     exit_code = EXIT_USAGE
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, option: str = "-o") -> None:
         super().__init__(
-            f"{path} already exists and was left as it is; give another name with -o, or --force to replace it"
+            f"{path} already exists and was left as it is; give another name with {option}, or --force to replace it"
         )
 
 
@@ -132,3 +132,7 @@ class MissingToolError(MapcountError):
     """A program or library that is run or linked is not installed. The message names it and the package that has it."""
 
     exit_code = EXIT_NOT_ALLOWED
+
+
+class SpinError(MapcountError):
+    """SPIN did not take an exported model, or could not be run to the end. The message has what was run and what it said."""

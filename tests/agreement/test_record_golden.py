@@ -17,9 +17,14 @@ class Guest(ModelBackend):
     """The model of a series as a context manager; it dies on request."""
 
     dies = False
+    began = 0
 
     def __init__(self, image):
         super().__init__(image.name)
+
+    def begin(self, settings):
+        Guest.began += 1
+        super().begin(settings)
 
     def __enter__(self):
         return self
@@ -73,3 +78,51 @@ def test_what_cannot_be_recorded_is_left_as_it_was(tmp_path, monkeypatch, capsys
 
 def test_scenarios_with_proc_exist():
     assert set(record_golden.WITH_PROC) <= set(library.names())
+
+
+def test_only_what_is_missing(tmp_path, monkeypatch, capsys):
+    def add(name):
+        before = record_golden.load_all()
+        monkeypatch.setattr(record_golden, "load_all", lambda: [library.load(name), *before])
+
+    path = tmp_path / "6.12.json"
+    record_golden.main([str(tmp_path), "6.12"])
+    whole = path.read_text()
+    Guest.began = 0
+    assert record_golden.main([str(tmp_path), "--missing", "6.12"]) == 0
+    assert Guest.began == 0 and path.read_text() == whole
+    add("cow-2M")
+    assert record_golden.main([str(tmp_path), "--missing", "6.12"]) == 0
+    assert Guest.began == 1 and "6.12: 6.12, 1 scenarios, " in capsys.readouterr().err
+    assert record_golden.main([str(tmp_path), "--missing", "6.1"]) == 0, "a file that is not there lacks everything"
+    record_golden.main([str(tmp_path), "6.12"])
+    anew = path.read_text()
+    assert anew.replace("\n", "").count("cow-2M") == 1
+    path.write_text(whole)
+    record_golden.main([str(tmp_path), "--missing", "6.12"])
+    assert path.read_text() == anew
+
+
+def test_what_changed_is_missing_and_what_is_gone_is_left_out(tmp_path, monkeypatch):
+    record_golden.main([str(tmp_path), "6.12"])
+    monkeypatch.setattr(record_golden, "WITH_PROC", [*record_golden.WITH_PROC, "walk-small-7"])
+    monkeypatch.setattr(record_golden, "load_all", lambda: [library.load("cow-64k")])
+    monkeypatch.setattr(record_golden, "PROFILES", ["small"])
+    Guest.began = 0
+    record_golden.main([str(tmp_path), "--missing", "6.12"])
+    trace = load(tmp_path / "6.12.json")
+    assert [one.scenario.name for one in trace.recorded] == ["cow-64k", "walk-small-7", "walk-small-11"]
+    assert [bool(one.observations[0].proc) for one in trace.recorded] == [True, True, False]
+    assert Guest.began == 1
+    monkeypatch.setattr(record_golden, "WALK_STEPS", 8)
+    record_golden.main([str(tmp_path), "--missing", "6.12"])
+    assert Guest.began == 3
+    assert {len(one.scenario.steps) for one in load(tmp_path / "6.12.json").recorded[1:]} == {9}
+
+
+def test_another_image_is_recorded_whole(tmp_path, capsys):
+    record_golden.main([str(tmp_path), "6.12"])
+    path = tmp_path / "6.12.json"
+    path.write_text(path.read_text().replace("a" * 64, "b" * 64))
+    assert record_golden.main([str(tmp_path), "--missing", "6.12"]) == 1
+    assert "recorded with another image: record it whole" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from capture.frames import folio_lists, write_frames
 from mapcount.capture.agree import Mappings, count_mappings, disagreement, runs_with, whole_folios
+from mapcount.capture.frame_array import whole_blocks
 from mapcount.capture.kpage import HEAD, READ, SMALL, TAIL, KpageFiles
 from mapcount.capture.pagemap import spread
 from mapcount.capture.physical import PhysicalPages
@@ -36,7 +37,7 @@ def nothing_known(nr_pfns):
 
 
 def looked_at_frames(mappings):
-    return [frame for span in mappings.spans() for frame in spread(*span).tolist()]
+    return [frame for span in mappings.batches() for frame in spread(*span[:2]).tolist()]
 
 
 NR_PFNS = 70 * BLOCK + 13
@@ -59,8 +60,10 @@ def test_every_frame_is_counted_as_often_as_it_is_mapped(parts):
     looked_at = np.zeros(NR_PFNS, np.bool_)
     looked_at[[frame for frame in frames if frame < NR_PFNS]] = True
     assert looked_at[expected > 0].all(), "no mapped frame is missed"
-    assert (mappings.found[:NR_PFNS][looked_at] == expected[looked_at]).all()
-    assert not mappings.found[:NR_PFNS][~looked_at].any(), "what was not looked at reads as not mapped"
+    assert (mappings.of(u64(range(NR_PFNS))) == expected).all(), "what was not looked at reads as not mapped"
+    starts, lengths = (column[:1] for column in (mappings.starts, mappings.ends - mappings.starts))
+    whole = slice(int(starts.sum()), int((starts + lengths).sum()))
+    assert mappings.of_stretches(starts, lengths).tolist()[:-1] == expected[whole].tolist()[: int(lengths.sum()) - 1]
 
 
 FRAME = st.tuples(
@@ -79,17 +82,24 @@ CLASSES = {
 }
 
 
-@given(st.lists(FRAME, min_size=1, max_size=61), st.booleans(), st.booleans(), st.integers(1, 61))
-def test_what_differs_is_found_frame_by_frame(frames, has_counts, counts_exact, cut):
+@given(st.lists(FRAME, min_size=1, max_size=61), st.booleans(), st.booleans(), st.integers(1, 61), st.integers(0, 71))
+def test_what_differs_is_found_frame_by_frame(frames, has_counts, counts_exact, cut, hole):
+    """Between two spans lie frames that somebody else maps: nobody asked for them."""
+    cut = min(cut, len(frames))
+    frames = frames[:cut] + [("small", 0, 1)] * hole + frames[cut:]
     physical = PhysicalPages(KpageFiles(-1, 0 if has_counts else -1, -1, len(frames)))
     physical.classes[: len(frames)] = [CLASSES[name] for name, _, _ in frames]
     physical.counts[: len(frames)] = [count for _, _, count in frames]
-    found = np.array([found for _, found, _ in frames] + [0, 0], np.int32)
-    cut = min(cut, len(frames))
-    mappings = Mappings(found, u64(sorted({0, cut} - {len(frames)})), u64(sorted({cut, len(frames)})))
+    spans = [(begin, end) for begin, end in ((0, cut), (cut + hole, len(frames))) if begin < end]
+    starts, ends = u64(begin for begin, _ in spans), u64(end for _, end in spans)
+    blocks = whole_blocks(starts, ends)
+    found = [frames[pfn][1] if pfn < len(frames) else 0 for pfn in spread(*blocks).tolist()]
+    mappings = Mappings(starts, ends, blocks, np.array(found, np.int32))
     over, under = [], []
     for pfn, (name, mapped, count) in enumerate(frames):
         comparable = has_counts and (name == "small" or (counts_exact and name in ("head", "tail")))
+        if not any(begin <= pfn < end for begin, end in spans):
+            continue
         if (name == "unknown" and mapped) or (comparable and mapped > count):
             over.append(pfn)
         elif comparable and mapped < count:
@@ -131,4 +141,4 @@ def test_no_mappings_no_frames():
 def test_the_last_frame_of_memory(nr_pfns):
     mappings = count_mappings(nothing_known(nr_pfns), [made_runs([(nr_pfns - 1, 1)])] * 3)
     assert looked_at_frames(mappings).count(nr_pfns - 1) == 1
-    assert mappings.found[nr_pfns - 1] == 3
+    assert mappings.of(u64([nr_pfns - 1])).tolist() == [3]

@@ -12,7 +12,7 @@ import pytest
 from mapcount import __version__, errors
 from mapcount.cli import _COMMANDS, build_parser, main
 
-HEAVY = ("numpy", "polars", "numba", "rich", "msgspec", "shtab", "rich_argparse")
+HEAVY = ("numpy", "polars", "numba", "rich", "msgspec", "shtab", "rich_argparse", "jinja2")
 
 
 def test_without_arguments_ten_lines_with_three_examples(capsys):

@@ -32,7 +32,7 @@ def test_expectations_are_among_the_examples():
 def test_lines_are_of_the_language(row):
     (line,) = re.findall(r"`([^`]*)`", row[0])[:1]
     there = "p: mmap a 8M" if "memfd" in line else "p: memfd f 2M\np: mmap a 8M"
-    text = f"{there}\n{'' if 'fork' in line else 'p: fork c'}\n{line}"
+    text = f"set nodes 2\n{there}\n{'' if 'fork' in line else 'p: fork c'}\n{line}"
     parse(f"{text}\np: read a\nend" if line.startswith("repeat") else text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from builders import SnapshotBuilder
 from docs.pages import ROOT, plain, sections, table
 from mapcount.schemes.scheme import Promise
-from mapcount.views.comparison import _machine
+from mapcount.views.numbers import cgroup_numbers, machine_numbers, process_numbers
 from mapcount.views.view import true_view
 
 PAGE = ROOT / "docs" / "schemes.md"
@@ -32,6 +32,10 @@ def test_every_number_of_a_comparison_is_explained():
     told = " ".join(
         plain(row[0]) for row in table(sections(ROOT / "docs" / "compare.md")["What user space would read"])
     )
-    empty = SnapshotBuilder().build(kernel_release="6.18")
-    for name, _, _ in _machine(true_view(empty)):
-        assert name.partition(",")[0] in told
+    builder = SnapshotBuilder()
+    builder.add_mm(cgroup="/a")
+    view = true_view(builder.build(kernel_release="6.18"))
+    keys = [key for numbers in (machine_numbers, process_numbers, cgroup_numbers) for key, _, _ in numbers(view)]
+    assert len(keys) > 23
+    for key in keys:
+        assert key.name.partition(",")[0] in told

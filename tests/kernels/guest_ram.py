@@ -55,6 +55,8 @@ class Ram:
             self.map(self._top, VMEMMAP + (i << 12), frame << 12 | 1)
         self.first_task = 0
         self.last_task = 0
+        self.mms = {}
+        """Where the mm_struct of each process lies."""
 
     def frame(self):
         """Return a frame that nothing uses yet."""
@@ -122,19 +124,25 @@ class Ram:
 
     def task(self, pid, mm_id=0):
         """Make a process at the end of the list; return the frame of its top-level page table."""
-        address, mm, top = self.direct(self.frame()), self.direct(self.frame()), self.frame()
-        first = self.first_task or address
-        self._at(address + self.layout.task["pid"], pid)
-        self._at(address + self.layout.task["mm"], mm)
+        mm, top = self.direct(self.frame()), self.frame()
         self._at(mm + self.layout.mm["pgd"], PAGE_OFFSET + (top << 12))
         if "mm_id" in self.layout.mm:
             self._at(mm + self.layout.mm["mm_id"], mm_id)
+        self.task_of(pid, mm)
+        self.mms[pid] = mm
+        return top
+
+    def task_of(self, pid, mm):
+        """Make a process that has the mm at an address, or a kernel thread, which has none (0)."""
+        address = self.direct(self.frame())
+        first = self.first_task or address
+        self._at(address + self.layout.task["pid"], pid)
+        self._at(address + self.layout.task["mm"], mm)
         link = self.layout.task["tasks"]
         self._at(address + link, first + link)
         if self.first_task:
             self._at(self.last_task + link, address + link)
         self.first_task, self.last_task = first, address
-        return top
 
     def _at(self, address, value):
         self.u64(address - PAGE_OFFSET, value)

@@ -22,6 +22,7 @@ from mapcount.scenarios.steps import (
     Fork,
     Madvise,
     Memfd,
+    Migrate,
     Mmap,
     Mprotect,
     Mremap,
@@ -159,6 +160,18 @@ def test_mremap_moves_over_what_is_there(driver):
     ]
     assert sum(rss_kib(driver, "p", "b").values()) == 64
     assert driver.do(Mremap("p", Span("a", 3, 8), "c", 0)) == -errno.EFAULT
+
+
+def test_pages_of_a_node_are_counted_also_if_they_were_there_before(driver):
+    mmap(driver, Span("a", 0, 1031))
+    driver.do(Access("p", Span("a", 5, 16), write=True))
+    driver.do(Access("p", Span("a", 1025, 1027), write=True))
+    driver.do(Access("p", Span("a", 30, 33), write=False))
+    there = driver.do(Migrate("p", Span("a", 0, 1031), 0))
+    if there == -errno.ENOSYS:
+        pytest.skip("this kernel has no move_pages: built without CONFIG_NUMA or CONFIG_MIGRATION")
+    assert there == 13, "the zero page lies nowhere"
+    assert driver.do(Migrate("p", Span("a", 0, 1031), 63)) == -errno.ENODEV
 
 
 def test_processes_come_and_go_by_name(driver):

@@ -14,6 +14,7 @@ from kernels.processes import is_there, owner_of_guest
 from mapcount.errors import GuestError, MissingToolError
 from mapcount.kernels import guest as module
 from mapcount.kernels.guest import Guest
+from mapcount.kernels.hardware import Hardware
 from mapcount.kernels.images import Image
 from waiting import wait_for
 
@@ -46,7 +47,7 @@ def open_files():
 
 def test_a_guest_is_met_and_ended(qemu):
     before = open_files()
-    with Guest(IMAGE, memory_mib=3) as guest:
+    with Guest(IMAGE, hardware=Hardware(3)) as guest:
         assert len(guest.memory) == 3 << 20
         assert guest.memory[4096 * 7 : 4096 * 7 + 20].tobytes() == b"written by the guest"
         assert guest.console.endswith("the last line\n")
@@ -67,7 +68,7 @@ def test_one_that_does_not_come_up_is_ended_and_its_console_shown(qemu, monkeypa
     monkeypatch.setattr(Guest, "_start", lambda self, *rest: (start(self, *rest), started.append(self.process.pid)))
     before = open_files()
     with pytest.raises(GuestError, match=r"(?s)within 1 s.*6\.12\.0-own.*the last line"):
-        Guest(IMAGE, memory_mib=3)
+        Guest(IMAGE, hardware=Hardware(3))
     assert started and not is_there(started[0])
     assert open_files() == before
 
@@ -76,7 +77,7 @@ def test_what_qemu_says_when_it_gives_up_is_passed_on(qemu):
     qemu("dies")
     before = open_files()
     with pytest.raises(GuestError, match="QEMU said: qemu: there is no such machine"):
-        Guest(IMAGE, memory_mib=3)
+        Guest(IMAGE, hardware=Hardware(3))
     assert open_files() == before
 
 
@@ -88,17 +89,18 @@ def test_without_qemu_it_says_what_to_install(qemu, monkeypatch):
 
 def test_without_room_for_its_memory_nothing_is_started(qemu):
     with pytest.raises(GuestError, match=r"takes up to 999999999 MiB of memory, and [0-9]+ MiB are available"):
-        Guest(IMAGE, memory_mib=999_999_999)
+        Guest(IMAGE, hardware=Hardware(999_999_999))
 
 
 PROGRAM = """
     import sys, time
     from pathlib import Path
     from mapcount.kernels import guest
+    from mapcount.kernels.hardware import Hardware
     from mapcount.kernels.images import Image
     guest.build_agent = lambda: Path(sys.argv[1])
     image = Image("own", "6.12", "6.12.0-own", Path("/nowhere/vmlinuz"), "0" * 64, page_mapcount=True)
-    with guest.Guest(image, memory_mib=3) as it:
+    with guest.Guest(image, hardware=Hardware(3)) as it:
         print(it.process.pid, flush=True)
         time.sleep(60)
 """

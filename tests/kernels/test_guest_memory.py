@@ -99,6 +99,15 @@ def test_processes_are_found_by_pid():
         memory.mm_of(58)
 
 
+def test_all_processes_are_found_and_which_of_them_share_an_mm():
+    ram = Ram()
+    for pid in (0, 1, 131):
+        ram.task(pid)
+    ram.task_of(2, 0)
+    ram.task_of(57, ram.mms[131])
+    assert ram.memory().all_mms() == {1: ram.mms[1], 131: ram.mms[131], 2: 0, 57: ram.mms[131]}
+
+
 def test_the_huge_zero_folio_by_either_name():
     ram = Ram()
     frame = ram.frame()

@@ -52,6 +52,24 @@ def test_ptes(wanted):
     assert found.special == nothing
 
 
+@given(st.dictionaries(st.sampled_from(AREAS), st.one_of(present, no_access), max_size=3))
+def test_puds(wanted):
+    """The second GiB of some areas is one entry; a PTE in the first is found beside it."""
+    ram = Ram()
+    top = ram.frame()
+    rows = []
+    for area, (kind, number, bits) in wanted.items():
+        first = number >> 18 << 18
+        ram.map(top, area_address(area, 1 << 18), encoded(kind, first, bits) | 1 << 7, shift=30)
+        ram.map(top, area_address(area, 7), encoded("present", 13, 0))
+        page = area_address(area) >> 12
+        rows += [(page + 7, 13, Level.PTE)]
+        rows += [(page + (1 << 18) + i, first + i, Level.PUD) for i in (0, 131, (1 << 18) - 1)]
+    found = read_entries(ram.memory(), top << 12)
+    assert len(found.page) == len(wanted) * ((1 << 18) + 1)
+    assert set(rows) <= set(as_rows(found)) and found.special == 0
+
+
 @given(st.dictionaries(st.tuples(st.sampled_from(AREAS), st.integers(0, 5)), entries, max_size=13))
 def test_pmds(wanted):
     ram = Ram()
@@ -71,6 +89,27 @@ def test_pmds(wanted):
     found = read_entries(ram.memory(), top << 12)
     assert as_rows(found) == sorted(rows)
     assert found.special == nothing
+
+
+anywhere = st.integers(0, (1 << 35) - 1)
+"""Page numbers of user space."""
+
+
+@given(st.dictionaries(anywhere, entries, max_size=13))
+def test_all_of_user_space(wanted):
+    ram = Ram()
+    top = ram.frame()
+    rows, others = [], []
+    for page, entry in wanted.items():
+        ram.map(top, page << 12, encoded(*entry))
+        if entry[0] == "special":
+            others.append((page, encoded(*entry)))
+        else:
+            rows.append((page, entry[1], Level.PTE))
+    ram.map(top, 1 << 47, 5 << 12 | 1)  # the kernel's half
+    found = read_entries(ram.memory(), top << 12, everywhere=True)
+    assert as_rows(found) == sorted(rows)
+    assert list(zip(found.other_page.tolist(), found.other_entry.tolist(), strict=True)) == sorted(others)
 
 
 def test_what_lies_outside_of_the_areas_is_not_seen():

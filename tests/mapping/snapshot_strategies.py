@@ -38,7 +38,7 @@ def snapshots(draw, name=any_text, path=any_text, cgroup=any_text, meta=None) ->
     if not size["mms"]:
         size["observed_bits"] = 0
     if not size["folios"]:
-        size |= dict.fromkeys(("runs", "unseen", "observed_counts"), 0)
+        size |= dict.fromkeys(("runs", "unseen", "observed_counts", "observed_words"), 0)
     cgroups = ("", *draw(st.lists(cgroup.filter(bool), unique=True, max_size=5)))
     texts = {"comm": name, "path": path, "task_cgroup": st.sampled_from(cgroups), "subject": st.sampled_from(cgroups)}
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from snapshot_strategies import assert_same, simple_snapshot, snapshots, texts_as_objects
 
 from mapcount.errors import BadSnapshotError
-from mapcount.mapping.schema import SNAPSHOT_TABLES, Kind
+from mapcount.mapping.schema import ADDED_TABLES, SNAPSHOT_TABLES, Kind
 from mapcount.mapping.snapshot import Metadata, Snapshot, empty_tables
 from mapcount.mapping.store import encode
 
@@ -182,6 +182,25 @@ def test_missing_table(saved, table):
     assert f"{table}.parquet is missing" in refusal(saved)
 
 
+def test_what_was_written_before_there_was_a_table(saved):
+    meta = json.loads((saved / "meta.json").read_text())
+    for table in ADDED_TABLES:
+        (saved / f"{table}.parquet").unlink()
+        del meta["files"][f"{table}.parquet"]
+    (saved / "meta.json").write_text(json.dumps(meta))
+    loaded = Snapshot.load(saved)
+    assert [len(getattr(loaded, table)) for table in ADDED_TABLES] == [0] * len(ADDED_TABLES)
+    assert loaded.runs.nr_pages.tolist() == [13]
+
+
+@pytest.mark.parametrize("table", sorted(set(SNAPSHOT_TABLES) - ADDED_TABLES))
+def test_a_table_that_always_was_there_is_not_taken_for_empty(saved, table):
+    meta = json.loads((saved / "meta.json").read_text())
+    del meta["files"][f"{table}.parquet"]
+    (saved / "meta.json").write_text(json.dumps(meta))
+    assert f"does not list {table}.parquet" in refusal(saved)
+
+
 def test_a_table_that_is_no_file(saved):
     (saved / "mms.parquet").unlink()
     os.mkfifo(saved / "mms.parquet")
@@ -314,6 +333,8 @@ def test_unknown_word_and_unknown_cgroup(saved):
         ("runs", "address", 0xFFFFFFFFFFFFF000, "runs, row 0: it wraps"),
         ("observed_bits", "address", 0xFFFFFFFFFFFFF000, "observed_bits, row 0: it wraps"),
         ("observed_bits", "nr_pages", 0, "observed_bits, row 0: it has no pages"),
+        ("observed_words", "folio_id", 1, "observed_words, row 0: folio_id names"),
+        ("observed_words", "first_page", 4, "observed_words, row 0: its pages"),
     ],
 )
 def test_tables_that_do_not_fit_together(saved, table, column, value, message):

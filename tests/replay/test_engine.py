@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from mapcount.errors import BadLogError, UsageError
 from mapcount.mapping.schema import Kind, Level, Op
-from mapcount.replay.engine import replay, replay_each
+from mapcount.replay.engine import is_quick, replay, replay_each
+from mapcount.schemes import ops
 from mapcount.schemes.catalogue import find_scheme, scheme_ids
 from mapcount.schemes.history import FolioSpec
 from mapcount.schemes.scheme import Promise
@@ -22,8 +24,10 @@ from mapcount.schemes.words import Scope
 from replay.logs import FOLIOS, log_of_rows, random_log
 
 SEEDS = st.integers(0, 1 << 30)
-COMPILED_WITH_COSTS = ("double-map:seqlock", "large-mapcount:unbatched", "mm-id", "no-page-mapcount")
-"""Among them they use every operation that there is; to compile one takes some seconds."""
+COMPILED_WITH_COSTS = ("double-map:seqlock", "large-mapcount:unbatched", "mm-id")
+"""Among them they use every operation that can be compiled so; to compile one takes some seconds."""
+PLAIN_WITH_COSTS = ("original-thp",)
+"""Splitting a page, it looks at the first and goes on from the last: compiled, that is refused rather than miscounted."""
 
 
 def assert_same(one, other):
@@ -99,6 +103,18 @@ def test_costs_are_those_of_brute_force(engine, scheme_id, seed):
     _, expected = called_directly(scheme, made)
     [replayed] = replay(made.log, [scheme], cost=True, engine=engine)
     assert {tuple(row[:3]): list(row[3:]) for row in replayed.costs.rows()} == expected
+
+
+def test_those_compiled_with_costs_use_every_operation():
+    compiled = set(scheme_ids()) - set(PLAIN_WITH_COSTS)
+    used = {scheme_id: operations_of(find_scheme(scheme_id)) for scheme_id in compiled}
+    assert set().union(*used.values()) == set().union(*(used[scheme_id] for scheme_id in COMPILED_WITH_COSTS))
+
+
+def operations_of(scheme):
+    """Names of the functions of ops.py that a scheme calls."""
+    names = {name for function in scheme.helpers.values() for name in function.__code__.co_names}
+    return {name for name in names if inspect.isfunction(getattr(ops, name, None))}
 
 
 @pytest.mark.parametrize("scheme_id", ["large-mapcount:unbatched", "mm-id"])
@@ -227,6 +243,15 @@ def test_auto_is_plain_where_numba_is_missing(monkeypatch):
         replay(random_log(1).log, [], engine="numba")
     monkeypatch.setattr("mapcount.replay.engine.CompiledReplay", None)
     assert len(replay(random_log(1).log, [find_scheme("mm-id")])) == 1
+
+
+def test_what_is_quick_follows_from_all_replays_together(monkeypatch):
+    monkeypatch.setattr("mapcount.replay.engine._is_compiled", lambda scheme, *, cost: False)
+    orders = np.full(7, 9, np.uint8)
+    assert is_quick(find_scheme("mm-id"), orders, 146)  # 523,264 pages
+    assert not is_quick(find_scheme("mm-id"), orders, 147)
+    monkeypatch.setattr("mapcount.replay.engine._is_compiled", lambda scheme, *, cost: True)
+    assert is_quick(find_scheme("mm-id"), orders, 147)
 
 
 def test_numba_is_imported_when_a_scheme_is_compiled_and_not_before():

@@ -15,7 +15,8 @@ from mapcount.report import comparison_rows, rows
 from mapcount.report.table import View
 from mapcount.report.terminal import render
 from mapcount.views.answers import Answers
-from mapcount.views.comparison import Comparison, Found, Number, ProcessNumber
+from mapcount.views.comparison import CgroupNumber, Comparison, Found, Number, ProcessNumber
+from mapcount.views.observed import WordCheck
 
 MIB = 1 << 20
 NOW, NEXT = "mm-id", "no-page-mapcount"
@@ -39,10 +40,12 @@ def sample(**changes):
             number("bit 56 set", "pages", 1009, 1009, 997, least=991, most=1013),
             number("ShmemPmdMapped", "bytes", 0, 0, 2 * MIB),
         ],
-        "processes": [ProcessNumber(0, 4711, "cache\x1b[31m", "Uss", 7 * MIB, uss, uss, uss)],
+        "processes": [ProcessNumber("Uss", "bytes", 7 * MIB, uss, uss, uss, pid=4711, comm="cache\x1b[31m")],
+        "cgroups": [CgroupNumber("anon", "bytes", 5 * MIB, uss, uss, uss, cgroup="/user\x1b[31m.slice")],
         "found": [
-            Found(NOW, 37, 11 * MIB, 0, 0, 0, 11 * MIB, 0),
-            Found(NEXT, 37, 11 * MIB, 31, 9 * MIB, MIB, 11 * MIB, 3),
+            Found(NOW, None, 37, 11 * MIB, 0, 0, 0, 11 * MIB, 0),
+            Found(NEXT, None, 37, 11 * MIB, 31, 9 * MIB, MIB, 11 * MIB, 3),
+            Found(NEXT, 4, 23, 2 * MIB, 23, 2 * MIB, 2 * MIB, 2 * MIB, 0),
         ],
         "answers": [
             Answers(NOW, "folio_mapcount", "entries", "exact", 1000),
@@ -71,6 +74,7 @@ def test_differences_carry_their_sign_and_share_and_the_running_kernel_comes_fir
     assert line(text, "AnonPages").split() == ["AnonPages", "97.0", "MiB", "=", "+4.0", "MiB", "+4.1%"]
     assert line(text, "ShmemPmdMapped").split() == ["ShmemPmdMapped", "0", "=", "+2.0", "MiB"]
     assert "-7.0 MiB -100.0%" in text
+    assert line(text, "/user").split()[1:] == ["anon", "5.0", "MiB", "+2.0", "MiB", "+40.0%", "-5.0", "MiB", "-100.0%"]
 
 
 def test_what_depends_on_the_past_is_told_apart():
@@ -91,9 +95,9 @@ def test_what_depends_on_the_past_is_told_apart():
 def test_verdicts():
     matrix = text_of(sample(), printed.answers)
 
-    assert line(matrix, "mm-id*").split() == ["mm-id*", "exact", "-", "-", "right~", "-", "-"]
+    assert line(matrix, "mm-id*").split() == ["mm-id*", "exact", "-", "-", "right≥~", "-", "-"]
     # Of two readers of pages, the one that the scheme has.
-    assert line(matrix, NEXT).split() == [NEXT, "-", "-", "1.5%", "2.0%", "cannot", "-"]
+    assert line(matrix, NEXT).split() == [NEXT, "-", "-", "±1.5%", "+2.0%≥", "cannot", "-"]
 
 
 def test_answers_in_detail():
@@ -102,17 +106,26 @@ def test_answers_in_detail():
     assert line(text, f"{NOW}            mapped_shared").split()[-5:] == ["1,000", "0", "0-30", "0", "+1"]
 
 
+def test_missed_folios_by_size_where_they_alone_are_asked_for():
+    whole = text_of(sample(), printed.found)
+    by_size = text_of(sample(), lambda comparison, view: printed.one_table(comparison, "found", view))
+
+    assert "64K" not in whole
+    assert line(by_size, f"{NEXT}  64K").split()[1:] == ["64K", "23", "23", *("2.0", "MiB") * 3, "0"]
+
+
 def test_it_fits_and_names_cannot_command_the_terminal():
-    for parts in (printed.report, printed.numbers, printed.found):
+    for parts in (printed.report, printed.numbers, printed.cgroups, printed.found):
         text = text_of(sample(), parts)
         assert max(map(cell_len, text.splitlines())) <= 80
         assert "\x1b" not in text
 
 
 def test_nothing_to_say_is_said():
-    text = text_of(sample(processes=[], found=[Found(NOW, 0, 0, 0, 0, 0, 0, 0)]))
+    text = text_of(sample(processes=[], cgroups=[], found=[Found(NOW, None, 0, 0, 0, 0, 0, 0, 0)]))
 
-    assert "None: Pss and Uss of every process are the truth" in text
+    assert "None: every number of every process is the truth" in text
+    assert "memory.stat" not in text
     assert "There are none above order 1" in text
 
 
@@ -138,3 +151,14 @@ def test_ndjson_names_the_table_of_each_line():
 
     assert lines[0]["row"] == "meta"
     assert {row["row"] for row in lines} == {"meta", *comparison_rows.TABLES}
+
+
+def test_counters_out_of_a_guest_are_told_with_the_first_that_differs():
+    assert "in this kernel's memory" not in text_of(sample())
+    right = WordCheck("_mapcount", "pages", 10007, 0, 0)
+    wrong = WordCheck("_large_mapcount", "folios", 101, 3, 7, "folio 13: 17 in memory, 19 by the mappings")
+    text = text_of(sample(words=[right, wrong]))
+    assert max(map(cell_len, text.splitlines())) <= 80
+    lines = [line.split() for line in text.splitlines() if line.startswith(("_mapcount ", "_large_mapcount "))]
+    assert lines == [["_mapcount", "pages", "10,007", "0", "0"], ["_large_mapcount", "folios", "98", "3", "7"]]
+    assert "_large_mapcount, folio 13: 17 in memory, 19 by the mappings" in " ".join(text.split())

@@ -153,6 +153,26 @@ def test_it_can_fail(tmp_path, monkeypatch):
     assert done.returncode == 1
 
 
+MOVES = "p: mmap a 28k\np: write a[1:4]\np: migrate a to 0\nexpect result 3\np: migrate a[3:5] to 0\nexpect result 1\n"
+
+
+@needs_gcc
+@pytest.mark.skipif(not Path("/sys/devices/system/node/node0").exists(), reason="this kernel was built without NUMA")
+def test_pages_of_a_node_are_counted(tmp_path, monkeypatch):
+    binary = build(without_settings(MOVES, monkeypatch), tmp_path)
+    done = subprocess.run([binary], capture_output=True, text=True, timeout=60, check=False)
+    assert [line[:2] for line in done.stdout.splitlines() if not line.startswith(("#", "1..", "TAP"))] == ["ok", "ok"]
+
+
+@needs_gcc
+@pytest.mark.skipif(Path("/sys/devices/system/node/node1").exists(), reason="this machine has two NUMA nodes")
+def test_a_machine_with_one_node_is_told_by_name(tmp_path):
+    binary = build(emit_c(parse("set nodes 2\n" + MOVES, name="x")), tmp_path)
+    done = subprocess.run([binary], capture_output=True, text=True, timeout=60, check=False)
+    assert "1..0 # SKIP this machine has fewer NUMA nodes" in done.stdout
+    assert done.returncode == 4
+
+
 @needs_gcc
 def test_without_root_counts_are_skipped(tmp_path, monkeypatch):
     tmp_path.chmod(0o755)

@@ -23,6 +23,7 @@ from mapcount.scenarios.steps import (
     Fork,
     Madvise,
     Memfd,
+    Migrate,
     Mmap,
     Mprotect,
     Mremap,
@@ -44,12 +45,15 @@ set thp always
 set anon 64k madvise
 set shmem 2M within_size
 set hugetlb 7
+set hugetlb-1G 1
 set swap
 set huge-zero-page
 set max-ptes-none 63
+set nodes 2
 
 p: mmap a 2M huge          # a comment
 p: mmap b[512] 2M hugetlb
+p: mmap d 1G hugetlb-1G
 p: memfd f 64k
 p: fallocate f[0:11]
 p: punch f[3]
@@ -68,6 +72,7 @@ c: nohugepage a[20]
 c: mergeable a[21]
 c: mprotect a[5] ro
 p: mremap a[0:16] d[7]
+p: migrate a[3:5] to 1
 expect a[20] mapcount 1*16 2*496
 c: exit
 reclaim
@@ -82,10 +87,11 @@ def one(area, page):
 def test_every_verb():
     scenario = parse(EVERYTHING, name="all")
     assert (scenario.name, scenario.says, scenario.needs) == ("all", "Every verb there is, once.", (6, 8))
-    assert scenario.settings == Settings("always", {4: "madvise"}, {9: "within_size"}, 7, True, True, 63)
+    assert scenario.settings == Settings("always", {4: "madvise"}, {9: "within_size"}, 7, True, True, 63, 1, 2)
     assert scenario.steps == (
         Mmap("p", A, advice=Advice.HUGEPAGE),
         Mmap("p", Span("b", 512, 1024), Kind.HUGETLB),
+        Mmap("p", Span("d", 0, 262144), Kind.HUGETLB, gigantic=True),
         Memfd("p", "f", 16),
         Fallocate("p", "f", 0, 11),
         Fallocate("p", "f", 3, 4, punch=True),
@@ -104,16 +110,17 @@ def test_every_verb():
         Madvise("c", one("a", 21), Advice.MERGEABLE),
         Mprotect("c", one("a", 5), Protection.READ),
         Mremap("p", Span("a", 0, 16), "d", 7),
+        Migrate("p", Span("a", 3, 5), 1),
         Expect("", "a", 20, "mapcount", "1*16 2*496"),
         Exit("c"),
         Reclaim(),
     )
-    assert scenario.lines[0] == 15
+    assert scenario.lines[0] == 17
     assert scenario.lines[-1] == len(EVERYTHING.splitlines())
 
 
 def test_every_verb_is_in_the_example():
-    words = set(re.findall(r"[a-z-]+", EVERYTHING))
+    words = set(re.findall(r"[a-zG0-9-]+", EVERYTHING))
     assert words >= set(VERBS) | set(SETTINGS) | set(KEYWORDS) - {"repeat", "end", "walk"}
 
 
@@ -150,6 +157,7 @@ MISTAKES = [
     ("p: mmap a 2M hug", 1, 14, "did you mean huge?"),
     ("p: mmap a 2M huge nohuge", 1, 19, "one of them"),
     ("p: mmap a 2M f[0]", 1, 1, "no file f"),
+    ("p: mmap a 1G hugetlb hugetlb-1G", 1, 22, "hugetlb-1G after hugetlb: one of them"),
     ("p: fork c\np: memfd f 2M\nc: punch f[0]", 3, 1, "process c has no file f"),
     ("p: memfd f 2M\np: mmap a 2M hugetlb f[0]", 2, 22, "no hugetlb"),
     ("p: memfd f 2M\np: mmap a 2M shared f[0:7]", 2, 21, "7 pages of the file are to go to 512"),
@@ -160,6 +168,10 @@ MISTAKES = [
     ("p: munmap", 1, 11, "something is missing here: `p: munmap a[0:16]`"),
     ("p: mprotect a[0] rx", 1, 18, "is no protection"),
     ("p: mremap a[0:2] b[0:2]", 1, 18, "one page is enough"),
+    ("set nodes 2\np: mmap a 4k\np: migrate a in 1", 3, 14, "`to` belongs here"),
+    ("set nodes 2\np: mmap a 4k\np: migrate a to 2", 3, 17, "a NUMA node should be a number from 0 to 1"),
+    ("p: mmap a 4k\np: migrate a to 1", 2, 17, "there is no node 1: say `set nodes 2`"),
+    ("set nodes 3", 1, 11, "NUMA nodes should be a number from 1 to 2"),
     ("p: fork 9", 1, 9, "name of a process"),
     ("munmap a[0]", 1, 1, "who is to munmap?"),
     ("wlak 3 steps seed 1", 1, 1, "did you mean walk?"),

@@ -6,9 +6,9 @@ from contextlib import closing
 
 import pytest
 
-from mapcount.errors import ExpectationError, KernelFeatureError
+from mapcount.errors import ExpectationError, KernelFeatureError, ScenarioError
 from mapcount.scenarios.parser import parse
-from mapcount.scenarios.run import run
+from mapcount.scenarios.run import leave_at, run
 from mapcount.scenarios.steps import Expect
 from scenarios.page_machine import PageMachine
 
@@ -69,3 +69,44 @@ def test_the_machine_is_ended_if_the_caller_stops_or_a_step_fails():
     with pytest.raises(NotImplementedError):
         list(run(parse("p: mmap a 4k\nreclaim"), machine))
     assert machine.ended == 2
+
+
+LEAVES = """\
+p: mmap a 16k
+p: touch a[0:3]
+expect a mapcount 1*3 0*1
+p: fork c
+p: munmap a[0:2]
+p: exit
+c: munmap a
+c: exit
+"""
+
+
+def mapped(machine):
+    return [(row.process, row.page, row.nr_pages) for row in machine.observe(0).mappings]
+
+
+def test_a_machine_is_left_after_the_last_step_that_leaves_anything_mapped():
+    machine = PageMachine()
+    where = leave_at(parse(LEAVES, name="x"), machine)
+    assert where == "step 5 of 7 of x, `p: exit`"
+    assert {row[0] for row in mapped(machine)} == {"c"} and sum(row[2] for row in mapped(machine)) == 3
+    assert machine.ended == 0
+
+
+def test_a_machine_is_left_after_so_many_steps_of_which_expectations_are_none():
+    machine = PageMachine()
+    assert leave_at(parse(LEAVES, name="x"), machine, 4) == "step 4 of 7 of x, `p: munmap a[0:2]`"
+    assert {row[0] for row in mapped(machine)} == {"c", "p"}
+    assert leave_at(parse(LEAVES, name="x"), machine, 1).startswith("step 1 of 7")
+    assert mapped(machine) == []
+
+
+def test_a_machine_is_not_left_where_there_is_nothing():
+    with pytest.raises(ScenarioError, match="x has 7 steps, not 8"):
+        leave_at(parse(LEAVES, name="x"), PageMachine(), 8)
+    with pytest.raises(ScenarioError, match="nothing is mapped after any of its 1 steps"):
+        leave_at(parse("p: mmap a 4k", name="x"), PageMachine())
+    with pytest.raises(KernelFeatureError, match=r"x needs Linux 6\.13 or later"):
+        leave_at(parse("needs 6.13\np: mmap a 4k", name="x"), PageMachine())

@@ -113,7 +113,6 @@ def values(release, name, *, page_mapcount=None):
                 "7.3": Bit56.FIRST_PAGE,
             },
         ),
-        ("not_present_is_private", {"6.10": True, "6.11": False}),
         ("whole_folio_mapped", {"6.14": False, "7.3": False}),
     ],
 )
@@ -123,7 +122,7 @@ def test_from_when_on_a_fact_holds(name, expected):
 
 def test_without_counts_per_page_proc_asks_the_folio():
     quirks = era_of("7.3", page_mapcount=False).quirks
-    assert quirks == Quirks(Bit56.FOLIO, True, True, True, not_present_is_private=False, pss_by_entry=False)
+    assert quirks == Quirks(Bit56.FOLIO, True, True, True, pss_by_entry=False)
 
 
 def test_every_fact_has_a_name_that_is_read_a_beginning_and_a_source():

@@ -78,7 +78,10 @@ def test_whole_folios_are_counted_without_counts_per_page():
 def test_two_mms_hide_the_pages_that_neither_maps():
     """32 mappings, then 29, then 26: never fewer than the 16 pages, so nothing is noticed; one mm alone has 13."""
     found = compared(shared_and_trimmed())
-    now, later = found.found
+    (now, now_64k), (later, later_64k) = found.found[:2], found.found[2:]
+
+    assert (now.order, now_64k.order) == (None, 4)
+    assert (later_64k.missed, later_64k.missed_bytes) == (later.missed, later.missed_bytes), "there are no others"
 
     assert (now.scheme, now.folios, now.unmapped_bytes, now.missed) == (NOW, 8, 8 * 3 * PAGE, 0)
     assert (later.scheme, later.missed, later.missed_bytes) == (NEXT, 1, 3 * PAGE)
@@ -124,6 +127,50 @@ def test_bit_56_of_a_pmd_is_that_of_its_first_page():
     assert bit.values == {NOW: 512, NEXT: 10}
 
 
+def test_counts_of_pages_and_their_mean():
+    """Shmem: 10 mappings of 8 pages, a mean of 1. THP: one PMD, and 496 PTEs of 512 pages: a mean of 2."""
+    found = compared(mapped_twice())
+    total, none = number(found, "kpagecount, sum"), number(found, "kpagecount of 0")
+    mapmax = number(found, "mapmax, greatest")
+
+    assert total.truth == total.values[NOW] == 2 * 5 + 512 + 496
+    assert total.values[NEXT] == 8 * 1 + 512 * 2
+    assert none.truth == none.values[NOW] == 3
+    assert none.values[NEXT] == 0
+    assert (mapmax.truth, mapmax.values[NOW], mapmax.values[NEXT]) == (2, 2, 2)
+
+
+def test_processes_by_what_they_are_off_in_bytes_then_what_is_counted():
+    """Parent: 16 pages of the THP are its own, and the kernel says 512; it has the shmem pages, too, and nobody else."""
+    parent, child = 100, 101
+    found = {(row.name, row.pid): row for row in compared(mapped_twice()).processes}
+    bit = found["bit 56 set", parent]
+
+    assert (bit.unit, bit.truth, bit.values) == ("pages", 16, {NOW: 512, NEXT: 10})
+    assert (found["Pss", parent].truth, found["Pss", parent].values[NEXT]) == ((5 + 264) * PAGE, (10 + 256) * PAGE)
+    assert ("Pss", child) not in found
+    assert ("Rss", parent) not in found and ("mapmax", parent) not in found
+    units = [row.unit for row in found.values()]
+    assert units == sorted(units), "bytes before pages"
+    in_bytes = [row.worst() for row in found.values() if row.unit == "bytes"]
+    assert in_bytes == sorted(in_bytes, reverse=True)
+
+
+def test_memory_cgroups_and_their_folios():
+    """7 folios of 16 pages of one cgroup are mapped without 3 pages each; a file folio of 8 in another is whole."""
+    builder = SnapshotBuilder()
+    mm = builder.add_mm()
+    vma = builder.add_vma(mm)
+    for _ in range(7):
+        builder.map_pages(mm, vma, builder.add_folio(4, cgroup="/a"), 3, 13)
+    builder.map_pages(mm, vma, builder.add_folio(3, Kind.FILE, "/b"))
+    builder.map_pages(mm, vma, builder.add_folio(2), 1, 2)
+    [anon] = compared(builder.build(kernel_release="6.18.44")).cgroups
+
+    assert (anon.cgroup, anon.name, anon.unit, anon.truth) == ("/a", "anon", "bytes", 7 * 13 * PAGE)
+    assert anon.values == {NOW: 7 * 13 * PAGE, NEXT: 7 * 16 * PAGE}
+
+
 def test_answers_that_depend_on_the_past_say_so():
     """Two mms that had all and are gone: 8 folios of one owner stay marked shared."""
     shared = answer(compared(shared_and_trimmed()), NOW, "mapped_shared")
@@ -137,7 +184,7 @@ def test_histories_are_the_callers_choice():
     found = compared(shared_and_trimmed(), histories=["as-mapped"])
 
     assert found.histories == ["as-mapped"]
-    assert [row.missed for row in found.found] == [8, 8]
+    assert [row.missed for row in found.found] == [8, 8, 8, 8], "two schemes: all folios, and those of 64 KiB"
 
 
 def test_defaults_are_the_running_kernel_and_what_may_come():

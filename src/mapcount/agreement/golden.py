@@ -91,8 +91,7 @@ def record(
     recorded, skipped = [], {}
     for scenario in scenarios:
         progress(scenario.name)
-        steps = tuple(step for step in scenario.steps if not isinstance(step, Expect))
-        plain = replace(scenario, steps=steps, lines=())
+        plain = without_expectations(scenario)
         try:
             seen = tuple(observation for _, observation in run(plain, backend, proc=proc(scenario)))
         except KernelFeatureError as lacks:
@@ -100,6 +99,32 @@ def record(
             continue
         recorded.append(Recorded(plain, seen))
     return Trace(backend.release, backend.page_mapcount, image_sha256, config_facts(config), tuple(recorded), skipped)
+
+
+def without_expectations(scenario: Scenario) -> Scenario:
+    """Return a scenario as it is recorded: its steps, and no text that they were read from."""
+    steps = tuple(step for step in scenario.steps if not isinstance(step, Expect))
+    return replace(scenario, steps=steps, lines=())
+
+
+def missing(trace: Trace, scenarios: Iterable[Scenario], *, proc: Callable[[Scenario], bool]) -> list[Scenario]:
+    """Return the scenarios that are not in a trace with these steps and settings, or without /proc where `proc` asks for it."""
+    return [one for one in scenarios if _found(trace, one, proc=proc(one)) is None]
+
+
+def completed(trace: Trace, new: Trace, scenarios: Iterable[Scenario], *, proc: Callable[[Scenario], bool]) -> Trace:
+    """Return `scenarios`, in their order, out of two traces of one kernel: what `new` has, else what `trace` has."""
+    found = [_found(new, one, proc=proc(one)) or _found(trace, one, proc=proc(one)) for one in scenarios]
+    return replace(new, recorded=tuple(one for one in found if one))
+
+
+def _found(trace: Trace, scenario: Scenario, *, proc: bool) -> Recorded | None:
+    plain = without_expectations(scenario)
+    for one in trace.recorded:
+        same = (one.scenario.steps, one.scenario.settings) == (plain.steps, plain.settings)
+        if same and one.scenario.name == plain.name and (not proc or any(seen.proc for seen in one.observations)):
+            return replace(one, scenario=plain)
+    return None
 
 
 def config_facts(text: str) -> dict[str, bool]:

@@ -88,7 +88,7 @@ def _document(seen: Observation) -> Document:
     }
     proc: Document = {}
     for one in seen.proc:
-        sizes = {name: size for name, size in one.smaps_bytes.items() if size}
+        sizes = {name: size for name, size in sorted(one.smaps_bytes.items()) if size}
         place = f"{one.area}[{one.first}:{one.end}]"
         proc.setdefault(one.process, {})[place] = sizes | {"bit 56": one.mapped_once}
     parts = {"mappings": mappings, "folios": folios, "proc": proc, "kpagecount": dict(seen.kpagecount)}

@@ -1,19 +1,26 @@
-"""Records the golden traces of kernel images: `python -m mapcount.agreement.record_golden OUT [IMAGE...]`, or `make record`."""
+"""Records golden traces: `python -m mapcount.agreement.record_golden OUT [--missing] [IMAGE...]`, or `make record`."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mapcount.agreement.golden import record
-from mapcount.agreement.golden_file import save
-from mapcount.errors import MapcountError
+from mapcount.agreement.golden import completed, missing, record
+from mapcount.agreement.golden_file import load, save
+from mapcount.errors import KernelImageError, MapcountError
 from mapcount.kernels.guest_backend import GuestBackend
 from mapcount.kernels.images import cached_directories, find_image, read_image_record
 from mapcount.scenarios.library import load_all
 from mapcount.scenarios.walks import PROFILES, walk_scenario
+
+if TYPE_CHECKING:
+    from mapcount.agreement.golden import Trace
+    from mapcount.kernels.images import Image
+    from mapcount.scenarios.scenario import Scenario
 
 SEEDS = (7, 11)
 WALK_STEPS = 120
@@ -40,35 +47,55 @@ def main(arguments: list[str]) -> int:
     """
     Record each image into OUT/NAME.json, by default every one that is cached; say on stderr what came of it.
 
-    Recorded are all scenarios of the library, and walks of every profile. Returns 1 if an image could not be recorded; its
-    file is left as it was.
+    Recorded are all scenarios of the library, and walks of every profile; with `--missing` only what the file has not, the rest
+    stays as it is. Returns 1 if an image could not be recorded; its file is left as it was.
     """
-    out, code = Path(arguments[0]), 0
-    for name in arguments[1:] or [read_image_record(directory).name for directory in cached_directories()]:
+    parser = argparse.ArgumentParser(prog="record_golden")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("images", nargs="*")
+    parser.add_argument("--missing", action="store_true", help="only what a file has not, or not as it is now")
+    asked, code = parser.parse_intermixed_args(arguments), 0
+    for name in asked.images or [read_image_record(directory).name for directory in cached_directories()]:
+        path = asked.out / f"{name}.json"
         try:
-            _record(name, out / f"{name}.json")
+            _record(find_image(name), path, load(path) if asked.missing and path.exists() else None)
         except MapcountError as error:
             sys.stderr.write(f"{name}: {error}\n")
             code = 1
     return code
 
 
-def _record(name: str, path: Path) -> None:
-    image, began = find_image(name), time.monotonic()
-    walks = [walk_scenario(profile, seed, WALK_STEPS) for profile in PROFILES for seed in SEEDS]
+def wanted() -> list[Scenario]:
+    """Return what a golden trace holds: the scenarios of the library, then walks."""
+    return [*load_all(), *(walk_scenario(profile, seed, WALK_STEPS) for profile in PROFILES for seed in SEEDS)]
+
+
+def _record(image: Image, path: Path, before: Trace | None) -> None:
+    scenarios, began = wanted(), time.monotonic()
+    if before:
+        if before.image_sha256 != image.sha256:
+            raise KernelImageError(f"{path} was recorded with another image: record it whole, without --missing")
+        scenarios = missing(before, scenarios, proc=_with_proc)
     with GuestBackend(image) as backend:
         trace = record(
             backend,
-            [*load_all(), *walks],
-            proc=lambda scenario: scenario.name in WITH_PROC,
+            scenarios,
+            proc=_with_proc,
             image_sha256=image.sha256,
             config=image.config.read_text(errors="replace") if image.config else "",
         )
+    said = f"{len(trace.recorded)} scenarios, {trace.steps} steps in {time.monotonic() - began:.0f} s"
+    if before:
+        trace = completed(before, trace, wanted(), proc=_with_proc)
+        said += f"; {len(trace.recorded)} scenarios, {trace.steps} steps in all"
     new = path.with_suffix(".new")
     save(trace, new)
     os.replace(new, path)
-    took = f"{time.monotonic() - began:.0f} s"
-    sys.stderr.write(f"{name}: {trace.kernel}, {len(trace.recorded)} scenarios, {trace.steps} steps in {took}\n")
+    sys.stderr.write(f"{image.name}: {trace.kernel}, {said}\n")
+
+
+def _with_proc(scenario: Scenario) -> bool:
+    return scenario.name in WITH_PROC
 
 
 if __name__ == "__main__":

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 
 from mapcount.errors import MapcountError
 from mapcount.scenarios.standing import Standing
-from mapcount.scenarios.steps import Access, Expect, Fallocate, Madvise, Mmap, Mprotect, Mremap, Munmap, Span
+from mapcount.scenarios.steps import (
+    Access,
+    Expect,
+    Fallocate,
+    Madvise,
+    Migrate,
+    Mmap,
+    Mprotect,
+    Mremap,
+    Munmap,
+    Span,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,7 +117,7 @@ def _shorter(step: Step) -> Iterator[Step]:
     """Yield a step on less of its range: without half of it, a quarter, ... a page, at the end or at the start."""
     if isinstance(step, Fallocate):
         first, end = step.first, step.end
-    elif isinstance(step, Mmap | Access | Munmap | Madvise | Mprotect | Mremap):
+    elif isinstance(step, Mmap | Access | Munmap | Madvise | Mprotect | Mremap | Migrate):
         first, end = step.span.first, step.span.end
     else:
         return
@@ -127,7 +138,7 @@ def _cut(step: Step, first: int, end: int) -> Step:
         case Mremap():
             to_page = step.to_page + first - step.span.first
             return replace(step, span=Span(step.span.area, first, end), to_page=to_page)
-        case Access() | Munmap() | Madvise() | Mprotect():
+        case Access() | Munmap() | Madvise() | Mprotect() | Migrate():
             return replace(step, span=Span(step.span.area, first, end))
         case _:
             raise AssertionError(step)

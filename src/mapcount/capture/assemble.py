@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from mapcount.capture.agree import BATCH_PAGES
+from mapcount.capture.frame_array import places_in, take_blocks, whole_blocks
 from mapcount.capture.gathered import Evidence, MmCapture, runs_to_keep, settled_runs, vma_of
 from mapcount.capture.kpage import KIND_MASK, READ, ROLE_MASK, SWAPCACHE, TAIL
 from mapcount.capture.pagemap import as_index, batches, merge_ranges, spread
 from mapcount.capture.runs import PAGE_SHIFT, PMD_ORDER, RawBits, RawRuns
+from mapcount.capture.sets import distinct, is_in
 from mapcount.capture.small import small_table
-from mapcount.capture.stretches import take_stretches
 from mapcount.mapping import schema as tables
 from mapcount.mapping.schema import Consistency, Kind, Level
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mapcount.capture.physical import PhysicalPages
-    from mapcount.mapping.schema import U8, U32, U64, Bools
+    from mapcount.mapping.schema import I64, U8, U32, U64, Bools
 
 _Stretches: TypeAlias = "tuple[U32, U32, U32, U32]"
 """Folio id, first page, pages and value of stretches of pages."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _FolioIndex:
     """The folios that become rows, in PFN order, and the id of each."""
 
@@ -71,9 +72,7 @@ def assemble(
 
 
 def _folio_index(physical: PhysicalPages, kept: list[RawRuns], *, keep_small: bool) -> _FolioIndex:
-    parts = [physical.heads_of(runs.pfn) for runs in kept]
-    heads = np.sort(_joined(parts, np.uint64))
-    heads = heads[np.diff(heads, prepend=np.uint64(1 << 63)) != 0]
+    heads = distinct(*(physical.heads_of(runs.pfn) for runs in kept))
     heads = heads[physical.classes[heads] & ROLE_MASK != TAIL]
     orders = physical.orders_of(heads)
     if not keep_small:
@@ -138,8 +137,10 @@ def _folios_table(index: _FolioIndex, evidence: Evidence, unseen: tables.Unseen,
     kind = (classes & KIND_MASK).astype(np.uint8)
     comparable = (classes & READ != 0) & (kind < Kind.ZERO) & evidence.counts_exact & physical.has_counts
     verdict = np.where(comparable, Consistency.CHECKED, Consistency.UNCHECKED).astype(np.uint8)
-    verdict[np.isin(index.ids, unseen.folio_id)] = Consistency.UNSEEN_MAPPER
-    verdict[np.isin(index.heads, physical.heads_of(evidence.differs.over))] = Consistency.MOVED
+    has_unseen = np.zeros(len(index.ids), np.bool_)
+    has_unseen[unseen.folio_id] = True
+    verdict[has_unseen[index.ids]] = Consistency.UNSEEN_MAPPER
+    verdict[is_in(index.heads, distinct(physical.heads_of(evidence.differs.over)))] = Consistency.MOVED
     folios = tables.Folios(
         folio_id=index.ids,
         order=index.orders,
@@ -241,32 +242,36 @@ def _batch_tables(
     unseen: list[_Stretches],
 ) -> None:
     physical, heads = evidence.physical, index.heads[rows]
-    starts, ends = merge_ranges(heads, heads + sizes, 0)
-    frames = starts, ends - starts
-    begins = as_index(np.cumsum(sizes) - sizes)
-    known = take_stretches(physical.classes, *frames) & np.uint8(READ) != 0
-    counts = take_stretches(physical.counts, *frames)
-    counted.append(_stretches(index.ids[rows], begins, known, counts))
+    frames = whole_blocks(*merge_ranges(heads, heads + sizes, 0))
+    begins = places_in(*frames, heads)
+    ends = begins + as_index(sizes)
+    known = take_blocks(physical.classes, *frames) & np.uint8(READ) != 0
+    counts = take_blocks(physical.counts, *frames)
+    counted.append(_stretches(index.ids[rows], begins, ends, known, counts))
     if evidence.counts_exact and evidence.differs.nr_under:
-        lacking = counts.view(np.int32) - take_stretches(evidence.mappings.found, *frames)
+        lacking = counts.view(np.int32) - evidence.mappings.of_blocks(*frames)
         known &= lacking > 0
-        uncounted = physical.classes[as_index(heads)] & KIND_MASK >= Kind.ZERO
-        if uncounted.any():
-            known &= ~np.repeat(uncounted, as_index(sizes))
+        for row in np.flatnonzero(physical.classes[as_index(heads)] & KIND_MASK >= Kind.ZERO).tolist():
+            known[begins[row] : ends[row]] = False  # zero pages and device memory: nobody counts them
         if known.any():
-            unseen.append(_stretches(index.ids[rows], begins, known, lacking.view(np.uint32)))
+            unseen.append(_stretches(index.ids[rows], begins, ends, known, lacking.view(np.uint32)))
 
 
-def _stretches(ids: U32, begins: npt.NDArray[np.int64], wanted: Bools, values: U32) -> _Stretches:
-    """Return (folio id, first page, pages, value) of the maximal stretches of equal value within a folio, where wanted."""
-    changes = np.empty(len(values), np.bool_)
-    np.not_equal(values[1:], values[:-1], out=changes[1:])
+def _stretches(ids: U32, begins: I64, ends: I64, wanted: Bools, values: U32) -> _Stretches:
+    """
+    Return (folio id, first page, pages, value) of the maximal stretches of equal value within a folio, where wanted.
+
+    The folios are `[begin, end)` of the elements, in order; between them may be others.
+    """
+    changes = np.empty(len(values) + 1, np.bool_)
+    np.not_equal(values[1:], values[:-1], out=changes[1:-1])
     if not wanted.all():
-        changes[1:] |= wanted[1:] != wanted[:-1]
-    changes[begins] = True
+        changes[1:-1] |= wanted[1:] != wanted[:-1]
+    changes[begins] = changes[ends] = True
+    changes[0] = changes[-1] = True
     at = np.flatnonzero(changes)
-    lengths = np.diff(at, append=len(values)).astype(np.uint32)
-    keep = wanted[at]
-    at, lengths = at[keep], lengths[keep]
-    row = np.searchsorted(begins, at, side="right") - 1
-    return ids[row], (at - begins[row]).astype(np.uint32), lengths, values[at]
+    at, lengths = at[:-1], np.diff(at).astype(np.uint32)
+    row = np.maximum(np.searchsorted(begins, at, side="right") - 1, 0)
+    keep = wanted[at] & (at >= begins[row]) & (at < ends[row])
+    at, row = at[keep], row[keep]
+    return ids[row], (at - begins[row]).astype(np.uint32), lengths[keep], values[at]

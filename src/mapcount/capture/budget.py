@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+
+from mapcount.record import record
 
 
 class BudgetSpentError(Exception):
     """The capture has used what it may. Internal: the session keeps what it has and says why it ended."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Budget:
     """Limits, and when counting began. None: no limit."""
 

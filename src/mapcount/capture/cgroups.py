@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapcount.capture.settings import read_text
 from mapcount.errors import UsageError
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ MAX_CGROUPS = 1 << 16
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Mount:
     """A mounted cgroup hierarchy."""
 
@@ -40,7 +40,7 @@ class Mount:
         return os.path.normpath(os.path.join(self.root, os.path.relpath(directory, self.point)))
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class CgroupNames:
     """Paths of the memory controller's cgroups by inode."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapcount.capture.cgroups import memory_mount, read_cgroup_names
 from mapcount.capture.privileges import Privileges, look
 from mapcount.capture.probe import probe_counts
 from mapcount.capture.settings import SETTINGS_DIR, KernelFacts, read_kernel_facts, read_settings, read_text
+from mapcount.record import record
 from mapcount.units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ NEEDED_FOR_FOLIOS = frozenset({"pfns", "kpageflags"})
 """Names of findings without which folios cannot be captured."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Finding:
     """One thing that was looked at."""
 

@@ -18,12 +18,13 @@ import dataclasses
 import errno
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
 from mapcount.capture import freeze_rules as rules
 from mapcount.capture.freeze_watchdog import TIME_LIMIT, Watchdog, send_signal
 from mapcount.errors import FreezeError
+from mapcount.record import record
 from mapcount.units import format_count, format_seconds
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _POLL_S = 0.0002
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Stopped:
     """A process that we held still."""
 
@@ -53,7 +54,7 @@ class Stopped:
     """It was still stopped when we resumed it. False: it had ended, or somebody (or the time limit) resumed it."""
 
 
-@dataclass
+@record
 class Freeze:
     """What a freeze did; complete once the `with` has been left."""
 
@@ -98,7 +99,7 @@ class _Hold(Protocol):
     def resume(self) -> None: ...
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _OneProcess:
     target: Target
 
@@ -127,7 +128,7 @@ class _OneProcess:
         send_signal(self.target.pid, self.target.start_time, signal.SIGCONT)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _OneCgroup:
     freezer: Freezer
     targets: Sequence[Target]
@@ -216,7 +217,7 @@ def _watchdog(time_limit_s: float) -> Watchdog:
         raise FreezeError(f"nothing was stopped, since no watchdog could be started: {error}") from error
 
 
-@dataclass
+@record
 class _Work:
     """The stops of one freeze and their undoing."""
 

@@ -9,12 +9,12 @@ Documentation/admin-guide/cgroup-v1/freezer-subsystem.rst.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapcount.capture.cgroups import parse_mounts
 from mapcount.capture.freeze_watchdog import write_control
 from mapcount.capture.settings import read_text
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -27,7 +27,7 @@ _FREEZE = {2: b"1", 1: b"FROZEN"}
 _THAW = {2: b"0", 1: b"THAWED"}
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Freezer:
     """A cgroup that can be frozen."""
 

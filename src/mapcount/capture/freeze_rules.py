@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapcount.capture.freeze_cgroup import covering, freezer_mounts, freezers_of, parse_cgroups
@@ -11,6 +10,7 @@ from mapcount.capture.freeze_watchdog import read_stat, send_signal
 from mapcount.capture.processes import read_process
 from mapcount.capture.settings import read_text
 from mapcount.errors import FreezeError
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ CGROUP_FROZEN = "its cgroup was frozen before"
 GONE = "there is no such process any more"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Target:
     """A process that is to be stopped."""
 
@@ -37,7 +37,7 @@ class Target:
     """Path by controller; the unified hierarchy's under the empty name."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class LeftAlone:
     """A process that was named but not stopped, and why."""
 
@@ -45,7 +45,7 @@ class LeftAlone:
     reason: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Ourselves:
     """What must keep running for us to run."""
 
@@ -56,7 +56,7 @@ class Ourselves:
     cgroups: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Plan:
     """What will be stopped and how."""
 

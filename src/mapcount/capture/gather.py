@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,12 +25,14 @@ from mapcount.capture.maps import parse_maps
 from mapcount.capture.pagemap import ENTRY_BYTES, merge_ranges, spread
 from mapcount.capture.processes import is_there
 from mapcount.capture.runs import PAGE_SHIFT, RawBits, RawRuns
+from mapcount.capture.sets import distinct, is_in
 from mapcount.capture.smaps import mark_pmds, pmd_kib_by_vma
 from mapcount.capture.stale import claimed_twice, settle_stale
 from mapcount.capture.stats import read_rollup
 from mapcount.capture.stretches import stretches_where, take_stretches
 from mapcount.capture.walk import MmPages, WalkPlan, walk, walk_again
 from mapcount.mapping.schema import Kind
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from mapcount.capture.maps import VmaList
@@ -46,7 +48,7 @@ SECOND_READS = 2
 """What disagrees is read again this often at most."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Progress:
     """How far a capture is: `done` of `total` address spaces; `pid`, `comm` and mapped pages of the one just read."""
 
@@ -57,7 +59,7 @@ class Progress:
     pages: int
 
 
-@dataclass
+@record
 class Gathered:
     """What the reading of many address spaces gave."""
 
@@ -211,7 +213,7 @@ def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Map
         if not len(frames):
             break
         unstable.append(whole_folios(plan.physical, frames))
-        looked_at = np.union1d(unstable[-1], _read_again(gathered, plan, unstable[-1]))
+        looked_at = distinct(unstable[-1], _read_again(gathered, plan, unstable[-1]))
         parts = [mm.pages.runs[0] for mm in gathered.mms]
         anew = disagreement_at(plan.physical, parts, looked_at, counts_exact=plan.counts_exact)
         differs = Disagreement.of(
@@ -221,7 +223,7 @@ def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Map
     if not unstable:
         return mappings, differs
     moved: list[U64] = []
-    frames = np.unique(np.concatenate([*unstable, whole_folios(plan.physical, differs.over)]))
+    frames = distinct(*unstable, whole_folios(plan.physical, differs.over))
     for _ in range(SETTLEMENTS):
         stale, shared = settle_stale(gathered.mms, plan, frames)
         moved.append(stale)
@@ -233,9 +235,10 @@ def _settle(gathered: Gathered, plan: WalkPlan, *, everybody: bool) -> tuple[Map
     _add(gathered, "pages_given_to_the_later_process", sum(len(pfns) for pfns in moved))
     _add(gathered, "hugetlb_pages_in_shared_tables", shared)
     if everybody:  # an unseen mapper was missing from the beginning; what is missing since then is in motion
-        moved.append(np.setdiff1d(differs.under, first.under))
-        differs = Disagreement.of(differs.over, np.intersect1d(differs.under, first.under))
-    return mappings, Disagreement.of(np.unique(np.concatenate([*moved, over])), differs.under)
+        known = is_in(differs.under, first.under)
+        moved.append(differs.under[~known])
+        differs = Disagreement.of(differs.over, differs.under[known])
+    return mappings, Disagreement.of(distinct(*moved, over), differs.under)
 
 
 def _torn(gathered: Gathered, plan: WalkPlan, differs: Disagreement) -> U64:
@@ -253,7 +256,7 @@ def _torn(gathered: Gathered, plan: WalkPlan, differs: Disagreement) -> U64:
 
 def _renewed(pfns: U64, looked_at: U64, anew: U64) -> U64:
     """Return `pfns` less those that were looked at anew, and what that gave; sorted."""
-    return np.sort(np.concatenate((pfns[~np.isin(pfns, looked_at)], anew)))
+    return np.sort(np.concatenate((pfns[~is_in(pfns, looked_at)], anew)))
 
 
 def _read_again(gathered: Gathered, plan: WalkPlan, frames: U64) -> U64:

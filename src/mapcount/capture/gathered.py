@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from mapcount.capture.kpage import HEAD, ROLE_MASK, TAIL
 from mapcount.capture.pagemap import spread
 from mapcount.capture.runs import PAGE_SHIFT, RawRuns
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mapcount.mapping.schema import U32, U64, Bools
 
 
-@dataclass
+@record
 class MmCapture:
     """One address space and all that was read of it."""
 
@@ -36,7 +36,7 @@ class MmCapture:
     """Id of its first VMA."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Evidence:
     """What the kernel said of the frames, and how it agrees with the mappings found."""
 

@@ -6,13 +6,13 @@ Source: Documentation/admin-guide/mm/pagemap.rst; include/uapi/linux/kernel-page
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mapcount.capture.pagemap import as_index
 from mapcount.mapping.schema import Kind
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from mapcount.mapping.schema import U8, U64
@@ -91,7 +91,7 @@ def classify(flags: U64) -> U8:
     return classes
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class KpageFiles:
     """Open descriptors of the three files; -1 for one that this kernel lacks (kpagecgroup without CONFIG_MEMCG)."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from mapcount.mapping.schema import U64
@@ -14,7 +15,7 @@ USER_END = 1 << 63
 """VMAs from here on ([vsyscall]) are the kernel's own; pagemap does not show them."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class VmaList:
     """VMAs in address order, as columns; ranges are half-open byte addresses."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mapcount.capture.settings import read_text
+from mapcount.record import record
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -21,7 +21,7 @@ _SPANNED = re.compile(r"^\s+spanned\s+(\d+)$", re.MULTILINE)
 _START = re.compile(r"^\s+start_pfn:\s+(\d+)$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Nodes:
     """PFN intervals `[first, end)` of the zones in ascending order of `first`, with the node of each."""
 

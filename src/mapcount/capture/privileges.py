@@ -6,13 +6,13 @@ import ctypes
 import mmap
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapcount.capture.pagemap import ENTRY_BYTES, PFN_MASK, PRESENT
 from mapcount.capture.processes import kcmp_vm
 from mapcount.capture.scan import scan_supported
 from mapcount.capture.settings import chosen_word, read_text
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ _CONTAINER_FILES = (".dockerenv", "run/.containerenv", "run/systemd/container")
 _CONTAINER_CGROUP = re.compile(r"docker|containerd|kubepods|libpod|lxc|crio")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Privileges:
     """What works, tried on this process's own pages. An error is the kernel's text, empty if there was none."""
 

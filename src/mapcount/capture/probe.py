@@ -11,7 +11,6 @@ import ctypes
 import mmap
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from mapcount.capture.kpage import KPF_COMPOUND_HEAD, KPF_COMPOUND_TAIL
 from mapcount.capture.pagemap import PFN_MASK, PRESENT
 from mapcount.capture.settings import read_kernel_facts
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ class _NoVerdictError(Exception):
     """The probe cannot tell; the message says why."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _Folio:
     """A large folio that the probe's own region maps from its first to its last page."""
 

@@ -8,11 +8,11 @@ import functools
 import itertools
 import os
 import platform
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapcount.capture.settings import read_text
 from mapcount.errors import NoSuchProcessError
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ _KCMP_VM = 1
 _SYS_KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "ppc64le": 354, "s390x": 343}
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Process:
     """One process as /proc/PID/stat shows it."""
 
@@ -40,7 +40,7 @@ class Process:
     """Where its maps and pagemap are: that of a live thread if the leader is dead."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class AddressSpace:
     """One mm and the processes that share it, lowest pid first."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mapcount.capture.kpage import ROLE_MASK, SMALL, TAIL
 from mapcount.capture.pagemap import MAPPED_ONCE, PFN_MASK, PRESENT, as_index, spread
+from mapcount.record import record
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,7 +20,7 @@ PMD_ORDER = 9
 _ONE = np.uint64(1)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class RawRuns:
     """Runs as they are read: by page number and PFN. Small pages that are neighbours and alike share a run."""
 
@@ -65,7 +65,7 @@ def keep_pages(runs: RawRuns, keep: Bools) -> RawRuns:
     return RawRuns(page[first], pfn[first], nr_pages, runs.level[origin[first]])
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class RawBits:
     """Bit 56 of PTE runs of large folios, run-length."""
 
@@ -85,7 +85,7 @@ class RawBits:
         )
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Pieces:
     """Present PTEs, sorted by page number: of a piece, page number and PFN go up by one and bit 56 stays. Not maximal."""
 

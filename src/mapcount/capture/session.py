@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from mapcount.capture.walk import WalkPlan
 from mapcount.errors import KernelFeatureError, UsageError
 from mapcount.mapping.schema import Consistency
 from mapcount.mapping.snapshot import Metadata, Snapshot, empty_tables
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ MAX_STAT_CGROUPS = 256
 """Cgroups whose memory.stat is read: those that have processes, so many at most."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _Request:
     pids: tuple[int, ...]
     cgroup: str | None
@@ -158,7 +158,7 @@ def _capture(
         parts, names = _without_pfns(request, spaces, privileges, before, meta), ("",)
     meta["elapsed_s"] = time.monotonic() - request.budget.started_s
     meta["cpu_s"] = time.process_time() - request.budget.started_cpu_s
-    meta["peak_rss_bytes"] = _peak_rss_bytes()
+    meta["peak_rss_bytes"] = peak_rss_bytes()
     return Snapshot(meta=Metadata(**meta), cgroups=names, **{**empty_tables(), **parts})
 
 
@@ -254,7 +254,7 @@ def _without_pfns(
     return {"mms": result.mms, "vmas": result.vmas, "observed_vmas": result.observed_vmas, "observed_stats": stats}
 
 
-def _peak_rss_bytes() -> int:
+def peak_rss_bytes() -> int:
     """Return VmHWM: getrusage's ru_maxrss would include the program that this one was started from (getrusage(2))."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as file:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+
+from mapcount.record import record
 
 SETTINGS_DIR = "kernel/mm/transparent_hugepage"
 """Below /sys."""
@@ -14,7 +15,7 @@ _COUNTERS = frozenset({"khugepaged/pages_collapsed", "khugepaged/full_scans"})
 _CHOSEN = re.compile(r"\[([^\]]+)\]")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class KernelFacts:
     """What the metadata says about the machine; the fields are named as in `Metadata`."""
 

@@ -56,7 +56,7 @@ def _count_mms(smalls: list[RawRuns], evidence: Evidence) -> U32 | None:
     mapping_mms = frame_array(evidence.physical.max_pfn + 1, np.uint32)
     for runs in smalls:
         frames = runs.pfn, runs.nr_pages.astype(np.uint64)
-        several = take_stretches(evidence.mappings.found, *frames) > 1
+        several = evidence.mappings.of_stretches(*frames) > 1
         if several.any():  # once for each frame, at however many places the mm maps it: numpy buffers repeated indices
             mapping_mms[as_index(spread(*stretches_where(several, *frames)))] += 1
     return mapping_mms
@@ -73,8 +73,10 @@ def _of_mm(mm: MmCapture, runs: RawRuns, evidence: Evidence, mapping_mms: U32 | 
 def _of_runs(mm: MmCapture, runs: RawRuns, evidence: Evidence, mapping_mms: U32 | None) -> _Rows:
     physical = evidence.physical
     frames = runs.pfn, runs.nr_pages.astype(np.uint64)
-    arrays: list[npt.NDArray[Any]] = [physical.classes, physical.cgroups, physical.counts, evidence.mappings.found]
-    columns = [take_stretches(array, *frames) for array in arrays + ([] if mapping_mms is None else [mapping_mms])]
+    arrays: list[npt.NDArray[Any]] = [physical.classes, physical.cgroups, physical.counts]
+    columns = [take_stretches(array, *frames) for array in arrays] + [evidence.mappings.of_stretches(*frames)]
+    if mapping_mms is not None:
+        columns.append(take_stretches(mapping_mms, *frames))
     # Neighbours mostly are alike: what is looked at closer is the first page of each stretch.
     begins = as_index(np.cumsum(frames[1]) - frames[1])
     changes = np.zeros(len(columns[0]), np.bool_)

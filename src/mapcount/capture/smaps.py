@@ -48,7 +48,7 @@ def mark_pmds(runs: RawRuns, vmas: VmaList, pmd_kib: dict[int, int]) -> tuple[Ra
     whole = (runs.nr_pages == PMD_PAGES) & (runs.page % PMD_PAGES == 0) & (runs.pfn % PMD_PAGES == 0)
     vma = np.searchsorted(vmas.start, runs.page << np.uint64(PAGE_SHIFT), side="right") - 1
     untold = 0
-    for index in np.unique(vma[whole]).tolist():
+    for index in sorted(set(vma[whole].tolist())):
         here = whole & (vma == index)
         kib = pmd_kib.get(int(vmas.start[index]), 0)
         candidates = int(here.sum())

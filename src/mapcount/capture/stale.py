@@ -13,6 +13,7 @@ from mapcount.capture.kpage import KIND_MASK
 from mapcount.capture.pagemap import PFN_MASK, PRESENT, merge_ranges, read_entries, spread
 from mapcount.capture.processes import is_there
 from mapcount.capture.runs import PAGE_SHIFT, RawRuns, keep_pages, runs_of
+from mapcount.capture.sets import distinct, is_in
 from mapcount.mapping.schema import Kind, Level
 
 if TYPE_CHECKING:
@@ -58,15 +59,16 @@ def settle_stale(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> tuple[U64
             break
         rows = runs_with(whole_folios(plan.physical, left), mm.pages.runs[0])
         _drop(mm, rows, partial(_take_from, plan.physical, claimed, excess))
-    steady = np.setdiff1d(plan.physical.heads_of(steady), plan.physical.heads_of(np.setdiff1d(frames, steady)))
-    return np.union1d(over, _one_owner(mms, plan, frames, steady)), nr_shared
+    moving = plan.physical.heads_of(frames[~is_in(frames, steady)])
+    steady = plan.physical.heads_of(steady)
+    steady = distinct(steady[~is_in(steady, distinct(moving))])
+    return distinct(over, _one_owner(mms, plan, frames, steady)), nr_shared
 
 
 def _found(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> I32:
     """Return how often each of `frames` is found mapped."""
     runs = [mm.pages.runs[0] for mm in mms]
-    found: I32 = count_mappings(plan.physical, [some.take(runs_with(frames, some)) for some in runs]).found[frames]
-    return found
+    return count_mappings(plan.physical, [some.take(runs_with(frames, some)) for some in runs]).of(frames)
 
 
 def _differs(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> Disagreement:
@@ -76,11 +78,14 @@ def _differs(mms: list[MmCapture], plan: WalkPlan, frames: U64) -> Disagreement:
 
 def claimed_twice(mms: list[MmCapture], physical: PhysicalPages, pfns: U64) -> U64:
     """Return the heads of the anon folios of `pfns` that several mms map."""
-    wanted = np.unique(physical.heads_of(pfns))
+    wanted = distinct(physical.heads_of(pfns))
     wanted = wanted[physical.classes[wanted] & KIND_MASK == Kind.ANON]
-    owners = [np.intersect1d(physical.heads_of(mm.pages.runs[0].pfn), wanted) for mm in mms if len(wanted)]
-    heads, times = np.unique(np.concatenate([*owners, wanted]), return_counts=True)
-    return heads[times > 2]
+    times = np.zeros(len(wanted), np.int64)
+    for mm in mms if len(wanted) else ():
+        heads = physical.heads_of(mm.pages.runs[0].pfn)
+        times[np.searchsorted(wanted, distinct(heads[is_in(heads, wanted)]))] += 1
+    several: U64 = wanted[times > 1]
+    return several
 
 
 def _one_owner(mms: list[MmCapture], plan: WalkPlan, frames: U64, steady: U64) -> U64:
@@ -93,21 +98,22 @@ def _one_owner(mms: list[MmCapture], plan: WalkPlan, frames: U64, steady: U64) -
     """
     physical = plan.physical
     differs = _differs(mms, plan, whole_folios(physical, frames))
-    lone = np.union1d(differs.over, differs.under)
-    heads = np.setdiff1d(claimed_twice(mms, physical, lone[physical.counts[lone] <= 1]), steady)
+    lone = distinct(differs.over, differs.under)
+    heads = claimed_twice(mms, physical, lone[physical.counts[lone] <= 1])
+    heads = heads[~is_in(heads, steady)]
     heads = heads[[physical.counts[pages].max() <= 1 for pages in map(partial(_pages_of, physical), heads.tolist())]]
     owned = np.empty(0, np.uint64)
     lost = [owned]
     for mm in reversed(mms) if len(heads) else ():
         runs = mm.pages.runs[0]
         whose = physical.heads_of(runs.pfn)
-        mine = np.isin(whose, heads)
-        double = mine & np.isin(whose, owned)
-        owned = np.union1d(owned, whose[mine])
+        mine = is_in(whose, heads)
+        double = mine & is_in(whose, owned)
+        owned = distinct(owned, whose[mine])
         lost.append(whose[double])
         mm.pages.vanished += int(runs.nr_pages[double].sum())
         mm.pages.runs = [runs.take(~double)]
-    return np.unique(np.concatenate(lost))
+    return distinct(*lost)
 
 
 def _pages_of(physical: PhysicalPages, head: int) -> slice:
@@ -183,7 +189,7 @@ def _take_from(physical: PhysicalPages, claimed: U64, excess: I32, runs: RawRuns
     """
     pfns = spread(runs.pfn, runs.nr_pages.astype(np.uint64))
     heads = physical.heads_of(pfns)
-    whole = np.isin(heads, np.intersect1d(claimed, heads[excess[pfns] > 0]))
+    whole = is_in(heads, claimed[is_in(claimed, distinct(heads[excess[pfns] > 0]))])
     keep: Bools = (excess[pfns] <= 0) & ~whole
-    np.subtract.at(excess, pfns[~keep], 1)
+    np.subtract.at(excess, pfns[~keep], np.int32(1))
     return keep

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from mapcount.capture.runs import PAGE_SHIFT
 from mapcount.capture.scan import PAGE_IS_HUGE, PAGE_IS_PFNZERO, scan_supported, scan_windows
 from mapcount.capture.tier_smaps import read_smaps
 from mapcount.mapping.schema import Mms, ObservedVmas, Vmas
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +48,7 @@ _SPARSE_PAGES = 1 << 18
 _COLUMNS = ("present", "pmd_mapped", "mapped_once", "file_or_shmem", "zero", "not_present")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class TierCapture:
     """Tables of a snapshot of the tier without PFNs, and what could not be read."""
 
@@ -66,7 +67,7 @@ class TierCapture:
     """One sentence each on what a fallback cannot tell."""
 
 
-@dataclass
+@record
 class _Gathered:
     mms: list[tuple[Any, ...]] = field(default_factory=list)
     vmas: list[VmaList] = field(default_factory=list)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapcount.capture.maps import parse_maps
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from mapcount.capture.maps import VmaList
@@ -18,7 +18,7 @@ _HUGETLB = (b"Shared_Hugetlb", b"Private_Hugetlb")
 _PMD_MAPPED = (b"AnonHugePages", b"ShmemPmdMapped", b"FilePmdMapped", *_HUGETLB)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SmapsVma:
     """What /proc/PID/smaps says of one VMA."""
 

@@ -50,6 +50,10 @@ class Code(enum.IntEnum):
     LE = 21
     EQ = 22
     NE = 23
+    HOLD = 24
+    """Lock number a (locks.py) is taken with the next access; with b for reading, so that others may have it too."""
+    RELEASE = 25
+    """Lock number a is given back with the last access."""
 
 
 ARITHMETIC: dict[Code, Callable[[int, int], int]] = {

@@ -17,11 +17,13 @@ from mapcount.check.steps import Closed, State, Steps
 from mapcount.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mapcount.check.model import Model
 
     Condition: TypeAlias = Callable[[Mapping[str, tuple[int, ...]]], bool]
+    Progress: TypeAlias = Callable[[int, int], None]
+    """Is told how many states were met and how many steps were taken, a few times a second at most."""
 
 DEFAULT_BOUND = 1_000_000
 ENGINES = ("auto", "numba", "plain")
@@ -61,7 +63,12 @@ class Explored:
     stuck: tuple[tuple[int, ...], ...]
     """schedules that lead there"""
     answers: tuple[Answer, ...]
+    """one for each value and verdict"""
+    observed: tuple[Answer, ...]
+    """one for each value and what was true meanwhile, not judged; those of readers that are watched (Steps.is_judged)"""
     seen: Mapping[str, tuple[int, ...]]
+    ranges: Mapping[str, tuple[int, int]]
+    """the least and the greatest value that each word has in any state, by its name; of a page's, over all pages"""
 
     @property
     def extent(self) -> str:
@@ -86,6 +93,7 @@ def explore(
     until: Mapping[str, Condition] | None = None,
     max_states: int = DEFAULT_BOUND,
     engine: str = "auto",
+    progress: Progress | None = None,
 ) -> Explored:
     """
     Look at every state that a model can be in; stop, and say so, when more than `max_states` have been met.
@@ -108,7 +116,7 @@ def explore(
             return found
     from mapcount.check.fast import explore_fast
 
-    return explore_fast(steps, conditions, max_states)
+    return explore_fast(steps, conditions, max_states, progress)
 
 
 def _is_loaded() -> bool:
@@ -126,6 +134,15 @@ def by_verdict(steps: Steps, answers: Iterable[Answer]) -> tuple[Answer, ...]:
     return tuple(sorted(kept.values(), key=lambda answer: len(answer.schedule)))
 
 
+def ranges_by_word(steps: Steps, columns: Sequence[Sequence[int]]) -> dict[str, tuple[int, int]]:
+    """Return the least and greatest value of each word, from the values of each cell in all states."""
+    found: dict[str, tuple[int, int]] = {}
+    for cell, values in zip(steps.layout.cells, columns, strict=True):
+        least, greatest = found.get(cell.word.name, (int(min(values)), int(max(values))))
+        found[cell.word.name] = (min(least, int(min(values))), max(greatest, int(max(values))))
+    return found
+
+
 @dataclass
 class _Search:
     steps: Steps
@@ -134,11 +151,11 @@ class _Search:
     states: list[State] = field(default_factory=list)
     index: dict[State, int] = field(default_factory=dict)
     parent: array[int] = field(default_factory=lambda: array("l"))
-    by: array[int] = field(default_factory=lambda: array("b"))
+    by: array[int] = field(default_factory=lambda: array("h"))
     transitions: int = 0
     finals: list[State] = field(default_factory=list)
     stuck: list[int] = field(default_factory=list)
-    answers: dict[tuple[int, int, int, bool | None], Answer] = field(default_factory=dict)
+    answers: dict[tuple[int, int, int, int], Answer] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> Explored:
@@ -156,22 +173,24 @@ class _Search:
             complete=complete,
             finals=tuple(self.finals),
             stuck=tuple(self._schedule(one) for one in self.stuck),
-            answers=tuple(sorted(self.answers.values(), key=lambda answer: len(answer.schedule))),
+            answers=by_verdict(self.steps, self.answers.values()),
+            observed=tuple(self.answers.values()),
             seen={name: self._schedule(one) for name, one in self.seen.items()},
+            ranges=ranges_by_word(self.steps, list(zip(*map(self.steps.cells, self.states), strict=True))),
         )
 
     def _expand(self, at: int) -> None:
         state, moved = self.states[at], False
-        for thread in range(len(self.steps.threads)):
-            taken = self.steps.step(state, thread)
+        for chosen in self.steps.choices(state):
+            taken = self.steps.step(state, chosen)
             if taken is None:
                 continue
             moved = True
             self.transitions += 1
             if taken.closed:
-                self._close(taken.closed, at)
+                self._close(taken.closed, at, chosen)
             if taken.state not in self.index:
-                self._meet(taken.state, at, thread)
+                self._meet(taken.state, at, chosen)
         if not moved and self.steps.is_over(state):
             self.finals.append(state)
         elif not moved:
@@ -188,15 +207,14 @@ class _Search:
                 if name not in self.seen and condition(words):
                     self.seen[name] = number
 
-    def _close(self, closed: Closed, at: int) -> None:
+    def _close(self, closed: Closed, at: int, chosen: int) -> None:
         reader = self.steps.reader(closed.thread, closed.call)
         if reader is None:
             return
-        verdict = explained(reader, closed.value, closed.attainable)
-        key = (closed.thread, closed.call, closed.value, verdict)
+        key = (closed.thread, closed.call, closed.value, closed.attainable)
         if key not in self.answers:
-            schedule = (*self._schedule(at), closed.thread)
-            self.answers[key] = Answer(*key, values_of(closed.attainable), schedule)
+            schedule = (*self._schedule(at), chosen)
+            self.answers[key] = Answer(*key[:3], None, values_of(closed.attainable), schedule)
 
     def _schedule(self, number: int) -> tuple[int, ...]:
         """Return the shortest way to a state."""

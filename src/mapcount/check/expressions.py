@@ -6,6 +6,7 @@ import ast
 from types import FunctionType
 from typing import TYPE_CHECKING, TypeAlias
 
+from mapcount.check import locks
 from mapcount.check.bytecode import ARITHMETIC, Code, Frame, Operand, Register
 from mapcount.check.effects import TAKES_ARGUMENT, is_known
 from mapcount.check.source import refused
@@ -233,6 +234,8 @@ class Expressions:
         self.at(node)
         if function.__module__ == ops.__name__:
             return self._primitive(node, function.__name__, arguments[1:])
+        if function.__module__ == locks.__name__:
+            return self._lock(node, function.__name__, arguments[1:])
         return self.call_sibling(node, function, arguments, wanted=wanted)
 
     def _primitive(self, node: ast.Call, name: str, arguments: Sequence[Value]) -> Operand:
@@ -281,6 +284,15 @@ class Expressions:
         if name == "deferred_split_folio" and not is_queued(self.memory):
             return 0
         return self._emit_access(*access, 0, 0)
+
+    def _lock(self, node: ast.Call, name: str, arguments: Sequence[Value]) -> Operand:
+        if len(arguments) != 1 or not isinstance(arguments[0], int):
+            raise self.refuse(node, f"{name} takes the number of a lock, a constant")
+        if name == "release":
+            self.assembler.emit(Code.RELEASE, arguments[0])
+        else:
+            self.assembler.emit(Code.HOLD, arguments[0], int(name == "hold_shared"))
+        return 0
 
     def _statistic(self, node: ast.Call, arguments: Sequence[Value]) -> Operand:
         if len(arguments) != 3 or not isinstance(arguments[1], int) or not isinstance(arguments[2], int | Register):

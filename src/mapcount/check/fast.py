@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapcount.check import search
-from mapcount.check.explore import Answer, Explored, by_verdict
+from mapcount.check.explore import Answer, Explored, by_verdict, ranges_by_word
 from mapcount.check.interval import values_of
+from mapcount.check.steps import choice
 from mapcount.check.thread_states import NO_CELL
 from mapcount.errors import UsageError
 
@@ -22,29 +23,39 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from mapcount.check.explore import Condition
+    from mapcount.check.explore import Condition, Progress
     from mapcount.check.steps import State, Steps
 
 _CELL, _LOCAL, _WINDOW = 1, 2, 8
 """Bytes of a field at first; a narrow one is doubled where a value does not fit."""
+_MOST_OPTIONS = {"sc": 1, "tso": 2, "weak": 16}
+"""Ways in which a thread may go on, by memory model."""
+_PAUSE = 1 << 18
+"""States after which the search comes back to say how far it is."""
+_MOST_WAYS = 127
+"""The number of a thread's option is kept in a byte."""
 _MOST_VALUES = 62
 """Bits of a window: the values that a reader's truth may have."""
 
 
-def explore_fast(steps: Steps, until: Mapping[str, Condition], max_states: int) -> Explored:
+def explore_fast(
+    steps: Steps, until: Mapping[str, Condition], max_states: int, progress: Progress | None = None
+) -> Explored:
     """Look at every state; as explore(), which see. Raises UsageError for a truth of more than 62 values."""
     widths = [_CELL] * len(steps.layout) + [_LOCAL] * len(steps.threads)
     while True:
-        found = _Search(steps, widths, max_states).run()
+        found = _Search(steps, widths, max_states, progress).run()
         if isinstance(found, _Search):
             return found.explored(until)
         widths[found] *= 2
 
 
 class _Search:
-    def __init__(self, steps: Steps, widths: list[int], max_states: int) -> None:
+    def __init__(self, steps: Steps, widths: list[int], max_states: int, progress: Progress | None) -> None:
         self.steps = steps
+        self._progress = progress
         self._cells, self._threads = len(steps.layout), len(steps.threads)
+        self._options = _MOST_OPTIONS[steps.model.memory_model]
         self._max_states = max_states
         self._rules = _RuleTables(steps)
         # Only a thread with a question that is judged ever has a window.
@@ -78,9 +89,12 @@ class _Search:
         search.fill_table(self._space.table, self._space.states, 1)
         miss = np.zeros(4 + self._threads, np.int64)
         answers = self._answer_table()
+        pause = _PAUSE
         while True:
             finds = search.Finds(self._finals, self._stuck, self._answers, answers)
-            why = search.run(self._control, self._space, self._rules.arrays(), finds, self._cells, self._threads, miss)
+            room = min(pause, self._max_states + 2)
+            numbers = self._cells, self._threads, self._options, room
+            why = search.run(self._control, self._space, self._rules.arrays(), finds, *numbers, miss)
             if why == search.MISSING_MOVE:
                 self._rules.add_move(*miss[:3].tolist())
             elif why == search.MISSING_TRUTH:
@@ -95,6 +109,10 @@ class _Search:
                 answers = self._answer_table()
             elif why == search.TOO_NARROW:
                 return int(miss[0])
+            elif why == search.BOUND_REACHED and room == pause:
+                pause += _PAUSE
+                if self._progress:
+                    self._progress(int(self._control[search.STATES]), int(self._control[search.TRANSITIONS]))
             else:
                 return self
 
@@ -102,8 +120,8 @@ class _Search:
         """Return what was found."""
         control = self._control
         answers = [
-            Answer(thread, call, value, None, values_of(window), (*self._schedule(at), thread))
-            for thread, call, value, window, at in self._answers[: control[search.ANSWERS]].tolist()
+            Answer(thread, call, value, None, values_of(window), (*self._schedule(at), self._choice(by)))
+            for thread, call, value, window, at, by in self._answers[: control[search.ANSWERS]].tolist()
         ]
         states = int(control[search.STATES])
         return Explored(
@@ -115,8 +133,17 @@ class _Search:
             finals=tuple(map(self._state, self._finals[: control[search.FINALS]].tolist())),
             stuck=tuple(map(self._schedule, self._stuck[: control[search.STUCK]].tolist())),
             answers=by_verdict(self.steps, answers),
+            observed=tuple(answers),
             seen=self._seen(until),
+            ranges=ranges_by_word(self.steps, [self._extremes(cell, states) for cell in range(self._cells)]),
         )
+
+    def _extremes(self, cell: int, states: int) -> tuple[int, int]:
+        """Return the least and the greatest value of a cell in all states."""
+        width, at = int(self._space.widths[cell]), int(self._space.offsets[cell])
+        raw = np.ascontiguousarray(self._space.packed[:states, at : at + width])
+        values = raw.view(np.dtype(f"<i{width}"))
+        return int(values.min()), int(values.max())
 
     def _answer_table(self) -> npt.NDArray[np.int32]:
         """Return a hash table for the answers, with those that there are: the search puts them in when it meets them again."""
@@ -129,10 +156,13 @@ class _Search:
         search.unpack(self._space, number, fields)
         return tuple(fields.tolist())
 
+    def _choice(self, by: int) -> int:
+        return choice(by // self._options, by % self._options)
+
     def _schedule(self, number: int) -> tuple[int, ...]:
         way: list[int] = []
         while self._space.parent[number] >= 0:
-            way.append(int(self._space.by[number]))
+            way.append(self._choice(int(self._space.by[number])))
             number = int(self._space.parent[number])
         return tuple(reversed(way))
 
@@ -178,15 +208,24 @@ class _RuleTables:
             for call in range(len(made)):
                 self._is_reader[thread, call] = steps.reader(thread, call) is not None
         self._locals = 64
-        self._next = np.full((threads, self._locals), search.UNKNOWN, np.int64)
-        self._calls = np.zeros((threads, self._locals), np.int64)
-        self._opens = np.zeros((threads, self._locals), np.uint8)
+        self._options = _MOST_OPTIONS[steps.model.memory_model]
+        ways = threads * self._options
+        if ways > _MOST_WAYS:
+            raise UsageError(
+                f"{steps.model!r}: too many threads for the compiled search; leave the choice to engine='auto'"
+            )
+        self._next = np.full((ways, self._locals), search.UNKNOWN, np.int64)
+        self._opens = np.zeros((ways, self._locals), np.uint8)
+        self._excluded = np.zeros((ways, self._locals), np.int64)
+        self._held = np.zeros((threads, self._locals), np.int64)
         self._progress = np.zeros((threads, self._locals), np.int64)
+        self._call_of = np.zeros((threads, self._locals), np.int64)
         self._moves = _Table()
         self._truths = _Table()
-        self._move_rows = np.empty((64, search.ANSWER_COLUMNS), np.int64)
+        self._move_rows = np.empty((64, search.MOVE_COLUMNS), np.int64)
         self._nr_moves = 0
         self._stats = np.zeros((1, len(steps.layout)), np.int64)
+        self._known: set[tuple[int, int]] = set()
         self._arrays: search.Rules | None = None
         for thread, states in enumerate(steps.threads):
             self._add_local(thread, states.first)
@@ -196,9 +235,11 @@ class _RuleTables:
         if self._arrays is None:
             self._arrays = search.Rules(
                 self._next,
-                self._calls,
                 self._opens,
+                self._held,
+                self._excluded,
                 self._progress,
+                self._call_of,
                 self._judged,
                 self._is_reader,
                 self._moves.keys,
@@ -210,9 +251,10 @@ class _RuleTables:
             )
         return self._arrays
 
-    def add_move(self, thread: int, local: int, old: int) -> None:
-        """Add what a thread makes of a value of the cell that it touches next."""
-        move = self._steps.threads[thread].move(local, old)
+    def add_move(self, by: int, local: int, old: int) -> None:
+        """Add what a thread makes of a value of the cell that it touches next, in one of its ways."""
+        thread, option = divmod(by, self._options)
+        move = self._steps.threads[thread].move(local, old, option)
         row = [search.EMPTY, 0, 0, 0, search.EMPTY]
         if move is not None:
             closes = move.closed is not None
@@ -220,15 +262,15 @@ class _RuleTables:
             if move.statistics:
                 stats = len(self._stats)
                 change = np.zeros((1, len(self._steps.layout)), np.int64)
-                for cell, by in move.statistics:
-                    change[0, cell] += by
+                for cell, pages in move.statistics:
+                    change[0, cell] += pages
                 self._stats = np.concatenate([self._stats, change])
             row = [move.local, move.value, int(closes), move.closed or 0, stats]
             self._add_local(thread, move.local)
         if self._nr_moves == len(self._move_rows):
             self._move_rows = np.concatenate([self._move_rows, np.empty_like(self._move_rows)])
         self._move_rows[self._nr_moves] = row
-        self._moves.put(thread << 56 | local << 32 | old & 0xFFFFFFFF, self._nr_moves)
+        self._moves.put(by << 56 | local << 32 | old & 0xFFFFFFFF, self._nr_moves)
         self._nr_moves += 1
         self._arrays = None
 
@@ -249,23 +291,28 @@ class _RuleTables:
     def _add_local(self, thread: int, local: int) -> None:
         while local >= self._locals:
             self._next = np.concatenate([self._next, np.full_like(self._next, search.UNKNOWN)], axis=1)
-            for name in ("_calls", "_opens", "_progress"):
+            for name in ("_opens", "_held", "_excluded", "_progress", "_call_of"):
                 values = getattr(self, name)
                 setattr(self, name, np.concatenate([values, np.zeros_like(values)], axis=1))
             self._locals *= 2
-        if self._next[thread, local] != search.UNKNOWN:
+        if (thread, local) in self._known:
             return
-        coming = self._steps.threads[thread].next(local)
+        self._known.add((thread, local))
+        states = self._steps.threads[thread]
         progress = self._steps.moments.progress_number(thread, local)
-        if progress >= search.PROGRESS_BASE:
-            raise UsageError(f"{self._steps.model!r}: a thread has too many calls for the compiled search")
+        options = states.options(local)
+        if progress >= search.PROGRESS_BASE or len(options) > self._options:
+            raise UsageError(f"{self._steps.model!r}: a thread has too many calls, or ways to go on: fewer pages")
         self._progress[thread, local] = progress
-        if coming is None:
-            self._next[thread, local] = search.OVER
-            return
-        self._next[thread, local] = search.NO_CELL if coming.cell == NO_CELL else coming.cell
-        self._calls[thread, local] = coming.call
-        self._opens[thread, local] = coming.opens
+        self._held[thread, local] = states.locals[local].held
+        self._call_of[thread, local] = states.call_of(local)
+        first = thread * self._options
+        if states.is_over(local):
+            self._next[first, local] = search.OVER
+        for by, coming in enumerate(options, first):
+            self._next[by, local] = search.NO_CELL if coming.cell == NO_CELL else coming.cell
+            self._opens[by, local] = coming.opens
+            self._excluded[by, local] = coming.excluded
 
 
 class _Table:

@@ -1,6 +1,13 @@
-"""The interval truth: an operation may take effect at any moment from its first access to its last one to a counter.
+"""What was true at a moment, while operations are under way: three meanings.
 
-So at any moment the truth is what all operations that are over have done, and any subset of those under way. A reader's
+`interval`, the fair one: an operation may take effect at any moment from its first access to its last one to a counter.
+So at any moment the truth is what all operations that are over have done, and any subset of those under way.
+`strict`: it takes effect at its first access to a counter.
+`pte`: the entries that are installed. The kernel counts a mapping before it sets the entry, and clears the entry before it
+uncounts; here the entry is set with the last access, and cleared with the first: the closest that they can be to it. Every
+counter counts more than that at times; what it may never do is count less.
+
+A reader's
 value is explainable if it was such a truth at some moment of the reader's window, which is also from its first access to
 its last. For the one call of a reader this is linearizability: each operation takes effect once, and any choice of moments
 within their intervals is possible, since one call of one reader looks at one moment only. Two results at once (pairs of
@@ -15,7 +22,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from mapcount.check.model import apply_to_truth
-from mapcount.schemes.scheme import Promise
+from mapcount.schemes.scheme import Promise, Quantity
 from mapcount.schemes.truth import truth_of
 
 if TYPE_CHECKING:
@@ -71,7 +78,8 @@ class Moments:
         if key not in self._values:
             reader = self._model.reader(asked.name)
             assert reader is not None
-            self._values[key] = truth_of(reader.quantity, self._truth(done), asked.first)
+            place = asked.mm if reader.quantity is Quantity.OTHERS else asked.first
+            self._values[key] = truth_of(reader.quantity, self._truth(done), place)
         return self._values[key]
 
     def _over(self, locals_: Sequence[int]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -84,8 +92,18 @@ class Moments:
             refused = _refused(calls, self._threads[thread].kept, progress)
             over += [(thread, number) for number in range(progress.over) if number not in refused]
             if progress.inside is not None and calls[progress.inside].is_operation:
-                under_way.append((thread, progress.inside))
+                done = self._takes_effect_early(calls[progress.inside])
+                if done is None:
+                    under_way.append((thread, progress.inside))
+                elif done:
+                    over.append((thread, progress.inside))
         return over, under_way
+
+    def _takes_effect_early(self, call: Call) -> bool | None:
+        """Return whether an operation that is under way has taken effect; None: both may be."""
+        if self._model.truth_kind == "interval":
+            return None
+        return self._model.truth_kind == "strict" or call.by < 0
 
     def _truth(self, done: Iterable[tuple[int, int]]) -> FolioTruth:
         truth = self._model.truth()

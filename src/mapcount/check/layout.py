@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mapcount.check.references import _refcount
 from mapcount.check.surroundings import STATISTICS, VMAS, VMAS_STATISTIC, PG_partially_mapped
 from mapcount.errors import UsageError
 from mapcount.schemes.words import Scope, Word
@@ -11,6 +12,7 @@ from mapcount.schemes.words import Scope, Word
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mapcount.check.bytecode import Instruction
     from mapcount.check.model import Model
     from mapcount.schemes.memory import Memory
 
@@ -26,13 +28,22 @@ class Cell(NamedTuple):
 
 
 class Layout:
-    """The words of a model's folio as one row of cells: the scheme's and, if wanted or asked for, the surroundings'."""
+    """
+    The words of a model's folio as one row of cells.
+
+    They are the scheme's and PG_partially_mapped, and where the model has them or a look-up asks for them: the reference count,
+    statistics, the VMAs that map the folio.
+    """
 
     def __init__(self, model: Model) -> None:
         words = [place.word for place in model.scheme.scheme.places]
         own = len(words)
-        words += [PG_partially_mapped, *(STATISTICS if model.statistics else ())]
-        words += [VMAS] if "lookup_vmas" in model.scheme.lookups else []
+        words += [
+            PG_partially_mapped,
+            *([_refcount] if model.references else []),
+            *(STATISTICS if model.statistics else ()),
+            *([VMAS] if "lookup_vmas" in model.scheme.lookups else []),
+        ]
         self.cells = tuple(
             Cell(word, i) for word in words for i in range(1 << model.order if word.scope is Scope.PAGE else 1)
         )
@@ -56,6 +67,13 @@ class Layout:
             raise UsageError(f"there is no {word.name}[{index}] in this folio")
         return first + index
 
+    def cells_of(self, one: Instruction) -> tuple[int, ...]:
+        """Return the cells that an access may be about: one, or all of its word if the index is reckoned."""
+        assert one.word is not None
+        if isinstance(one.a, int):
+            return (self.number(one.word, one.a),)
+        return tuple(number for number, cell in enumerate(self.cells) if cell.word == one.word)
+
     def statistic(self, number: int) -> int:
         """Return the number of the cell of a statistic."""
         return self._first[VMAS.name if number == VMAS_STATISTIC else STATISTICS[number].name]
@@ -75,6 +93,8 @@ class Layout:
                 memory.words[cell.word.name][cell.at] = value
             elif cell.word is PG_partially_mapped:
                 memory.partially_mapped[0] = memory.deferred[0] = value
+            elif cell.word is _refcount:
+                memory.words[_refcount.name] = [value]
             elif cell.word is VMAS:
                 memory.looked[0] = memory.looked[0]._replace(vmas=value)
             else:

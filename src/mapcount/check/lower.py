@@ -32,10 +32,15 @@ DEEPEST = 16
 
 @dataclass(frozen=True)
 class Entry:
-    """One call of a thread: a function of a bound scheme, and its arguments after the memory."""
+    """
+    One call of a thread: a function of a bound scheme or of a caller, and its arguments after the memory.
+
+    `holds` are locks (locks.py) that are held around it.
+    """
 
     function: FunctionType
     arguments: tuple[int, ...]
+    holds: tuple[int, ...] = ()
     looked: Looked = Looked()
     """What look-ups find in it, but for lookup_vmas, which others change."""
     vmas: int = 0
@@ -55,6 +60,8 @@ def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False)
         memory.looked[0] = entry.looked
         assembler.position = (frame(entry.function, definition(entry.function)),)
         assembler.emit(Code.BEGIN, jump=number)
+        for lock in entry.holds:
+            assembler.emit(Code.HOLD, lock)
         if entry.vmas < 0:
             assembler.emit(Code.STATISTIC, VMAS_STATISTIC, entry.vmas)
         body = _Body(assembler, entry.function, memory, statistics=statistics, outer=())
@@ -64,6 +71,8 @@ def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False)
             refused = [assembler.emit(Code.JUMP_UNLESS_ZERO, result)] if isinstance(result, Register) else []
             assembler.emit(Code.STATISTIC, VMAS_STATISTIC, entry.vmas)
             assembler.land(refused)
+        for lock in entry.holds:
+            assembler.emit(Code.RELEASE, lock)
         assembler.emit(Code.END, result, jump=number)
     memory.looked[0] = looked
     return assembler.finish()

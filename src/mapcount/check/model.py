@@ -1,7 +1,7 @@
 """What is explored: one folio of a scheme, what has happened to it before, and what several threads do to it at once.
 
-Which models make sense is checked here, so that no trace shows what a kernel could not do: whoever unmaps has mapped, and
-nobody else works on the same address space (its page-table lock would keep them apart; that lock is not modelled).
+Which models make sense is checked here, so that no trace shows what a kernel could not do: whoever unmaps has mapped, and two
+threads that work on one address space are kept apart by its page-table lock and have different pages to do with.
 """
 
 from __future__ import annotations
@@ -9,11 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
+from mapcount.check.callers import QUESTIONS, WRITERS, asked, bound
+from mapcount.check.locks import KINDS, MOST_MMS, locks_in_words
 from mapcount.check.lower import Entry
+from mapcount.check.memory_order import MODELS
+from mapcount.check.references import _refcount, cache_references, references
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
 from mapcount.schemes.scheme import HUGETLB_OPERATIONS, OPERATIONS, PMD_OPERATIONS, PTE_OPERATIONS
 from mapcount.schemes.truth import FolioTruth
+
+TRUTH_KINDS = ("interval", "strict", "pte")
 
 if TYPE_CHECKING:
     from types import FunctionType
@@ -30,13 +36,21 @@ class Call:
 
     `name` is an operation of scheme.OPERATIONS or a reader of the scheme. PTE operations are about the pages
     [first, first + nr) of the folio; a per-page reader about page `first`. `mm` is the address space, from 1; of a dup the
-    child's.
+    child's, and `parent` is that of the other side. `via` is the caller through which an operation is reached (writers.py):
+    it holds the kernel's locks around it and moves the reference count; without one the operation stands alone. `holds` are
+    locks (locks.py) that are held around the call. A caller that goes through a range page by page makes `pieces` calls of it,
+    of which this is number `piece`; its locks are held from the first to the last.
     """
 
     name: str
     first: int = 0
     nr: int = 1
     mm: int = 0
+    parent: int = 0
+    via: str = ""
+    holds: tuple[int, ...] = ()
+    piece: int = 0
+    pieces: int = 1
 
     @property
     def is_operation(self) -> bool:
@@ -56,7 +70,8 @@ class Call:
     def __str__(self) -> str:
         pages = f" {self.first}..{self.first + self.nr}" if self.name in PTE_OPERATIONS else ""
         pages = f" {self.first}" if not self.is_operation and self.first else pages
-        return f"{self.name}{pages}" + (f" mm {self.mm}" if self.is_operation else "")
+        locks = f" under {' and '.join(locks_in_words(self.holds))}" if self.holds else ""
+        return f"{self.via or self.name}{pages}" + (f" mm {self.mm}" if self.is_operation else "") + locks
 
 
 def apply_to_truth(call: Call, truth: FolioTruth) -> None:
@@ -76,7 +91,12 @@ class Model:
     A folio of `1 << order` pages after the calls of `start`, and the calls of each thread.
 
     With `statistics` the NR_* counters are words of the model: for models without readers, where balance at the end is the
-    question. With `keep_results` what a reader returned stays part of the state, so that final states tell combinations.
+    question. With `keep_results` what a reader returned stays part of the state, so that final states tell combinations;
+    with `watch_all` the windows of all readers are watched, not only of those that promise something about a moment.
+    `references` puts the reference count among the words: `extra_references` are those that are no mappings and not the page
+    cache's (a pin is one), and each reader holds `reader_references`. `locks` are the kinds of locks that are modelled
+    (locks.KINDS), `truth_kind` is what "true at a moment" means (interval.py), `memory_model` what threads may do out of
+    order (memory_order.py).
     Raises UsageError for what no kernel would do.
     """
 
@@ -88,10 +108,18 @@ class Model:
     pinned: bool = False
     statistics: bool = False
     keep_results: bool = False
+    watch_all: bool = False
+    references: bool = False
+    extra_references: int = 0
+    reader_references: int = 0
+    locks: frozenset[str] = frozenset(KINDS)
+    truth_kind: str = "interval"
+    memory_model: str = "sc"
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.threads) <= 26:
             raise UsageError(f"a model has 1 to 26 threads, not {len(self.threads)}")
+        _check_surroundings(self)
         _check_scheme(self)
         _check_start(self)
         for number, calls in enumerate(self.threads):
@@ -104,8 +132,8 @@ class Model:
         return f"<{self.scheme.id}, {1 << self.order} pages, {self.kind.name.lower()}{pinned}; {told}>"
 
     def reader(self, name: str) -> Reader | None:
-        """Return the scheme's reader of that name."""
-        return next((reader for reader in self.scheme.scheme.readers if reader.name == name), None)
+        """Return the reader of that name: the scheme's own, or a caller's that asks it."""
+        return asked(self.scheme, name)
 
     def entry(self, call: Call, truth: FolioTruth | None = None) -> Entry:
         """
@@ -113,7 +141,6 @@ class Model:
 
         `truth` is who maps the folio before, as far as look-ups of the call depend on it; it is changed by the call.
         """
-        function = cast("FunctionType", self.scheme.functions[call.name])
         truth = FolioTruth(self.order) if truth is None else truth
         before = truth.looked(call.mm).vmas
         apply_to_truth(call, truth)
@@ -121,11 +148,7 @@ class Model:
         added = (call.nr if call.name in PTE_OPERATIONS else 1 << self.order) if adds else 0
         looked = truth.looked(call.mm, added=added)
         vmas = looked.vmas - before if "lookup_vmas" in self.scheme.lookups else 0
-        if call.name in PTE_OPERATIONS:
-            return Entry(function, (0, self.order, call.first, call.nr, call.mm), looked, vmas)
-        if call.is_operation:
-            return Entry(function, (0, self.order, 0, call.mm), looked, vmas)
-        return Entry(function, (0, self.order, call.first), looked, vmas)
+        return Entry(self._function(call), self._arguments(call), call.holds, looked, vmas)
 
     def entries(self, thread: int) -> list[Entry]:
         """Return the functions of a thread's calls. A reader is asked by whoever mapped the folio when the threads began."""
@@ -134,9 +157,29 @@ class Model:
         entries = [self.entry(call, truth) for call in self.threads[thread]]
         return [replace(one, looked=one.looked._replace(mapper=asker)) for one in entries]
 
+    def _arguments(self, call: Call) -> tuple[int, ...]:
+        last = (call.mm, call.parent) if call.via and call.may_refuse else (call.mm,)
+        if call.name in PTE_OPERATIONS:
+            return (0, self.order, call.first, call.nr, *last)
+        return (0, self.order, 0, *last) if call.is_operation else (0, self.order, call.first)
+
+    def _function(self, call: Call) -> FunctionType:
+        if call.via:
+            first, last = call.piece == 0, call.piece == call.pieces - 1
+            constants = {"REFERENCES": int(self.references), "FIRST": int(first), "LAST": int(last)}
+            constants["TOTAL"] = call.nr * call.pieces
+            return bound(WRITERS[call.via].function, self.scheme, constants)
+        if call.name in self.scheme.functions:
+            return cast("FunctionType", self.scheme.functions[call.name])
+        expected = cache_references(self.order, self.kind) + self.reader_references
+        return bound(QUESTIONS[call.name].function, self.scheme, {"EXPECTED": expected})
+
     def prepare(self, memory: Memory) -> None:
         """Bring memory without any mapping into the state that the model starts from, by running `start` in plain Python."""
         memory.pinned[0] = int(self.pinned)
+        if self.references:
+            others = self.extra_references + self.reader_references
+            memory.words[_refcount.name] = [references(self.truth(), self.kind, others)]
         truth = FolioTruth(self.order, self.kind == Kind.HUGETLB)
         for call in self.start:
             entry = self.entry(call, truth)
@@ -152,14 +195,51 @@ class Model:
 
     def truth(self) -> FolioTruth:
         """Return who maps the folio when the threads start."""
-        truth = FolioTruth(self.order, self.kind == Kind.HUGETLB)
+        truth = FolioTruth(self.order, self.kind == Kind.HUGETLB, extra_references=self.extra_references)
         for call in self.start:
             apply_to_truth(call, truth)
         return truth
 
     def mms_of(self, thread: int) -> set[int]:
         """Return the address spaces that a thread works on."""
-        return {call.mm for call in self.threads[thread] if call.is_operation}
+        return {mm for call in self.threads[thread] if call.is_operation for mm in (call.mm, call.parent) if mm}
+
+    def touches(self, call: Call) -> set[tuple[int, int]]:
+        """Return the (mm, page) whose mapping an operation changes, or, of the parent at fork, must find unchanged."""
+        pages = range(call.first, call.first + call.nr) if call.name in PTE_OPERATIONS else range(1 << self.order)
+        return {(mm, i) for mm in (call.mm, call.parent) if mm for i in pages}
+
+    def pages_of_others(self, thread: int) -> set[tuple[int, int]]:
+        """Return the (mm, page) whose mapping other threads change."""
+        others = [calls for other, calls in enumerate(self.threads) if other != thread]
+        return set().union(*(self.touches(call) for calls in others for call in calls if call.is_operation))
+
+
+def _check_surroundings(model: Model) -> None:
+    if model.truth_kind not in TRUTH_KINDS:
+        raise UsageError(f"there is no truth {model.truth_kind!r}; there are: {', '.join(TRUTH_KINDS)}")
+    if model.memory_model not in MODELS:
+        raise UsageError(f"there is no memory model {model.memory_model!r}; there are: {', '.join(MODELS)}")
+    unknown = sorted(model.locks.difference(KINDS))
+    if unknown:
+        raise UsageError(f"there is no lock {unknown[0]!r}; there are: {', '.join(KINDS)}")
+    for call in (*model.start, *(call for calls in model.threads for call in calls)):
+        if call.via and (call.via not in WRITERS or WRITERS[call.via].operation != call.name):
+            known = ", ".join(name for name, writer in WRITERS.items() if writer.operation == call.name)
+            raise UsageError(f"no caller {call.via!r} reaches {call.name}; these do: {known or 'none'}")
+        if max(call.mm, call.parent) > MOST_MMS:
+            raise UsageError(f"{call}: a model has address spaces 1 to {MOST_MMS}")
+        if not model.references and call.name in QUESTIONS and "_refcount" in QUESTIONS[call.name].names:
+            raise UsageError(f"{call}: the model has no reference count")
+
+
+def _check_sharing(model: Model, call: Call, taken: set[tuple[int, int]]) -> None:
+    """Refuse two threads on one address space that no lock keeps apart, or that have to do with the same pages."""
+    if "ptl" not in model.locks or not call.via:
+        raise UsageError(f"{call}: another thread works on mm {call.mm}, and its page-table lock is not modelled")
+    common = sorted(model.touches(call) & taken)
+    if common:
+        raise UsageError(f"{call}: another thread changes what maps page {common[0][1]} in mm {call.mm}")
 
 
 def _check_scheme(model: Model) -> None:
@@ -190,6 +270,7 @@ def _check_start(model: Model) -> None:
 
 def _check_thread(model: Model, thread: int, calls: tuple[Call, ...]) -> None:
     others = set().union(*(model.mms_of(other) for other in range(len(model.threads)) if other != thread))
+    shares = model.pages_of_others(thread)
     truth, perhaps = model.truth(), set()
     for call in calls:
         if not call.is_operation:
@@ -197,13 +278,13 @@ def _check_thread(model: Model, thread: int, calls: tuple[Call, ...]) -> None:
             continue
         if call.name.startswith("new_"):
             raise UsageError(f"{call}: a new folio is known to nobody else; it belongs to the start")
-        if call.mm in others:
-            raise UsageError(f"{call}: another thread works on mm {call.mm}, and its page-table lock is not modelled")
+        if not others.isdisjoint({call.mm, call.parent}):
+            _check_sharing(model, call, shares)
         if call.mm in perhaps:
             raise UsageError(
                 f"{call}: whether mm {call.mm} maps anything is open: the dup of a pinned folio may be refused"
             )
-        _check_call(model, call, truth, others)
+        _check_call(model, call, truth, others - model.mms_of(thread))
         if call.may_refuse and model.pinned:
             perhaps.add(call.mm)
         apply_to_truth(call, truth)
@@ -231,8 +312,8 @@ def _check_call(model: Model, call: Call, truth: FolioTruth, others: frozenset[i
         raise UsageError(f"{call}: the folio has pages 0..{truth.nr_pages}")
     sources = {call.mm} if call.by < 0 or call.name == "split_pmd" else set()
     if call.may_refuse:
-        sources = {mm for mm in truth.mms() if mm not in others and mm != call.mm}
-        if call.mm in truth.mms():
+        sources = {call.parent} if call.parent else {mm for mm in truth.mms() if mm not in others and mm != call.mm}
+        if call.mm in truth.mms() and not call.piece:
             raise UsageError(f"{call}: mm {call.mm} maps the folio already, it is no new child")
     elif not sources:
         return

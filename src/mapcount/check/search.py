@@ -24,13 +24,14 @@ DONE, MISSING_MOVE, MISSING_TRUTH, BOUND_REACHED, TOO_NARROW, TABLE_FULL, LIST_F
 """Why the search returned: all states were looked at; a table lacks an entry; as many states as wanted were met; a value does
 not fit its field; the hash table is too full; a list of finds is."""
 HEAD, THREAD, MOVED, STATES, TRANSITIONS, FINALS, STUCK, ANSWERS = range(8)
-"""Fields of `control`: the state that is looked at, the thread whose turn it is, whether one could move; what was counted."""
+"""Fields of `control`: the state that is looked at, the option whose turn it is, whether one could move; what was counted."""
 NO_CELL, OVER, UNKNOWN = -1, -2, -3
 """In `next_cell`: a call that touches nothing; the thread has done everything; not filled in yet."""
 LOCAL, VALUE, CLOSES, RESULT, STATS, MOVE_COLUMNS = range(6)
 """Columns of `moves`: LOCAL is EMPTY where the thread has to wait, STATS a row of `stat_rows` or EMPTY."""
-ASKED_BY, ASKED, RETURNED, WINDOW, AT, ANSWER_COLUMNS = range(6)
-"""Columns of `answers`: thread, call, what it returned, what was true meanwhile, and the state in which that step was taken."""
+ASKED_BY, ASKED, RETURNED, WINDOW, AT, BY, ANSWER_COLUMNS = range(7)
+"""Columns of `answers`: thread, call, what it returned, what was true meanwhile, the state in which the last step was taken,
+and by which option."""
 PROGRESS_BASE = 256
 """What may be true depends on how far each thread has come: digits of a key in this base."""
 
@@ -50,12 +51,22 @@ class Space(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What threads do, by (thread, number of its state); moves by that and the value of the cell; truths by progress."""
+    """
+    What threads do, by (option of a thread, number of its state); moves by that and the value of the cell; truths by progress.
+
+    Option o of thread t is number t * options + o. What is by thread alone says so.
+    """
 
     next_cell: Any
-    next_call: Any
     opens: Any
+    held: Any
+    """by thread: the locks that it holds between two accesses, as bits"""
+    excluded: Any
+    """what nobody else may hold when it does its next access"""
     progress: Any
+    """by thread"""
+    call_of: Any
+    """by thread: the call that it is inside"""
     judged: Any
     """by (thread, call): the number of a question whose truth is watched, else EMPTY"""
     is_reader: Any
@@ -84,6 +95,7 @@ class _Bare(NamedTuple):
     finds: Any
     cells: Any
     threads: Any
+    options: Any
     fields: Any
     words: Any
     locals_: Any
@@ -214,22 +226,27 @@ def _ask(b, question, x, miss):
 
 
 @njit(cache=True, forceinline=True)
-def _watch(b, t, after, x, open_, miss):
+def _watch(b, t, v, after, x, open_, miss):
     """
-    Open the window of the call that begins, and widen those that are open: by what may be true when thread t is `after`.
+    Open the window of a call that begins, and widen those that are open: by what may be true when thread t is `after`.
+
+    v is the option that it takes.
 
     Returns False if a truth is missing.
     """
     before = x[b.cells + t]
-    question = b.rules.judged[t * b.calls + b.rules.next_call[t * b.locals_ + before]]
-    if question != EMPTY:
-        truth = _ask(b, question, x, miss)
-        if truth == EMPTY:
-            return False
-        open_[t] = truth
+    if b.rules.opens[v * b.locals_ + before]:
+        question = b.rules.judged[t * b.calls + b.rules.call_of[t * b.locals_ + before]]
+        if question != EMPTY:
+            truth = _ask(b, question, x, miss)
+            if truth == EMPTY:
+                return False
+            open_[t] = truth
+    if b.rules.progress[t * b.locals_ + before] == b.rules.progress[t * b.locals_ + after]:
+        return True
     for w in range(b.threads):
         if open_[w] != 0:
-            question = b.rules.judged[w * b.calls + b.rules.next_call[w * b.locals_ + x[b.cells + w]]]
+            question = b.rules.judged[w * b.calls + b.rules.call_of[w * b.locals_ + x[b.cells + w]]]
             x[b.cells + t] = after
             truth = _ask(b, question, x, miss)
             x[b.cells + t] = before
@@ -257,9 +274,10 @@ def fill_answers(table, answers, nr_answers):
 
 
 @njit(cache=True, forceinline=True)
-def _note(b, control, t, call, result, window):
+def _note(b, control, v, call, result, window):
     """Note what a call returned and what was true meanwhile, if that is new; return False if there is no room."""
     answers, table = b.finds.answers, b.finds.answer_table
+    t = v // b.options
     at = _answer_hash(t, call, result, window) & b.answer_mask
     while table[at] >= 0:
         row = np.int64(table[at]) * ANSWER_COLUMNS
@@ -281,12 +299,13 @@ def _note(b, control, t, call, result, window):
     answers[row + RETURNED] = result
     answers[row + WINDOW] = window
     answers[row + AT] = control[HEAD]
+    answers[row + BY] = v
     control[ANSWERS] = n + 1
     return True
 
 
 @njit(cache=True, forceinline=True)
-def _meet(b, control, t):
+def _meet(b, control, v):
     """Keep the state that lies behind the last one, unless it was met before."""
     number, words, states, table = control[STATES], b.words, b.space.states, b.space.table
     mask = np.uint64(b.table_size - 1)
@@ -301,7 +320,7 @@ def _meet(b, control, t):
         at = (at + np.uint64(1)) & mask
     table[at] = number
     b.space.parent[number] = control[HEAD]
-    b.space.by[number] = t
+    b.space.by[number] = v
     control[STATES] = number + 1
 
 
@@ -329,19 +348,25 @@ def _write(b, move, cell, t, x, open_, number, head):
 
 
 @njit(cache=True, forceinline=True)
-def _step(b, control, t, x, open_, miss):  # noqa: PLR0911 - one for each thing that can be missing
-    """Let a thread do its next access; return DONE, or why that could not be told."""
+def _step(b, control, v, x, open_, miss):  # noqa: PLR0911 - one for each thing that can be missing
+    """Let a thread do its next access in one of its ways; return DONE, or why that could not be told."""
+    t = v // b.options
     local = x[b.cells + t]
-    cell = b.rules.next_cell[t * b.locals_ + local]
-    if cell == OVER:
+    cell = b.rules.next_cell[v * b.locals_ + local]
+    if cell in (OVER, UNKNOWN):
         return DONE
+    excluded = b.rules.excluded[v * b.locals_ + local]
+    if excluded != 0:
+        for w in range(b.threads):
+            if w != t and b.rules.held[w * b.locals_ + x[b.cells + w]] & excluded:
+                return DONE
     old = np.int64(0)
     if cell != NO_CELL:
         old = x[cell]
-    key = (t << np.int64(56)) | (local << np.int64(32)) | (old & np.int64(0xFFFFFFFF))
+    key = (v << np.int64(56)) | (local << np.int64(32)) | (old & np.int64(0xFFFFFFFF))
     move = _find(b.rules.move_keys, b.rules.move_rows, b.move_mask, key)
     if move == EMPTY:
-        miss[0], miss[1], miss[2] = t, local, old
+        miss[0], miss[1], miss[2] = v, local, old
         return MISSING_MOVE
     after = b.rules.moves[move * MOVE_COLUMNS + LOCAL]
     if after == EMPTY:
@@ -353,11 +378,11 @@ def _step(b, control, t, x, open_, miss):  # noqa: PLR0911 - one for each thing 
         return TABLE_FULL
     for w in range(b.threads):
         open_[w] = x[b.cells + b.threads + w]
-    if b.rules.opens[t * b.locals_ + local] and not _watch(b, t, after, x, open_, miss):
+    if not _watch(b, t, v, after, x, open_, miss):
         return MISSING_TRUTH
     if b.rules.moves[move * MOVE_COLUMNS + CLOSES]:
-        call, result = b.rules.next_call[t * b.locals_ + local], b.rules.moves[move * MOVE_COLUMNS + RESULT]
-        if b.rules.is_reader[t * b.calls + call] and not _note(b, control, t, call, result, open_[t]):
+        call, result = b.rules.call_of[t * b.locals_ + local], b.rules.moves[move * MOVE_COLUMNS + RESULT]
+        if b.rules.is_reader[t * b.calls + call] and not _note(b, control, v, call, result, open_[t]):
             return LIST_FULL
         open_[t] = 0
     narrow = _write(b, move, cell, t, x, open_, number, control[HEAD])
@@ -366,7 +391,7 @@ def _step(b, control, t, x, open_, miss):  # noqa: PLR0911 - one for each thing 
         return TOO_NARROW
     control[MOVED] = 1
     control[TRANSITIONS] += 1
-    _meet(b, control, t)
+    _meet(b, control, v)
     return DONE
 
 
@@ -375,7 +400,7 @@ def _end(b, control, x):
     """Note a state in which nobody could move; return DONE, or LIST_FULL."""
     over = True
     for t in range(b.threads):
-        over = over and b.rules.next_cell[t * b.locals_ + x[b.cells + t]] == OVER
+        over = over and b.rules.next_cell[t * b.options * b.locals_ + x[b.cells + t]] == OVER
     if over:
         if control[FINALS] >= b.nr_finals:
             return LIST_FULL
@@ -390,8 +415,12 @@ def _end(b, control, x):
 
 
 @njit(cache=True)
-def run(control_array, space, rules, finds, cells, threads, miss_array):
-    """Go on with the search; return why it stopped. `miss_array` then says what is missing."""
+def run(control_array, space, rules, finds, cells, threads, options, room, miss_array):
+    """
+    Go on with the search; return why it stopped. `miss_array` then says what is missing.
+
+    `room` is how many states may be met, at most as many as there is space for.
+    """
     x_array = np.empty(space.offsets.size, np.int64)
     open_array = np.empty(threads, np.int64)
     control, miss, x, open_ = pointer(control_array), pointer(miss_array), pointer(x_array), pointer(open_array)
@@ -407,9 +436,11 @@ def run(control_array, space, rules, finds, cells, threads, miss_array):
         ),
         Rules(
             pointer(rules.next_cell),
-            pointer(rules.next_call),
             pointer(rules.opens),
+            pointer(rules.held),
+            pointer(rules.excluded),
             pointer(rules.progress),
+            pointer(rules.call_of),
             pointer(rules.judged),
             pointer(rules.is_reader),
             pointer(rules.move_keys),
@@ -422,11 +453,12 @@ def run(control_array, space, rules, finds, cells, threads, miss_array):
         Finds(pointer(finds.finals), pointer(finds.stuck), pointer(finds.answers), pointer(finds.answer_table)),
         np.int64(cells),
         np.int64(threads),
+        np.int64(options),
         space.offsets.size,
         space.states.shape[1],
         rules.next_cell.shape[1],
         rules.judged.shape[1],
-        space.states.shape[0],
+        np.int64(room),
         space.table.size,
         np.uint64(rules.move_keys.size - 1),
         np.uint64(rules.truth_keys.size - 1),
@@ -437,7 +469,7 @@ def run(control_array, space, rules, finds, cells, threads, miss_array):
     )
     while control[HEAD] < control[STATES]:
         _unpack(b.space, control[HEAD], b.fields, b.words, x)
-        while control[THREAD] < threads:
+        while control[THREAD] < threads * b.options:
             why = _step(b, control, control[THREAD], x, open_, miss)
             if why != DONE:
                 return why

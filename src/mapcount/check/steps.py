@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mapcount.check.interval import Moments, claims
 from mapcount.check.layout import Layout
+from mapcount.check.locks import bits_of
 from mapcount.check.lower import lower
 from mapcount.check.thread_states import NO_CELL, ThreadStates
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mapcount.check.model import Model
     from mapcount.schemes.memory import Memory
     from mapcount.schemes.scheme import Reader
@@ -40,6 +43,24 @@ class Taken(NamedTuple):
     closed: Closed | None
 
 
+_THREADS = 26
+
+
+def choice(thread: int, option: int) -> int:
+    """Return the number of a thread's option: where there is but one it is the thread's."""
+    return thread + _THREADS * option
+
+
+def thread_of(chosen: int) -> int:
+    """Return the thread of a choice."""
+    return chosen % _THREADS
+
+
+def option_of(chosen: int) -> int:
+    """Return the option of a choice."""
+    return chosen // _THREADS
+
+
 class Steps:
     """
     What can happen in a model, one access at a time. A state means something to the object that it comes from, no other.
@@ -58,7 +79,10 @@ class Steps:
         self._readers: list[list[Reader | None]] = [
             [model.reader(call.name) for call in calls] for calls in model.threads
         ]
-        self._judged = [[reader is not None and claims(reader) for reader in readers] for readers in self._readers]
+        self._judged = [
+            [reader is not None and (model.watch_all or claims(reader)) for reader in readers]
+            for readers in self._readers
+        ]
         self._watching = [thread for thread, judged in enumerate(self._judged) if any(judged)]
         self.first: State = (
             *self.layout.read(memory),
@@ -71,15 +95,27 @@ class Steps:
         calls = model.threads[number]
         program = lower(model.entries(number), memory, statistics=model.statistics)
         kept = {i for i, call in enumerate(calls) if call.may_refuse or (model.keep_results and not call.is_operation)}
-        return ThreadStates(program, self.layout, kept)
+        readers = {i for i, call in enumerate(calls) if not call.is_operation}
+        return ThreadStates(program, self.layout, kept, bits_of(model.locks), model.memory_model, readers)
 
-    def step(self, state: State, thread: int) -> Taken | None:
+    def choices(self, state: State) -> Iterator[int]:
+        """Yield what may be tried next: the numbers of threads, or choice() of a thread and one of several options."""
+        for thread, states in enumerate(self.threads):
+            for option in range(len(states.options(state[self._locals + thread]))):
+                yield choice(thread, option)
+
+    def step(self, state: State, chosen: int) -> Taken | None:
         """Let a thread do its next access; None if it has to wait for a lock, or has done everything."""
+        thread, option = thread_of(chosen), option_of(chosen)
         states = self.threads[thread]
-        coming = states.next(state[self._locals + thread])
-        if coming is None:
+        options = states.options(state[self._locals + thread])
+        if option >= len(options):
             return None
-        move = states.move(state[self._locals + thread], 0 if coming.cell == NO_CELL else state[coming.cell])
+        coming = options[option]
+        if coming.excluded and coming.excluded & self._held_by_others(state, thread):
+            return None
+        old = 0 if coming.cell == NO_CELL else state[coming.cell]
+        move = states.move(state[self._locals + thread], old, option)
         if move is None:
             return None
         after = list(state)
@@ -90,7 +126,7 @@ class Steps:
         after[self._locals + thread] = move.local
         if coming.opens and self._judged[thread][coming.call]:
             after[self._windows + thread] = self._attainable(thread, coming.call, state)
-        if coming.opens:
+        if states.progress(move.local) != states.progress(state[self._locals + thread]):
             self._widen(state, after)
         if move.closed is None:
             return Taken(tuple(after), None)
@@ -99,12 +135,18 @@ class Steps:
         return Taken(tuple(after), closed)
 
     def _widen(self, before: State, after: list[int]) -> None:
-        """Add what may be true now to the windows that are open: more as a call begins, never more as one ends."""
+        """Add what may be true now to the windows that are open: that depends on how far the threads have come."""
         for thread in self._watching:
             if after[self._windows + thread]:
-                coming = self.threads[thread].next(before[self._locals + thread])
-                assert coming is not None
-                after[self._windows + thread] |= self._attainable(thread, coming.call, after)
+                call = self.threads[thread].call_of(before[self._locals + thread])
+                after[self._windows + thread] |= self._attainable(thread, call, after)
+
+    def _held_by_others(self, state: State, thread: int) -> int:
+        held = 0
+        for other, states in enumerate(self.threads):
+            if other != thread:
+                held |= states.locals[state[self._locals + other]].held
+        return held
 
     def _attainable(self, thread: int, call: int, state: State | list[int]) -> int:
         return self.moments.attainable(thread, call, state[self._locals : self._windows])
@@ -120,7 +162,7 @@ class Steps:
     def is_over(self, state: State) -> bool:
         """Return whether every thread has done everything."""
         return all(
-            thread.next(local) is None
+            thread.is_over(local)
             for thread, local in zip(self.threads, state[self._locals : self._windows], strict=True)
         )
 

@@ -2,7 +2,7 @@
 
 A thread that is between two accesses is a place in its program, the registers that may still be read, and results that
 stay part of the state. What it does next depends on that and on the value of the one word that it touches: a move is
-reckoned once and looked up ever after.
+reckoned once and looked up ever after. Where the memory model leaves it more than one thing to do next, these are its options.
 
 A move is one access, with the thread's own work around it: a call begins with its first access (the work before it belongs
 to the same move) and ends with its last. A call without any access is a move of its own. What an operation has to do to its
@@ -11,43 +11,54 @@ surroundings after its last access to a word of the scheme does not prolong it: 
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from mapcount.check.bytecode import ARITHMETIC, Code, Instruction, Operand, Program, Register
+from mapcount.check.bytecode import Code, Instruction, Program
 from mapcount.check.effects import blocks, outcome
 from mapcount.check.liveness import successors
-from mapcount.errors import UsageError
+from mapcount.check.memory_order import (
+    ends_early_loads,
+    forwarded,
+    may_be_done,
+    may_be_late,
+    waits_for_late,
+)
+from mapcount.check.thread_run import Local, Rules, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from mapcount.check.layout import Layout
 
 NO_CELL = -1
-LONGEST_WORK = 100_000
-"""Instructions that a thread may run without touching a word; more is taken for an endless loop."""
 
 
-class Local(NamedTuple):
-    """A thread between two accesses."""
+class Way(enum.Enum):
+    """How a thread does its next access."""
 
-    pc: int
-    """a BEGIN, an ACCESS or the HALT"""
-    registers: tuple[int, ...]
-    """the values of the registers that are live there"""
-    returned: tuple[int, ...]
-    """what the calls that are over returned, of those whose result is kept"""
+    IN_PLACE = "in place"
+    PUT_OFF = "put off"
+    LATE = "late"
+    EARLY = "early"
 
 
 class Next(NamedTuple):
-    """What a thread does next."""
+    """What a thread may do next."""
 
     call: int
     opens: bool
     """it is the first access of that call"""
     access: Instruction | None
-    """None: the call touches nothing"""
+    """None: nothing that others see"""
     cell: int
+    held: int
+    """the locks that it holds meanwhile, as bits"""
+    excluded: int
+    """what nobody else may hold when it takes those that it takes now, as bits"""
+    way: Way = Way.IN_PLACE
+    which: int = 0
+    """of a late access: its number among those that were put off"""
 
 
 class Move(NamedTuple):
@@ -71,146 +82,179 @@ class Progress(NamedTuple):
 
 
 class ThreadStates:
-    """All states that one thread can be in. `kept` are the calls whose results stay part of the state."""
+    """
+    All states that one thread can be in. `kept` are the calls whose results stay part of the state.
 
-    def __init__(self, program: Program, layout: Layout, kept: Collection[int]) -> None:
+    `locks` are the locks that are modelled, as bits; the others are held by nobody. `memory` is a memory model
+    (memory_order.py); `readers` are the calls whose loads it lets be done early.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        layout: Layout,
+        kept: Collection[int],
+        locks: int = -1,
+        memory: str = "sc",
+        readers: Collection[int] = (),
+    ) -> None:
         self.program = program
         self.kept = frozenset(kept)
+        self._rules = Rules(program, self.kept, locks, memory, layout.number)
+        self._readers = frozenset(readers) if memory == "weak" else frozenset()
         self._layout = layout
         self._number: dict[Local, int] = {}
         self.locals: list[Local] = []
-        self._next: list[Next | None] = []
-        self._moves: dict[tuple[int, int], Move | None] = {}
+        self._options: list[tuple[Next, ...]] = []
+        self._moves: dict[tuple[int, int, int], Move | None] = {}
         self._call_at = _calls(program)
         self._counts_on = _counts_on(program, layout)
+        self._has_counted = _has_counted(program, layout)
         self.first = self._intern(Local(0, (), ()))
 
-    def next(self, local: int) -> Next | None:
-        """Return what the thread does next in a state; None when it has done everything."""
-        return self._next[local]
+    def is_over(self, local: int) -> bool:
+        """Return whether the thread has done everything."""
+        return self.program.instructions[self.locals[local].pc].code is Code.HALT
 
-    def move(self, local: int, old: int) -> Move | None:
-        """Return the move from a state when the cell holds `old`; None if the thread has to wait for a lock."""
-        key = (local, old)
+    def options(self, local: int) -> tuple[Next, ...]:
+        """Return what the thread may do next in a state; nothing when it has done everything, or waits for itself."""
+        return self._options[local]
+
+    def next(self, local: int) -> Next | None:
+        """Return the first of these; None if there is none."""
+        return self._options[local][0] if self._options[local] else None
+
+    def move(self, local: int, old: int, option: int = 0) -> Move | None:
+        """Return the move from a state when the cell holds `old`; None if the thread has to wait for a bit lock."""
+        key = (local, option, old)
         if key not in self._moves:
-            self._moves[key] = self._move(local, old)
+            self._moves[key] = self._move(local, old, self._options[local][option])
         return self._moves[key]
 
     def progress(self, local: int) -> Progress:
-        """Return how far it has come. A call whose result is kept is not over before that is known."""
+        """
+        Return how far it has come.
+
+        A call is under way from its first access to a word of the scheme to its last one; one whose result is kept is not
+        over before that is known, and none before all that it put off is done.
+        """
         state = self.locals[local]
         call = self._call_at[state.pc]
-        if self.program.instructions[state.pc].code is not Code.ACCESS:
+        if state.late:
+            return Progress(call, call, state.returned)
+        if not self._has_counted[state.pc]:
             return Progress(call, None, state.returned)
         if call in self.kept or self._counts_on[state.pc]:
             return Progress(call, call, state.returned)
         return Progress(call + 1, None, state.returned)
 
+    def call_of(self, local: int) -> int:
+        """Return the call that the thread is inside, or comes to next."""
+        return self._call_at[self.locals[local].pc]
+
     def _intern(self, state: Local) -> int:
         if state not in self._number:
             self._number[state] = len(self.locals)
             self.locals.append(state)
-            self._next.append(self._look_ahead(state))
+            self._options.append(tuple(self._look_ahead(state)))
         return self._number[state]
 
-    def _look_ahead(self, state: Local) -> Next | None:
-        run = _Run(self, state)
+    def _look_ahead(self, state: Local) -> Iterator[Next]:
+        run = Run(self._rules, state)
         one = run.to_access()
         if one is None:
-            return None
+            return
         opens = self.program.instructions[state.pc].code is Code.BEGIN
-        call = self._call_at[state.pc]
-        if one.code is Code.END:
-            return Next(call, opens, None, NO_CELL)
-        assert one.word is not None
-        return Next(call, opens, one, self._layout.number(one.word, run.value(one.a)))
+        coming = Next(self._call_at[state.pc], opens, None, NO_CELL, run.held, run.excluded)
+        if run.late != list(state.late):
+            # Stores have gone into the buffer: from here on they may be seen before what follows is done.
+            yield coming
+        elif one.code is Code.ACCESS:
+            yield from self._in_place_or_put_off(run, one, coming)
+        elif not run.late:
+            # A call that touches nothing that others see.
+            yield coming
+        yield from self._early(run, state, one, coming)
+        for which in may_be_done(self._rules.memory, state.late):
+            late = state.late[which]
+            access = self.program.instructions[late.pc]
+            yield Next(coming.call, False, access, late.cell, state.held, 0, Way.LATE, which)
 
-    def _move(self, local: int, old: int) -> Move | None:
-        run = _Run(self, self.locals[local])
-        one = run.to_access()
+    def _in_place_or_put_off(self, run: Run, one: Instruction, coming: Next) -> Iterator[Next]:
+        assert one.primitive is not None
+        cell, late, memory = run.cell(one), tuple(run.late), self._rules.memory
+        if one.primitive.effect == "load" and forwarded(memory, cell, late) is not None:
+            yield coming
+        elif not waits_for_late(memory, one.primitive, cell, late):
+            yield coming._replace(access=one, cell=cell)
+        if may_be_late(memory, one.primitive):
+            yield coming._replace(access=one, way=Way.PUT_OFF)
+
+    def _early(self, run: Run, state: Local, one: Instruction, coming: Next) -> Iterator[Next]:
+        """Yield the loads of a reader that may be done ahead of their turn; the next one in its turn is none of them."""
+        if coming.call not in self._readers:
+            return
+        own = run.cell(one) if one.code is Code.ACCESS else NO_CELL
+        for access, cell in sorted(self._loads_ahead(run.pc), key=lambda found: found[1]):
+            if cell != own and cell not in dict(state.early):
+                yield coming._replace(access=access, cell=cell, way=Way.EARLY)
+
+    def _loads_ahead(self, start: int) -> set[tuple[Instruction, int]]:
+        """Return the loads that may follow before anything that orders them, by cell."""
+        code = self.program.instructions
+        found: dict[int, Instruction] = {}
+        waiting, seen = [start], set()
+        while waiting:
+            pc = waiting.pop()
+            one = code[pc]
+            if pc in seen or one.code is Code.END:
+                continue
+            seen.add(pc)
+            if one.primitive is not None and ends_early_loads(one.primitive):
+                continue
+            if one.code is Code.ACCESS and one.primitive is not None and one.primitive.effect == "load":
+                for cell in self._layout.cells_of(one):
+                    found.setdefault(cell, one)
+            waiting.extend(successors(code, pc))
+        return {(one, cell) for cell, one in found.items()}
+
+    def _move(self, local: int, old: int, coming: Next) -> Move | None:
+        state = self.locals[local]
+        run = Run(self._rules, state)
         value = old
-        assert one is not None
-        if one.code is Code.ACCESS:
-            assert one.primitive is not None
-            assert one.word is not None
-            if blocks(one.primitive, old):
-                return None
-            value, result = outcome(one.primitive, one.word.width_bits, old, run.value(one.b))
-            run.access_done(one, result)
+        if coming.way is Way.LATE:
+            value = run.late.pop(coming.which).value(old)
+        else:
+            one = run.to_access()
+            assert one is not None
+            if coming.way is Way.EARLY:
+                run.early[coming.cell] = old
+            elif coming.way is Way.PUT_OFF:
+                run.put_off(one)
+            elif one.code is Code.ACCESS:
+                done = self._access(run, one, coming, old)
+                if done is None:
+                    return None
+                value = done
         closed = run.to_rest()
         changes = tuple((self._layout.statistic(number), by) for number, by in run.statistics)
         return Move(self._intern(run.state()), value, closed, changes)
 
-
-class _Run:
-    """A thread at work on its own registers."""
-
-    def __init__(self, thread: ThreadStates, state: Local) -> None:
-        self._thread = thread
-        self._code = thread.program.instructions
-        self._pc = state.pc
-        self._registers = [0] * thread.program.nr_registers
-        for number, value in zip(thread.program.live[state.pc], state.registers, strict=True):
-            self._registers[number] = value
-        self._returned = state.returned
-        self.statistics: list[tuple[int, int]] = []
-
-    def state(self) -> Local:
-        live = self._thread.program.live[self._pc]
-        return Local(self._pc, tuple(self._registers[number] for number in live), self._returned)
-
-    def value(self, operand: Operand) -> int:
-        return self._registers[operand.number] if isinstance(operand, Register) else operand
-
-    def to_access(self) -> Instruction | None:
-        """Work until the next access, or the END of a call that has none; None at the HALT."""
-        if self._code[self._pc].code is Code.HALT:
+    def _access(self, run: Run, one: Instruction, coming: Next, old: int) -> int | None:
+        """Do an access in its place; return what the cell holds then, None if the thread has to wait for a bit lock."""
+        assert one.primitive is not None
+        assert one.word is not None
+        own = forwarded(self._rules.memory, run.cell(one), tuple(run.late)) if one.primitive.effect == "load" else None
+        if own is not None:
+            run.access_done(one, own)
+            return old
+        if coming.cell == NO_CELL:
+            return old
+        if blocks(one.primitive, old):
             return None
-        if self._code[self._pc].code is Code.BEGIN:
-            self._pc += 1
-        return self._work()
-
-    def access_done(self, one: Instruction, result: int) -> None:
-        """Take what an access returned."""
-        if one.target:
-            self._registers[one.target.number] = result
-        self._pc += 1
-
-    def to_rest(self) -> int | None:
-        """Work until the next access, or past the END of the call: then return what it returned."""
-        one = self._work()
-        if one.code is not Code.END:
-            return None
-        self._pc += 1
-        result = self.value(one.a)
-        if one.jump in self._thread.kept:
-            self._returned = (*self._returned, result)
-        return result
-
-    def _work(self) -> Instruction:
-        for _ in range(LONGEST_WORK):
-            one = self._code[self._pc]
-            if one.code in {Code.ACCESS, Code.END}:
-                return one
-            self._pc = self._one(one)
-        where = self._code[self._pc].position[-1]
-        raise UsageError(f"{where}: loops for ever without touching a word")
-
-    def _one(self, one: Instruction) -> int:
-        """Run an instruction that is no access; return where the thread is then."""
-        a = self.value(one.a)
-        if one.code is Code.JUMP:
-            return one.jump
-        if one.code is Code.JUMP_IF_ZERO:
-            return self._pc + 1 if a else one.jump
-        if one.code is Code.JUMP_UNLESS_ZERO:
-            return one.jump if a else self._pc + 1
-        if one.code is Code.STATISTIC:
-            self.statistics.append((a, self.value(one.b)))
-        elif one.target:
-            result = a if one.code is Code.MOVE else ARITHMETIC[one.code](a, self.value(one.b))
-            self._registers[one.target.number] = result
-        return self._pc + 1
+        value, result = outcome(one.primitive, one.word.width_bits, old, run.value(one.b))
+        run.access_done(one, result)
+        return value
 
 
 def _calls(program: Program) -> list[int]:
@@ -228,7 +272,7 @@ def _calls(program: Program) -> list[int]:
 
 def _counts_on(program: Program, layout: Layout) -> list[bool]:
     """Return, for each instruction, whether it or a later one of the same call may touch a word of the scheme."""
-    found = [one.word is not None and one.word.name in layout.of_scheme for one in program.instructions]
+    found = _touches(program, layout)
     changed = True
     while changed:
         changed = False
@@ -240,3 +284,28 @@ def _counts_on(program: Program, layout: Layout) -> list[bool]:
             ):
                 found[pc] = changed = True
     return found
+
+
+def _has_counted(program: Program, layout: Layout) -> list[bool]:
+    """
+    Return, for each instruction, whether one before it in the same call may have touched a word of the scheme.
+
+    A call that touches none counts as under way, and over, from its first access on.
+    """
+    code, touches, calls = program.instructions, _touches(program, layout), _calls(program)
+    without = {calls[pc] for pc in range(len(code))} - {calls[pc] for pc in range(len(code)) if touches[pc]}
+    found = [calls[pc] in without and one.code not in {Code.BEGIN, Code.HALT} for pc, one in enumerate(code)]
+    waiting = [pc for pc in range(len(code)) if touches[pc]]
+    while waiting:
+        pc = waiting.pop()
+        if code[pc].code is Code.END:
+            continue
+        for to in successors(code, pc):
+            if not found[to]:
+                found[to] = True
+                waiting.append(to)
+    return found
+
+
+def _touches(program: Program, layout: Layout) -> list[bool]:
+    return [one.word is not None and one.word.name in layout.of_scheme for one in program.instructions]

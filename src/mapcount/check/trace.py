@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.check.interval import values_of
-from mapcount.check.steps import State, Steps
+from mapcount.check.locks import names_of
+from mapcount.check.steps import State, Steps, option_of, thread_of
+from mapcount.check.thread_states import NO_CELL, Next, Way
 from mapcount.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +36,12 @@ class TraceStep(NamedTuple):
     """what the call returned, if this was its last access"""
     window: tuple[int, ...]
     """of a reader: what was true at some moment since it began"""
+    way: Way
+    """in its place, or where the memory model puts it"""
+    held: tuple[str, ...]
+    """the locks that the thread holds meanwhile"""
+    true: tuple[int, ...]
+    """what may be true after the step, of what the model's last reader asks about; empty without a reader"""
 
 
 @dataclass(frozen=True)
@@ -53,21 +61,29 @@ def trace(model: Model, schedule: Iterable[int]) -> Trace:
     """
     steps = Steps(model)
     state, told = steps.first, []
-    for number, thread in enumerate(schedule):
-        one = _step(steps, state, number, thread)
+    for number, chosen in enumerate(schedule):
+        one = _step(steps, state, number, chosen)
         state = one[1]
         told.append(one[0])
     return Trace(tuple(told), state, steps.words(state))
 
 
-def _step(steps: Steps, state: State, number: int, thread: int) -> tuple[TraceStep, State]:
+def _why_not(steps: Steps, state: State, thread: int, option: int) -> str:
+    local = steps.local(state, thread)
+    if steps.threads[thread].is_over(local):
+        return "has done everything"
+    return "waits for a lock" if option < len(steps.threads[thread].options(local)) else "has no such option"
+
+
+def _step(steps: Steps, state: State, number: int, chosen: int) -> tuple[TraceStep, State]:
+    thread = thread_of(chosen)
     if not 0 <= thread < len(steps.threads):
         raise UsageError(f"step {number + 1}: there is no thread {thread}, the model has {len(steps.threads)}")
-    coming = steps.threads[thread].next(steps.local(state, thread))
-    taken = steps.step(state, thread)
-    if coming is None or taken is None:
-        why = "has done everything" if coming is None else "waits for a lock"
-        raise UsageError(f"step {number + 1}: thread {thread} {why}")
+    options = steps.threads[thread].options(steps.local(state, thread))
+    taken = steps.step(state, chosen)
+    if taken is None:
+        raise UsageError(f"step {number + 1}: thread {thread} {_why_not(steps, state, thread, option_of(chosen))}")
+    coming = options[option_of(chosen)]
     closed, access = taken.closed, coming.access
     window = closed.attainable if closed else steps.window(taken.state, thread)
     return (
@@ -75,12 +91,35 @@ def _step(steps: Steps, state: State, number: int, thread: int) -> tuple[TraceSt
             thread=thread,
             call=coming.call,
             primitive=access.primitive if access else None,
-            cell=steps.layout.cells[coming.cell] if access else None,
-            before=state[coming.cell] if access else 0,
-            after=taken.state[coming.cell] if access else 0,
+            cell=_cell(steps, coming, taken.state, thread),
+            before=state[coming.cell] if coming.cell != NO_CELL else 0,
+            after=taken.state[coming.cell] if coming.cell != NO_CELL else 0,
+            way=coming.way,
             position=access.position if access else (),
             returned=closed.value if closed else None,
             window=values_of(window),
+            held=names_of(coming.held),
+            true=_true(steps, taken.state),
         ),
         taken.state,
     )
+
+
+def _cell(steps: Steps, coming: Next, after: State, thread: int) -> Cell | None:
+    """Return the cell that an access is about, also if it is put off."""
+    if coming.way is Way.PUT_OFF:
+        return steps.layout.cells[steps.threads[thread].locals[steps.local(after, thread)].late[-1].cell]
+    return steps.layout.cells[coming.cell] if coming.access else None
+
+
+def _true(steps: Steps, state: State) -> tuple[int, ...]:
+    asked = [
+        (thread, call)
+        for thread, calls in enumerate(steps.model.threads)
+        for call in range(len(calls))
+        if steps.is_judged(thread, call)
+    ]
+    if not asked:
+        return ()
+    locals_ = [steps.local(state, thread) for thread in range(len(steps.threads))]
+    return values_of(steps.moments.attainable(*asked[-1], locals_))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mapcount import __version__
 from mapcount.blas import start_no_blas_threads
-from mapcount.cli import capture, compare, completion, conform, diff, doctor, kernels, report, run, schemes
+from mapcount.cli import capture, check, compare, completion, conform, diff, doctor, kernels, report, run, schemes
 from mapcount.errors import EXIT_INTERRUPTED, EXIT_OK, MapcountError
 
 if TYPE_CHECKING:
@@ -32,7 +32,19 @@ class Command(Protocol):
         """Do it and return the exit code. Raises MapcountError for what a user can cure."""
 
 
-_COMMANDS: tuple[Command, ...] = (capture, report, diff, doctor, compare, schemes, run, kernels, conform, completion)
+_COMMANDS: tuple[Command, ...] = (
+    capture,
+    report,
+    diff,
+    doctor,
+    compare,
+    schemes,
+    run,
+    kernels,
+    conform,
+    check,
+    completion,
+)
 
 _FIRST_RUN = """\
 mapcount: who maps this folio, and how would the kernel know?
@@ -47,7 +59,7 @@ All commands: mapcount --help
 All options of one: mapcount COMMAND --help"""
 
 _EPILOG = """\
-Exit codes: 0 done; 1 a difference found (diff --exit-code, conform); 2 usage; 3 a privilege or kernel feature is missing;
+Exit codes: 0 done; 1 a finding (diff --exit-code, conform, check); 2 usage; 3 a privilege or kernel feature is missing;
 4 a file cannot be read; 5 partial capture with --strict; 130 interrupted."""
 
 

@@ -1,14 +1,15 @@
-"""`mapcount capture`: take a snapshot of this machine."""
+"""`mapcount capture`: take a snapshot of this machine, or of a kernel in a guest."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from mapcount.cli.common import add_common, add_output, add_scope, say, seconds, warn
+from mapcount.cli.common import add_common, add_output, add_scope, positive, say, seconds, warn
 from mapcount.errors import EXIT_OK, KernelFeatureError, PartialCaptureError, UsageError
 from mapcount.units import format_bytes
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mapcount.mapping.snapshot import Snapshot
 
 NAME = "capture"
-HELP = "take a snapshot of this machine: who maps what"
+HELP = "take a snapshot of this machine, or of a guest: who maps what"
 
 _FREEZE_WARNING = (
     "--freeze stops the named processes while they are read: a parent sees it (SIGCHLD, waitpid), and system calls may "
@@ -45,24 +46,39 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-cpu", metavar="S", type=seconds, help="end after S seconds of CPU time, likewise")
     parser.add_argument("--strict", action="store_true", help="exit code 5 if the snapshot is not complete")
+    parser.add_argument(
+        "--guest",
+        metavar="KERNEL",
+        help="boot a kernel image (series, name or path) and take one of it, with all words of its folios",
+    )
+    parser.add_argument("--scenario", metavar="NAME", help="with --guest: a file, or a name of `mapcount run --list`")
+    parser.add_argument(
+        "--steps",
+        metavar="N",
+        type=positive,
+        help="after N steps of it (default: the last that leaves anything mapped)",
+    )
     add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Capture, write, and say what to do next."""
+    from mapcount.cli.guest_capture import check_guest_options, take_of_guest
+
+    check_guest_options(args)
     if args.freeze and not args.pid and not args.cgroup:
         raise UsageError("--freeze stops what is named with --pid or --cgroup, never the whole machine; name one")
     if args.output == "-" and sys.stdout.isatty():
         raise UsageError("-o - writes a tar and standard output is a terminal; redirect it, or give a name with -o")
     require_linux()
-    path = args.output or default_name(redacted=args.redact)
+    path = args.output or _default_path(args)
     if path != "-":
         from mapcount.mapping.swap_in import check_output
 
         check_output(path, force=args.force)
     if args.freeze:
         warn(_FREEZE_WARNING)
-    snapshot = take(args)
+    snapshot = take_of_guest(args) if args.guest else take(args)
     _write(args, snapshot, path)
     if args.strict and (lack := what_is_missing(snapshot)):
         raise PartialCaptureError(f"the snapshot is not complete: {lack}")
@@ -102,11 +118,15 @@ def require_linux() -> None:
         )
 
 
-def default_name(*, redacted: bool = False) -> str:
-    """Return the name of a snapshot taken now: host (not of a redacted one) and UTC time."""
+def _default_path(args: argparse.Namespace) -> str:
+    return default_name(f"guest-{os.path.basename(args.guest)}" if args.guest else "", redacted=args.redact)
+
+
+def default_name(host: str = "", *, redacted: bool = False) -> str:
+    """Return the name of a snapshot taken now: host (by default this one; not of a redacted one) and UTC time."""
     import socket
 
-    host = "redacted" if redacted else re.sub(r"[^\w.-]", "_", socket.gethostname()) or "host"
+    host = "redacted" if redacted else re.sub(r"[^\w.-]", "_", host or socket.gethostname()) or "host"
     return f"mapcount-{host}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.mapsnap"
 
 
@@ -130,7 +150,7 @@ def _write(args: argparse.Namespace, snapshot: Snapshot, path: str) -> None:
     if path == "-":
         from mapcount.cli.stream import write_tar
 
-        write_tar(snapshot, sys.stdout.buffer, default_name(redacted=args.redact))
+        write_tar(snapshot, sys.stdout.buffer, _default_path(args))
         sys.stdout.buffer.flush()
         return
     size = snapshot.save(path, force=args.force)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mapcount.cli.capture import require_linux
 from mapcount.cli.common import add_common, add_format, add_output, add_scope, add_top, say, view_of, warn
+from mapcount.cli.html import add_html, is_text_wanted, write_html
 from mapcount.errors import EXIT_OK, BadSnapshotError, NotAllowedError, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 NAME = "compare"
 HELP = "count the same mappings in several ways: what user space would read, who answers what"
 
-_BY = ("number", "process", "found", "answer")
+_BY = ("number", "process", "cgroup", "found", "answer")
 
 
 def prepare(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", choices=_BY, help="this table alone, in detail")
     parser.add_argument("--sudo", action="store_true", help="run the capture alone as root, with sudo")
     add_output(parser, "write the comparison to FILE")
+    add_html(parser)
     add_format(parser)
     add_top(parser)
     add_common(parser)
@@ -53,6 +55,12 @@ def run(args: argparse.Namespace) -> int:
         )
     check_file(args)
     found = _compare(args, *_source(args))
+    if args.html is not None:
+        from mapcount.report.html.compare_page import compare_page
+
+        write_html(args, compare_page(found))
+    if not is_text_wanted(args):
+        return EXIT_OK
     if args.format == "table":
         view = view_of(args)
         print_parts(args, printed.one_table(found, args.by, view) if args.by else printed.report(found, view))
@@ -109,6 +117,7 @@ def _snapshot(args: argparse.Namespace) -> Snapshot:
 
 
 def _compare(args: argparse.Namespace, snapshot: Snapshot, past: Past | None) -> Comparison:
+    from mapcount.replay.histories import HISTORIES
     from mapcount.replay.warm import compile_schemes
     from mapcount.views.comparison import compare, default_schemes
     from mapcount.views.outlook import era_of_snapshot
@@ -121,7 +130,8 @@ def _compare(args: argparse.Namespace, snapshot: Snapshot, past: Past | None) ->
     era = era_of_snapshot(snapshot.meta)
     numbers, answers = (args.scheme, args.scheme) if args.scheme else default_schemes(era.scheme)
     wanted = list(dict.fromkeys((*numbers, *answers)))
-    compile_schemes(wanted, snapshot.folios.order, say=lambda words: say(args, f"mapcount: {words}"))
+    replays = len(wanted) * (1 if past else len(HISTORIES))
+    compile_schemes(wanted, snapshot.folios.order, replays, say=lambda words: say(args, f"mapcount: {words}"))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         found = compare(

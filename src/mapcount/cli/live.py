@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from mapcount.cli.capture import folios_hidden, take
 from mapcount.cli.common import say, view_of, warn
-from mapcount.cli.report import extra_rows, print_parts, print_rows, show, table_parts
+from mapcount.cli.html import is_text_wanted
+from mapcount.cli.report import extra_rows, print_parts, print_rows, show, table_parts, write_page
 from mapcount.cli.sudo import SudoRefusedError, capture_with_sudo
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ def report_live(args: argparse.Namespace) -> None:
         show(args, snapshot)
         return
     warn(hidden)
+    if args.html is not None:
+        from mapcount.survey.run import survey
+
+        write_page(args, survey(snapshot), snapshot)
+    if not is_text_wanted(args):
+        return
     if args.format != "table":
         from mapcount.survey.run import survey
 

@@ -23,16 +23,23 @@ _ASCII = str.maketrans({"…": "~", "─": "-", "✓": "+", "✗": "x"})
 
 
 def check_file(args: argparse.Namespace) -> None:
-    """Refuse, before any work is done, an output that could not be written afterwards."""
-    path = args.output
-    if path in (None, "-"):
-        if args.format == "parquet" and sys.stdout.isatty():
-            raise UsageError("parquet is binary and standard output is a terminal; name a file with -o")
-        return
-    if _is_file(path) and not args.force:
-        raise OutputExistsError(path)
+    """Refuse, before any work is done, an output (-o, --html) that could not be written afterwards."""
+    html = getattr(args, "html", None)
+    if html is not None:
+        if html == args.output:
+            raise UsageError(f"-o and --html both name {html}; they are two files")
+        _check_path(html, "--html", force=args.force)
+    if args.output not in (None, "-"):
+        _check_path(args.output, "-o", force=args.force)
+    elif args.format == "parquet" and sys.stdout.isatty():
+        raise UsageError("parquet is binary and standard output is a terminal; name a file with -o")
+
+
+def _check_path(path: str, option: str, *, force: bool) -> None:
+    if _is_file(path) and not force:
+        raise OutputExistsError(path, option)
     if os.path.isdir(path):
-        raise OutputError(f"{path} is a directory; name a file with -o")
+        raise OutputError(f"{path} is a directory; name a file with {option}")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise OutputError(f"cannot write {path}: there is no directory {folder}")

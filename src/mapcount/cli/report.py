@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mapcount.cli.common import add_common, add_format, add_output, add_scope, add_top, view_of, wants_colour
+from mapcount.cli.html import add_html, is_text_wanted, write_html
 from mapcount.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sudo", action="store_true", help="run the capture alone as root, with sudo")
     parser.add_argument("--json-schema", action="store_true", help="print the JSON Schema of --json and exit")
     add_output(parser, "write the report to FILE")
+    add_html(parser)
     add_format(parser)
     add_top(parser)
     add_common(parser)
@@ -72,11 +74,30 @@ def show(args: argparse.Namespace, snapshot: Snapshot) -> None:
     from mapcount.survey.run import survey
 
     result = survey(snapshot)
+    if args.html is not None:
+        write_page(args, result, snapshot)
+        if not is_text_wanted(args):
+            return
     extra = extra_rows(args, snapshot)
     if args.format == "table":
         print_parts(args, table_parts(args, result, snapshot, extra))
     else:
         print_rows(args, result, snapshot, extra)
+
+
+def write_page(args: argparse.Namespace, result: Survey, snapshot: Snapshot) -> None:
+    """Write the page of a snapshot to the file of --html; where folios were hidden, a page of what was visible."""
+    from mapcount.report.html import public_page, report_page
+    from mapcount.survey.folio_map import folio_map
+    from mapcount.survey.states import state_rows
+    from mapcount.views.outlook import outlook
+
+    if snapshot.meta.tier == "no-pfn":
+        write_html(args, public_page.public_page(snapshot))
+        return
+    folios = folio_map(snapshot)
+    found = report_page.Surveyed(result, state_rows(folios.facts), folios, outlook(snapshot))
+    write_html(args, report_page.report_page(found))
 
 
 def table_parts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapcount.cli.common import add_common, add_format, add_output, natural, view_of
+from mapcount.cli.html import add_html, is_text_wanted, write_html
 from mapcount.errors import EXIT_OK, MapcountError, UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=natural, help="of the random walks in it, instead of their own")
     parser.add_argument("--emit-c", action="store_true", help="write it as a C program with TAP output; run nothing")
     add_output(parser, "write the result, or the program, to FILE")
+    add_html(parser)
     add_format(parser, FORMATS)
     add_common(parser)
 
@@ -53,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     from mapcount.cli.output import check_file, write
 
     check_file(args)
+    if args.html is not None and (args.list or args.emit_c):
+        raise UsageError("--html shows a run, and --list and --emit-c run nothing; give one of them")
     if args.list:
         _list(args)
         return EXIT_OK
@@ -128,6 +132,12 @@ def _print(args: argparse.Namespace, shown: ScenarioRun) -> None:
     from mapcount.cli.output import write, write_text
     from mapcount.report import scenario_run
 
+    if args.html is not None:
+        from mapcount.report.html.run_page import run_page
+
+        write_html(args, run_page(shown))
+    if not is_text_wanted(args):
+        return
     if args.format == "json":
         write(args, scenario_run.document(shown))
         return

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.cli.scenario_file import SUFFIX
-from mapcount.errors import ScenarioError
 
 if TYPE_CHECKING:
     from mapcount.mapping.log import Log
@@ -44,26 +43,11 @@ def run_scenario(name: str) -> ScenarioState:
     from mapcount.kernels.backends import default_release
     from mapcount.machine.backend import ModelBackend
     from mapcount.machine.export import living, log, snapshot
-    from mapcount.scenarios.steps import Expect
-    from mapcount.scenarios.text import step_text
+    from mapcount.scenarios.run import leave_at
 
-    scenario = read_scenario(name)
-    steps = [step for step in scenario.steps if not isinstance(step, Expect)]
     backend = ModelBackend(default_release())
-    last = -1
-    backend.begin(scenario.settings)
-    for index, step in enumerate(steps):
-        if backend.observe(backend.do(step)).mappings:
-            last = index
-    if last < 0:
-        raise ScenarioError(
-            f"{name}: nothing is mapped after any of its {len(steps)} steps, so there is nothing to show"
-        )
-    backend.begin(scenario.settings)
-    for step in steps[: last + 1]:
-        backend.do(step)
+    where = leave_at(read_scenario(name), backend)
     state = snapshot(backend.machine)
-    where = f"step {last + 1} of {len(steps)} of {scenario.name}, `{step_text(steps[last])}`"
     note = f"Not a machine: the {backend.name} after {where}."
     state = replace(state, meta=replace(state.meta, notes=[note]))
     return ScenarioState(state, log(backend.machine), living(backend.machine))

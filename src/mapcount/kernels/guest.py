@@ -23,11 +23,12 @@ import numpy as np
 from mapcount.errors import GuestError, MissingToolError
 from mapcount.kernels.agent import Channel, build_agent
 from mapcount.kernels.guest_state import copy_sparse, resume, take_state
+from mapcount.kernels.hardware import ORDINARY, Hardware, srat
 from mapcount.kernels.initramfs import build_initramfs
 from mapcount.kernels.qmp import Qmp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     import numpy.typing as npt
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from mapcount.kernels.images import Image
 
 QEMU = "qemu-system-x86_64"
-MEMORY_MIB = 768
-"""Below some 512 MiB of free memory a kernel switches transparent hugepages off at boot."""
 RAM_NAME = "mapcount-guest-ram"
 """The name of the memfd that is the guest's memory: a plugin finds it so."""
 BOOT_S = 90.0
@@ -61,36 +60,39 @@ class Guest:
         self,
         image: Image,
         *,
-        memory_mib: int = MEMORY_MIB,
+        hardware: Hardware = ORDINARY,
+        files: Mapping[str, bytes | None] | None = None,
         qemu_arguments: Sequence[str] = (),
         state: GuestState | None = None,
     ) -> None:
         """
-        Boot an image; or, with a `state` of another guest of it, go on from there, with the memory that one had.
+        Boot an image; or, with a `state` of another guest of it, which had the same hardware, go on from there.
 
-        `qemu_arguments` are added, a plugin for instance. Raises MissingToolError without QEMU or gcc, GuestError if it does
-        not come up in time (with the end of its console) or there is not enough memory.
+        `files` are in its root besides our own, by path; None is a directory. `qemu_arguments` are added, a plugin for
+        instance. Raises MissingToolError without QEMU or gcc, GuestError if it does not come up in time (with the end of its
+        console) or there is not enough memory.
         """
         self.image = image
-        self._memory_mib = memory_mib if state is None else state.memory_mib
         qemu, agent = _find_qemu(), build_agent()
-        _check_memory(self._memory_mib)
+        _check_memory(hardware.memory_mib)
         with ExitStack() as stack:
             self._ram = _file(stack, RAM_NAME)
-            os.ftruncate(self._ram, self._memory_mib << 20)
+            os.ftruncate(self._ram, hardware.memory_mib << 20)
             self._console = _file(stack, "mapcount-guest-console")
             self._errors = _file(stack, "mapcount-guest-errors")
             control, theirs = socket.socketpair()
             stack.enter_context(control)
             with theirs, ExitStack() as until_started:
                 initrd = _file(until_started, "mapcount-guest-initrd")
-                os.write(initrd, _initramfs(image, agent.read_bytes()))
-                more = [*qemu_arguments, *(() if state is None else ("-incoming", "defer"))]
-                command = _command(qemu, image, self._memory_mib, self._ram, initrd, self._console, theirs, more)
-                self._start(command, (self._ram, initrd, self._console, theirs.fileno()))
+                os.write(initrd, _initramfs(image, agent.read_bytes(), files or {}))
+                table = _file(until_started, "mapcount-guest-srat")
+                os.write(table, srat(hardware))
+                more = [*_nodes(hardware, table), *qemu_arguments, *(() if state is None else ("-incoming", "defer"))]
+                command = _command(qemu, image, hardware, self._ram, initrd, self._console, theirs, more)
+                self._start(command, (self._ram, initrd, table, self._console, theirs.fileno()))
             stack.callback(self._end)
             self._meet(control, state)
-            memory = mmap.mmap(self._ram, self._memory_mib << 20, prot=mmap.PROT_READ)
+            memory = mmap.mmap(self._ram, hardware.memory_mib << 20, prot=mmap.PROT_READ)
             self.memory: npt.NDArray[np.uint8] = np.frombuffer(memory, np.uint8)
             """All of it, by physical address."""
             self._held = stack.pop_all()
@@ -179,30 +181,36 @@ def _file(stack: ExitStack, name: str) -> int:
     return descriptor
 
 
-def _initramfs(image: Image, agent: bytes) -> bytes:
+def _initramfs(image: Image, agent: bytes, more: Mapping[str, bytes | None]) -> bytes:
     files: dict[str, bytes | None] = {"proc": None, "sys": None, "dev": None, "init": agent}
     if image.modules is not None:
         files |= {name: (image.modules / name).read_bytes() for name in image.load_order}
-    return build_initramfs(files)
+    return build_initramfs({**files, **more})
+
+
+def _nodes(hardware: Hardware, table: int) -> list[str]:
+    """Return the arguments that tell of NUMA nodes; none for a single one, as most guests have it."""
+    return ["-acpitable", f"file=/proc/self/fd/{table}"] if hardware.second_node_mib else []
 
 
 def _command(
     qemu: str,
     image: Image,
-    memory_mib: int,
+    hardware: Hardware,
     ram: int,
     initrd: int,
     console: int,
     control: socket.socket,
     more: Sequence[str],
 ) -> list[str]:
+    words = f"{KERNEL_WORDS} {hardware.kernel_words}".rstrip()
     return [
         qemu,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", "pc,memory-backend=ram,usb=off,vmport=off,hpet=off"),
-        *("-accel", "tcg,thread=single", "-cpu", "qemu64", "-smp", "1", "-m", str(memory_mib)),
-        *("-object", f"memory-backend-file,id=ram,size={memory_mib}M,mem-path=/proc/self/fd/{ram},share=on"),
-        *("-kernel", str(image.path), "-initrd", f"/proc/self/fd/{initrd}", "-append", KERNEL_WORDS),
+        *("-accel", "tcg,thread=single", "-cpu", hardware.processor, "-smp", "1", "-m", str(hardware.memory_mib)),
+        *("-object", f"memory-backend-file,id=ram,size={hardware.memory_mib}M,mem-path=/proc/self/fd/{ram},share=on"),
+        *("-kernel", str(image.path), "-initrd", f"/proc/self/fd/{initrd}", "-append", words),
         *("-serial", f"file:/proc/self/fd/{console}"),
         *("-chardev", "stdio,id=agent,signal=off", "-serial", "chardev:agent"),
         *("-chardev", f"socket,id=control,fd={control.fileno()}", "-mon", "chardev=control,mode=control"),

@@ -15,8 +15,10 @@ from mapcount.kernels.guest_memory import GuestMemory, ask_symbols
 from mapcount.kernels.guest_observe import GuestObserver
 from mapcount.kernels.guest_probe import shows_page_mapcount
 from mapcount.kernels.guest_proc import read_counts, read_vmas
-from mapcount.kernels.guest_settings import apply_settings, quiet
+from mapcount.kernels.guest_settings import apply_settings, check_nodes, quiet
+from mapcount.kernels.guest_snapshot import GuestFacts, take_snapshot
 from mapcount.kernels.guest_swap import GuestSwap
+from mapcount.kernels.hardware import ORDINARY, Hardware, hardware_for
 from mapcount.kernels.layout import layout_of
 from mapcount.scenarios.observation import Observation
 from mapcount.scenarios.scenario import Settings
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from mapcount.kernels.guest_state import GuestState
     from mapcount.kernels.images import Image
+    from mapcount.mapping.snapshot import Snapshot
     from mapcount.scenarios.steps import Step
 
 _DROP_SLAB = "2"
@@ -56,8 +59,9 @@ class GuestBackend:
     """
     Scenarios on an image: booted at the first `begin`, and used for all that follow until `close`. A context manager.
 
-    Needs neither root nor KVM. Raises what Guest and layout_of raise. A guest that broke (GuestError from `do` or `observe`) is
-    ended, and the next `begin` has another.
+    A scenario that asks for other hardware (NUMA nodes) than the guest has gets another guest. Needs neither root nor KVM.
+    Raises what Guest and layout_of raise. A guest that broke (GuestError from `do` or `observe`) is ended, and the next `begin`
+    has another.
     """
 
     def __init__(self, image: Image, *, qemu_arguments: Sequence[str] = (), keeps_state: bool = False) -> None:
@@ -66,6 +70,8 @@ class GuestBackend:
         self._arguments = tuple(qemu_arguments)
         self._keeps_state = keeps_state
         self._state: GuestState | None = None
+        self._hardware = ORDINARY
+        """Of the guest that runs, or that is booted next."""
         self._held = ExitStack()
         self._machine: _Machine | None = None
         self._scene: _Scene | None = None
@@ -95,10 +101,12 @@ class GuestBackend:
 
     def begin(self, settings: Settings) -> None:
         """Start anew with one process, under these settings. Raises KernelFeatureError for what this kernel lacks."""
-        machine, page_mapcount = self._booted(), self.page_mapcount
         self.end()
+        self._equip(hardware_for(settings))
+        machine, page_mapcount = self._booted(), self.page_mapcount
         with self._ending_what_broke():
             apply_settings(machine.files, settings)
+            check_nodes(machine.files, settings)
             machine.swap.switch(on=settings.swap)
             driver = Driver(machine.guest.channel, lambda: _reclaim(machine.files))
             self._scene = _Scene(driver, GuestObserver(machine.memory, page_mapcount=page_mapcount))
@@ -128,6 +136,14 @@ class GuestBackend:
             by_head = {head: (name, folios[name]) for head, name in names.items()}
             return replace(seen, proc=read_vmas(files, pids), kpagecount=read_counts(files, by_head))
 
+    def snapshot(self, note: str, *, command_line: str = "", keep_pfns: bool = False) -> Snapshot:
+        """Return who maps what now, in the whole guest, with all words of all folios; `note` says what was done there."""
+        machine, pids = self._booted(), self._scene.driver.pids if self._scene is not None else {}
+        names = {pid: name for name, pid in pids.items()}
+        facts = GuestFacts(self.release, self.page_mapcount, names, note, command_line)
+        with self._ending_what_broke():
+            return take_snapshot(machine.memory, machine.files, facts, keep_pfns=keep_pfns)
+
     def end(self) -> None:
         """End all processes of the scenario; the guest stays."""
         if self._scene is not None:
@@ -137,10 +153,7 @@ class GuestBackend:
 
     def close(self) -> None:
         """End the guest."""
-        self._drop()
-        if self._state is not None:
-            self._state.close()
-            self._state = None
+        self._equip(self._hardware, anew=True)
 
     def __enter__(self) -> Self:
         return self
@@ -150,12 +163,24 @@ class GuestBackend:
     ) -> None:
         self.close()
 
+    def _equip(self, hardware: Hardware, *, anew: bool = False) -> None:
+        """Let the next guest have this hardware; end the one that runs if it has other, or in any case."""
+        if hardware == self._hardware and not anew:
+            return
+        self._drop()
+        if self._state is not None:
+            self._state.close()
+            self._state = None
+        self._hardware = hardware
+
     def _booted(self) -> _Machine:
         if self._machine is not None:
             return self._machine
         layout = layout_of(self._image)
         with ExitStack() as stack:
-            guest = stack.enter_context(Guest(self._image, qemu_arguments=self._arguments, state=self._state))
+            guest = stack.enter_context(
+                Guest(self._image, hardware=self._hardware, qemu_arguments=self._arguments, state=self._state)
+            )
             memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))
             files = GuestFiles(guest.channel)
             if self._state is None:

@@ -100,14 +100,16 @@ class GuestMemory:
 
     def mm_of(self, pid: int) -> int:
         """Return the address of the mm_struct of a process. Raises GuestError if there is none of that pid."""
-        tasks, first = self.layout.task["tasks"], self._symbols["init_task"]
-        task = first
-        while True:
-            if int.from_bytes(self.read(task + self.layout.task["pid"], 4), "little") == pid:
+        for task in self._tasks():
+            if self._pid_of(task) == pid:
                 return self.u64(task + self.layout.task["mm"])
-            task = self.u64(task + tasks) - tasks
-            if task == first:
-                raise GuestError(f"The guest has no process {pid}: it has ended by itself, or was killed")
+        raise GuestError(f"The guest has no process {pid}: it has ended by itself, or was killed")
+
+    def all_mms(self) -> dict[int, int]:
+        """Return the address of the mm_struct of every process, by pid; 0 for a kernel thread, which has none."""
+        mms = {self._pid_of(task): self.u64(task + self.layout.task["mm"]) for task in self._tasks()}
+        mms.pop(0, None)  # the idle task, which no list of processes shows
+        return mms
 
     def page_table_of(self, mm: int) -> int:
         """Return the physical address of the top-level page table of an mm."""
@@ -130,11 +132,28 @@ class GuestMemory:
         """Return the 512 entries of a page table."""
         return self.words[physical >> 3 : (physical >> 3) + 512]
 
+    @property
+    def nr_frames(self) -> int:
+        """How many page frames its memory has."""
+        return len(self._bytes) >> 12
+
+    def _tasks(self) -> Iterator[int]:
+        """Yield the addresses of all task_structs that lead a process."""
+        tasks, first = self.layout.task["tasks"], self._symbols["init_task"]
+        task = first
+        while True:
+            yield task
+            task = self.u64(task + tasks) - tasks
+            if task == first:
+                return
+
+    def _pid_of(self, task: int) -> int:
+        return int.from_bytes(self.read(task + self.layout.task["pid"], 4), "little")
+
     @cached_property
     def _page_rows(self) -> I64:
         """Where the struct page of each frame lies, in units of 64 bytes of physical memory; -1 where there is none."""
-        frames = len(self._bytes) >> 12
-        starts = np.array(list(self._vmemmap_pages(frames)), np.int64)
+        starts = np.array(list(self._vmemmap_pages(self.nr_frames)), np.int64)
         rows = np.where(starts < 0, -1, starts // STRUCT_PAGE_BYTES)[:, None] + np.arange(_PAGES_PER_PAGE)
         rows[starts < 0] = -1
         return rows.ravel()

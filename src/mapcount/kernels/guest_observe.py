@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mapcount.kernels.folio_names import Entries, Folio, FolioNames
 from mapcount.kernels.folio_words import RawFolio, read_folio, state_of
-from mapcount.kernels.guest_tables import GuestEntries, read_entries
+from mapcount.kernels.guest_tables import read_entries
 from mapcount.kernels.mapped_rows import mapped_rows
 from mapcount.mapping.schema import Kind
 from mapcount.scenarios.steps import Mmap
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mapcount.kernels.guest_memory import GuestMemory
+    from mapcount.kernels.guest_tables import GuestEntries
     from mapcount.mapping.schema import I64
     from mapcount.scenarios.observation import FolioState, Mapped
     from mapcount.scenarios.steps import Step
@@ -55,7 +57,7 @@ class GuestObserver:
                 if int(head) not in raw:
                     raw[int(head)] = self._read(int(head), int(found.page[at]))
             keep = np.array([not raw[head].is_zero for head in of_each.tolist()], np.bool_)
-            entries[name] = GuestEntries(found.page[keep], found.pfn[keep], found.level[keep], found.special)
+            entries[name] = replace(found, page=found.page[keep], pfn=found.pfn[keep], level=found.level[keep])
             heads[name] = of_each[keep]
         raw = {head: folio for head, folio in raw.items() if not folio.is_zero}
         held = self._held(raw)

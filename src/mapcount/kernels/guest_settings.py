@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mapcount.scenarios.scenario import Settings
 
 _TOP = "/sys/kernel/mm/transparent_hugepage"
+_NODES = "/sys/devices/system/node"
+_GIGANTIC = "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"
 _POOL = "/proc/sys/vm/nr_hugepages"
 _ASLEEP_MS = str(2**32 - 1)
 _MMAP, _MADVISE, _HUGEPAGE, _PRIVATE_ANONYMOUS = 9, 28, 14, 0x22
@@ -56,6 +58,21 @@ def apply_settings(files: GuestFiles, settings: Settings) -> None:
         files.write(_POOL, str(settings.hugetlb_pages))
         if (got := int(files.read(_POOL))) < settings.hugetlb_pages:
             raise KernelFeatureError(f"The guest's hugetlb pool has {got} pages, {settings.hugetlb_pages} are needed")
+    if settings.gigantic_pages:
+        got = int(files.read(_GIGANTIC)) if files.exists(_GIGANTIC) else 0
+        if got < settings.gigantic_pages:
+            raise KernelFeatureError(
+                f"The guest has {got} hugetlb pages of 1 GiB, {settings.gigantic_pages} are needed"
+            )
+
+
+def check_nodes(files: GuestFiles, settings: Settings) -> None:
+    """Raise KernelFeatureError if the guest's kernel does not know of the NUMA nodes that a scenario asks for."""
+    if settings.nodes > 1 and not files.exists(f"{_NODES}/node{settings.nodes - 1}/meminfo"):
+        raise KernelFeatureError(
+            f"{_NODES}/node{settings.nodes - 1} is missing: the guest's kernel was built without NUMA (CONFIG_NUMA, "
+            "CONFIG_ACPI_NUMA), so pages cannot be moved between nodes"
+        )
 
 
 def _by_size(files: GuestFiles, name: str, wanted: Mapping[int, str], since: str) -> None:

@@ -14,6 +14,7 @@ from mapcount.kernels.agent import NativeAgent
 from mapcount.kernels.driver import Driver
 from mapcount.kernels.folio_names import FolioNames
 from mapcount.kernels.host_cgroup import HostCgroup
+from mapcount.kernels.host_nodes import check_nodes, run_on_first
 from mapcount.kernels.host_observe import observe
 from mapcount.kernels.host_settings import HostSettings, apply_settings
 from mapcount.scenarios.steps import Advice, Madvise
@@ -67,6 +68,11 @@ class HostBackend:
         a compiler, UsageError if another run does not end.
         """
         _check()
+        check_nodes(settings.nodes)
+        if settings.gigantic_pages:
+            raise KernelFeatureError(
+                "Hugetlb pages of 1 GiB are set aside when a machine boots, and this host is not asked to: run it on a guest"
+            )
         self.end()
         self._names, self._reclaim_does_more = FolioNames(), settings.swap
         with ExitStack() as stack:
@@ -80,6 +86,8 @@ class HostBackend:
             agent = stack.enter_context(NativeAgent())
             _first_to_die(agent.pid)
             self._cgroup.take(agent.pid)
+            if settings.nodes > 1:
+                run_on_first(agent.pid)
             _bait(agent)
             self._driver = Driver(agent.channel, self._reclaim)
             self._driver.begin()

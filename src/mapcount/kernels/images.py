@@ -15,6 +15,7 @@ from mapcount.errors import KernelImageError
 from mapcount.kernels.boot_image import page_mapcount_of, read_release, series_of
 from mapcount.kernels.debian_version import version_key
 from mapcount.kernels.image_record import RECORD_NAME, Record, cure, read_record, sha256_of, touched
+from mapcount.user_cache import cache_path
 
 SERIES = re.compile(r"\d+\.\d+")
 
@@ -51,10 +52,8 @@ def cache_directory() -> Path:
     """Return where images are kept, whether or not it exists. Raises KernelImageError if there is no home directory."""
     if own := os.environ.get("MAPCOUNT_KERNELS", ""):
         return Path(os.path.abspath(own))
-    home = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        # The specification: a relative path is invalid and must be ignored.
-        return (Path(home) if os.path.isabs(home) else Path("~/.cache").expanduser()) / "mapcount" / "kernels"
+        return cache_path("kernels")
     except RuntimeError as error:
         raise KernelImageError("there is no home directory for kernel images; set MAPCOUNT_KERNELS to one") from error
 

@@ -10,6 +10,7 @@ from mapcount.machine.deferred_split import shrink
 from mapcount.machine.fork import fork
 from mapcount.machine.machine import Machine
 from mapcount.machine.madvise import madvise
+from mapcount.machine.migration import migrate
 from mapcount.machine.mmap import fallocate, memfd, mmap
 from mapcount.machine.mprotect import mprotect
 from mapcount.machine.mremap import mremap
@@ -109,6 +110,7 @@ _VERBS: dict[type, Callable[[Machine, Mm, Any], int]] = {
     steps.Mremap: lambda machine, mm, step: mremap(
         machine, mm, *_ends(step.span), page_number(step.to_area, step.to_page)
     ),
+    steps.Migrate: lambda machine, mm, step: migrate(machine, mm, *_ends(step.span), step.node),
     steps.Fork: _fork,
     steps.Exit: _exit,
 }

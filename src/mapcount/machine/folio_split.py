@@ -54,7 +54,7 @@ def split_cached(machine: Machine, folio: Folio, parts: Iterable[tuple[int, int]
         if folio.file_page + first < file.nr_pages
     }
     for part in new.values():
-        part.uptodate = folio.uptodate
+        part.uptodate, part.node = folio.uptodate, folio.node
     return new
 
 
@@ -87,6 +87,7 @@ def _split_anon(machine: Machine, folio: Folio) -> dict[int, Folio]:
         if entries or slot is not None:
             new[page] = part = machine.new_folio(Kind.ANON, 0)
             part.data, part.dirty, part.lazyfree = folio.data >> page & 1, folio.dirty, folio.lazyfree
+            part.node = folio.node
             if slot is not None:
                 enter_cache(machine, part, slot + page)
             _remap(machine, part, entries, exclusive=bool(exclusive[page]))

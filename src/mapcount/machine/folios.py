@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 PMD_ORDER = 9
 PMD_PAGES = 1 << PMD_ORDER
-PUD_PAGES = PMD_PAGES << 9
+PUD_ORDER = PMD_ORDER + 9
+PUD_PAGES = 1 << PUD_ORDER
 """What one table of PMDs maps."""
 
 
@@ -65,6 +66,8 @@ class Folio:
     """After MADV_FREE: not PG_swapbacked, to be dropped by reclaim unless it was written since."""
     was_seen: bool = False
     """It was mapped when somebody looked (observe.py)."""
+    node: int = 0
+    """The NUMA node that its memory belongs to."""
     queued: bool = False
     """In the deferred split queue for another reason than an unmapping."""
 

@@ -133,7 +133,7 @@ def _still_maps(item: _Item) -> bool:
 def _upgrade(machine: Machine, folio: Folio) -> Folio:
     """Make a KSM page of one of two that are the same, the second that ksmd came by; the other one gives way."""
     stable = machine.new_folio(Kind.KSM, 0)
-    stable.data, stable.dirty = folio.data, True
+    stable.data, stable.dirty, stable.node = folio.data, True, folio.node
     if folio.slot is not None:
         slot = folio.slot
         machine.swap.remove(folio)

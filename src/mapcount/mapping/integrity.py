@@ -47,7 +47,7 @@ def _findings(snapshot: Snapshot) -> Iterator[tuple[str, str, Bools]]:
     yield "vmas", "it ends before it starts", snapshot.vmas.start >= snapshot.vmas.end
     runs = snapshot.runs
     yield "runs", "vma_id belongs to another mm", snapshot.vmas.mm_id[runs.vma_id] != runs.mm_id
-    for name in ("runs", "unseen", "observed_counts"):
+    for name in ("runs", "unseen", "observed_counts", "observed_words"):
         yield name, "its pages are not within the folio", _outside_folio(snapshot, getattr(snapshot, name))
     page_size = np.uint64(snapshot.meta.page_size)
     for name, ranges in (("runs", runs), ("observed_bits", snapshot.observed_bits)):
@@ -67,6 +67,7 @@ def _dangling(snapshot: Snapshot) -> Iterator[tuple[str, str, Bools]]:
         ("observed_counts", ("folio_id",)),
         ("observed_bits", ("mm_id",)),
         ("observed_vmas", ("vma_id",)),
+        ("observed_words", ("folio_id",)),
     ):
         for column in columns:
             ids = getattr(getattr(snapshot, table), column)

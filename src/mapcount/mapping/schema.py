@@ -8,11 +8,13 @@ an index into `Snapshot.cgroups` in memory and its path in Parquet. `None` stand
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from mapcount.record import record
 
 SCHEMA_VERSION = 1
 
@@ -123,7 +125,7 @@ def column(
     )
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Mms(Table):
     """One address space a row (not one pid: CLONE_VM twins share it)."""
 
@@ -138,7 +140,7 @@ class Mms(Table):
     complete: Bools = column(np.bool_, "all of it was read")
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Vmas(Table):
     """One VMA a row, in address order within its mm."""
 
@@ -153,7 +155,7 @@ class Vmas(Table):
     path: Texts = column(object, "file, [heap], [stack], [anon:NAME] or empty")
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Folios(Table):
     """One large folio a row; with --keep-small order-0 ones too, which `small` has all the same. Ids are not in PFN order."""
 
@@ -167,7 +169,7 @@ class Folios(Table):
     pfn: U64 | None = column(np.uint64, "page frame number of the head, only with --keep-pfns", optional=True)
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Runs(Table):
     """Consecutive pages of one folio mapped at consecutive addresses by entries of one level in one page table."""
 
@@ -180,7 +182,7 @@ class Runs(Table):
     level: U8 = column(np.uint8, "level of the entries", words=Level)
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Small(Table):
     """Order-0 folios as one VMA maps them, aggregated by what is alike about them; with --keep-small too."""
 
@@ -193,7 +195,7 @@ class Small(Table):
     pages: U64 = column(np.uint64, "how many pages of this VMA are like that")
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Swap(Table):
     """Page-table entries that are not present, aggregated."""
 
@@ -202,7 +204,7 @@ class Swap(Table):
     pages: U64 = column(np.uint64, "entries")
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Unseen(Table):
     """Mappings of folios that must exist (kpagecount) but whose mm was not captured."""
 
@@ -212,7 +214,7 @@ class Unseen(Table):
     mappings: U32 = column(np.uint32, "mappings of each page beyond those in `runs`")
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class ObservedCounts(Table):
     """What kpagecount said of the folios, run-length. `counts_are` in the metadata says whether exact or an average."""
 
@@ -222,7 +224,7 @@ class ObservedCounts(Table):
     count: U32 = column(np.uint32, "kpagecount of each")
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class ObservedBits(Table):
     """What pagemap's bit 56 ("mapped exactly once") said, run-length, per mm and PTE run of large folios."""
 
@@ -232,7 +234,7 @@ class ObservedBits(Table):
     mapped_once: Bools = column(np.bool_, "the bit")
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class ObservedVmas(Table):
     """What a VMA's page tables say without PFNs (PAGEMAP_SCAN and pagemap's flag bits): the tier that needs no privilege."""
 
@@ -245,7 +247,23 @@ class ObservedVmas(Table):
     not_present: U64 = column(np.uint64, "swap, migration and marker entries")
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
+class ObservedWords(Table):
+    """
+    The words of folios as a kernel had stored them (biased by -1 where it does so), run-length: of a guest, out of its memory.
+
+    Slots `_mm_id[0]` and `[1]` hold an `mm_id`, -1 for none, -2 for an mm that is not in `mms`. `shared` is the bit beside
+    them; `deferred` is 1 while the folio is on the deferred split queue.
+    """
+
+    folio_id: U32 = column(np.uint32, "folio")
+    word: Texts = column(object, "name of the word, as the kernel spells it")
+    first_page: U32 = column(np.uint32, "first page within the folio")
+    nr_pages: U32 = column(np.uint32, "pages that have this value; all of them for a word that the folio has once")
+    value: I64 = column(np.int64, "what is stored")
+
+
+@record(frozen=True, eq=False)
 class ObservedStats(Table):
     """The kernel's own numbers, read before and after the capture. A value that could not be read is -1."""
 
@@ -257,7 +275,7 @@ class ObservedStats(Table):
     after: I64 = column(np.int64, "after")
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class MappingLog(Table):
     """Changes of mappings, in order. Runs are maximal per system call."""
 
@@ -274,7 +292,7 @@ class MappingLog(Table):
     outcome: U8 = column(np.uint8, "whether it took effect", words=Outcome)
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class LogFolios(Table):
     """The folios of a mapping log, one a row: all that ever were, of order 0 too."""
 
@@ -296,4 +314,7 @@ SNAPSHOT_TABLES: dict[str, type[Table]] = {
     "observed_bits": ObservedBits,
     "observed_vmas": ObservedVmas,
     "observed_stats": ObservedStats,
+    "observed_words": ObservedWords,
 }
+ADDED_TABLES = frozenset({"observed_words"})
+"""Those that snapshots of this schema may lack, since they were written before there was such a table: they have no rows."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from mapcount.mapping import schema as tables
+from mapcount.record import record
 
 if TYPE_CHECKING:
     import os
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Metadata:
     """How a snapshot came to be and what changes the meaning of its numbers. Written as meta.json."""
 
@@ -75,7 +76,7 @@ class Metadata:
     """Whatever else a reader must know, one sentence each."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Snapshot:
     """
     The tables of schema.py and the metadata. Immutable; arrays must not be written to.
@@ -95,6 +96,7 @@ class Snapshot:
     observed_bits: tables.ObservedBits
     observed_vmas: tables.ObservedVmas
     observed_stats: tables.ObservedStats
+    observed_words: tables.ObservedWords
     cgroups: tuple[str, ...] = ("",)
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> int:

@@ -51,10 +51,7 @@ def load(path: str | os.PathLike[str]) -> Snapshot:
     text = os.fspath(path)
     _check_directory(text)
     meta, extras = _decode_meta(text, read_file(text, META_NAME))
-    tables = {
-        name: load_table(text, f"{name}{TABLE_SUFFIX}", kind, extras.files, extras.cgroups)
-        for name, kind in schema.SNAPSHOT_TABLES.items()
-    }
+    tables = {name: _load_table(text, name, extras) for name in schema.SNAPSHOT_TABLES}
     snapshot = Snapshot(meta=meta, cgroups=tuple(extras.cgroups), **tables)
     fault = find_fault(snapshot)
     if fault:
@@ -79,6 +76,13 @@ def encode_meta(meta: Any, files: Mapping[str, FileNote], **more: Any) -> bytes:
     # Whoever fills the metadata may do so with numpy's numbers.
     text = msgspec.json.encode(content, enc_hook=operator.methodcaller("item"))
     return msgspec.json.format(text, indent=2) + b"\n"
+
+
+def _load_table(path: str, name: str, extras: _Extras) -> Any:
+    kind, file_name = schema.SNAPSHOT_TABLES[name], f"{name}{TABLE_SUFFIX}"
+    if name in schema.ADDED_TABLES and file_name not in extras.files:
+        return kind.empty()
+    return load_table(path, file_name, kind, extras.files, extras.cgroups)
 
 
 def _check_directory(path: str) -> None:

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 ENGINES = ("auto", "numba", "plain")
 
 
-PLAIN_PAGES = 1 << 14
-"""Up to so many pages the plain engine is done before numba is imported."""
-QUICK_PAGES = 1 << 17
-"""Up to so many the plain engine takes some 0.2 s, much less than compiling a scheme that nobody has compiled yet."""
+PLAIN_PAGES = 1 << 17
+"""Up to so many pages, of all replays together, the plain engine is done before numba is imported (some 0.3 s)."""
+QUICK_PAGES = 1 << 19
+"""Up to so many the plain engine takes about a second, much less than compiling a scheme that nobody has compiled yet."""
 
 
 class _Engine(Protocol):
@@ -48,18 +48,20 @@ def replay(
     history: str | None = None,
     cost: bool = False,
     engine: str = "auto",
+    replays: int = 1,
 ) -> list[Replayed]:
     """
     Return what each scheme has counted after the last row of a log, in the order of `schemes`.
 
     A snapshot has no past: `history` names the one to assume (histories.HISTORIES; `whole-then-trimmed` unless told
     otherwise). `cost` counts what counting took. `engine` is `numba`, `plain`, or `auto`: whichever is done first; the
-    result is the same. Each scheme reads the log anew, in batches: memory is needed for folios, not for rows. The list
-    holds the words of all schemes; who needs one at a time takes replay_each.
+    result is the same. `replays` tells it how many like this one there will be in all. Each scheme reads the log anew, in
+    batches: memory is needed for folios, not for rows. The list holds the words of all schemes; who needs one at a time
+    takes replay_each.
 
     Raises UsageError, BadLogError for a row that cannot be, SchemeSourceError for a scheme that cannot be compiled.
     """
-    return list(replay_each(source, schemes, history=history, cost=cost, engine=engine))
+    return list(replay_each(source, schemes, history=history, cost=cost, engine=engine, replays=replays))
 
 
 def replay_each(
@@ -69,6 +71,7 @@ def replay_each(
     history: str | None = None,
     cost: bool = False,
     engine: str = "auto",
+    replays: int = 1,
 ) -> Iterator[Replayed]:
     """Give what `replay` returns, one scheme at a time: whoever drops each before the next needs memory for one."""
     _check(engine)
@@ -82,14 +85,15 @@ def replay_each(
         raise BadLogError(f"the log has a folio of order {log.orders.max()}; the largest possible is {MAX_ORDER}")
     folios = FolioSpecs.of(log.orders, log.kinds)
     return (
-        _replay_one(log, folios, scheme, _engine(engine, scheme, folios.nr_pages, cost=cost), cost=cost)
+        _replay_one(log, folios, scheme, _engine(engine, scheme, folios.nr_pages * replays, cost=cost), cost=cost)
         for scheme in schemes
     )
 
 
-def is_quick(scheme: BoundScheme, orders: U8) -> bool:
-    """Tell whether a replay over folios of these orders takes a second or so: there are few, or the scheme is compiled."""
-    return int(np.left_shift(1, orders.astype(np.int64)).sum()) <= QUICK_PAGES or _is_compiled(scheme, cost=False)
+def is_quick(scheme: BoundScheme, orders: U8, replays: int) -> bool:
+    """Tell whether so many replays over folios of these orders take a second or so: few pages, or the scheme is compiled."""
+    pages = int(np.left_shift(1, orders.astype(np.int64)).sum())
+    return pages * replays <= QUICK_PAGES or _is_compiled(scheme, cost=False)
 
 
 def _replay_one(log: Log, folios: FolioSpecs, scheme: BoundScheme, kind: type[_Engine], *, cost: bool) -> Replayed:
@@ -108,6 +112,7 @@ def _check(name: str) -> None:
 
 
 def _engine(name: str, scheme: BoundScheme, nr_pages: int, *, cost: bool) -> type[_Engine]:
+    """Choose an engine; `nr_pages` are those of all replays that there will be."""
     if name != "auto":
         return CompiledReplay if name == "numba" else PlainReplay
     if nr_pages <= PLAIN_PAGES or not _numba_is_installed():

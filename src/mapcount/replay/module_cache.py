@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING
 
 from mapcount.replay.emit import emit
 from mapcount.replay.source_key import source_key
+from mapcount.user_cache import cache_directory, cache_path, check_ours
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from mapcount.schemes.bind import BoundScheme
 
+_CACHE = "replay"
 _NAME = "emitted.py"
 _RUNTIME = Path(__file__).with_name("runtime.py")
 """What the text imports of mapcount: numba does not notice that another file has changed."""
@@ -78,24 +80,22 @@ def is_kept(scheme: BoundScheme, *, cost: bool = False) -> bool:
 def can_keep() -> bool:
     """Tell whether what is compiled now will be there for the next process."""
     try:
-        directory = cache_directory()
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_ours(directory)
+        _check_writable(cache_directory(_CACHE))
     except (OSError, RuntimeError):
         return False
     return True
 
 
 def _place(scheme: BoundScheme, *, cost: bool) -> Path:
-    return cache_directory() / "by-source" / source_key(scheme, cost=cost)
+    return cache_path(_CACHE) / "by-source" / source_key(scheme, cost=cost)
 
 
 def _text_of(source: Path) -> str | None:
     """Return the text that was emitted of these sources, if it is there and what its hash says."""
     try:
-        _check_ours(source.parent)
+        check_ours(source.parent)
         key = source.read_text()
-        text = (cache_directory() / os.path.basename(key) / _NAME).read_text()
+        text = (cache_path(_CACHE) / os.path.basename(key) / _NAME).read_text()
     except (OSError, UnicodeDecodeError):
         return None
     return text if _key(text) == key else None
@@ -107,20 +107,13 @@ def _remember(source: Path, key: str) -> None:
         _write(source, key)
 
 
-def cache_directory() -> Path:
-    """Return where emitted modules are kept, whether or not it exists."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification: a relative path is invalid and must be ignored.
-    return (Path(home) if os.path.isabs(home) else Path("~/.cache").expanduser()) / "mapcount" / "replay"
-
-
 def _key(text: str) -> str:
     versions = f"numba {importlib.metadata.version('numba')}, Python {sys.version}"
     return hashlib.sha256(f"{versions}\n{_RUNTIME.read_text()}\n{text}".encode()).hexdigest()[:32]
 
 
 def _stored(text: str, key: str) -> Path:
-    directory = cache_directory() / key
+    directory = cache_path(_CACHE) / key
     try:
         return _put(directory, text)
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
@@ -144,7 +137,8 @@ def _put(directory: Path, text: str) -> Path:
     The text is compared too, so that a file somebody damaged, or another text with the same hash, is never run.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _check_ours(directory)
+    check_ours(directory)
+    _check_writable(directory)
     path = directory / _NAME
     with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
         if path.read_text() == text:
@@ -164,14 +158,7 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
-def _check_ours(directory: Path) -> None:
-    """
-    Refuse a directory that others may write, or that is another user's: what lies there will be run, perhaps by root.
-
-    Also one that we may not write: machine code still has to go there, and numba would fail with an error of its own.
-    """
-    about = directory.stat()
-    if about.st_uid != os.geteuid() or about.st_mode & 0o022:
-        raise PermissionError(errno.EPERM, "it belongs to another user, or others may write it")
+def _check_writable(directory: Path) -> None:
+    """Refuse a directory that we may not write: machine code has to go there, and numba would fail with an error of its own."""
     if not os.access(directory, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

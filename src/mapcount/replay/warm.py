@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from mapcount.mapping.schema import U8
 
 
-def compile_schemes(scheme_ids: Sequence[str], orders: U8, *, say: Callable[[str], None]) -> None:
+def compile_schemes(scheme_ids: Sequence[str], orders: U8, replays: int, *, say: Callable[[str], None]) -> None:
     """
-    Compile those of the catalogue's schemes that a replay over folios of these orders wants compiled, and are not yet.
+    Compile those of the catalogue's schemes that so many replays over such folios want compiled, and that are not yet.
 
     `say` is told before it begins. What fails here is left to who needs the scheme: the same error comes up there.
     """
     from mapcount.schemes.catalogue import find_scheme
 
-    cold = [scheme_id for scheme_id in scheme_ids if not is_quick(find_scheme(scheme_id), orders)]
+    cold = [scheme_id for scheme_id in scheme_ids if not is_quick(find_scheme(scheme_id), orders, replays)]
     workers = min(len(cold), os.cpu_count() or 1)
     if workers < 2 or not can_keep():
         return

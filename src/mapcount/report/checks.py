@@ -29,11 +29,8 @@ def section(survey: Survey, view: View) -> Iterator[RenderableType]:
     if not survey.checks:
         return
     yield heading("Self-checks (sizes in KiB, all else counts)")
-    groups: dict[str, list[Check]] = {}
-    single: list[Check] = []
-    for check in survey.checks:
-        quantity = _PER_PROCESS.match(check.name)
-        (groups.setdefault(quantity[1], []) if quantity and not view.verbose else single).append(check)
+    groups = {} if view.verbose else per_process(survey.checks)
+    single = [check for check in survey.checks if view.verbose or not _PER_PROCESS.match(check.name)]
     odd = [check for group in groups.values() for check in _worst(group)]
     shown = [*(check for check in single if not _is_idle(check, view)), *first(odd, view.top)]
     if shown:
@@ -51,6 +48,15 @@ def section(survey: Survey, view: View) -> Iterator[RenderableType]:
         "bounded: within what the kernel's readings before and after allow, or off in the direction that is known. "
         "unexplained: neither."
     )
+
+
+def per_process(found: Sequence[Check]) -> dict[str, list[Check]]:
+    """Return the checks of processes, by quantity: Rss, Pss, Uss."""
+    groups: dict[str, list[Check]] = {}
+    for check in found:
+        if quantity := _PER_PROCESS.match(check.name):
+            groups.setdefault(quantity[1], []).append(check)
+    return groups
 
 
 def summary(quantity: str, group: Sequence[Check]) -> str:

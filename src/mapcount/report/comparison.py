@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from mapcount.report.layout import first, heading, left_out, note, sentence
 from mapcount.report.table import Column, View, tables
 from mapcount.report.text import plural, printable
-from mapcount.units import format_bytes, format_count, format_share
+from mapcount.schemes.scheme import Promise
+from mapcount.units import format_bytes, format_count, format_folio_size, format_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mapcount.views.answers import Answers
-    from mapcount.views.comparison import Comparison, Found, Number, ProcessNumber
+    from mapcount.views.comparison import Comparison, Found, Number
 
 READERS = {
     "mapcount": ("folio_mapcount",),
@@ -26,26 +27,55 @@ READERS = {
     "statistics": ("NR_MAPPED",),
 }
 """Columns of the matrix, and the reader of each: the first that the scheme has."""
+_ONE_SIDED = {Promise.NEVER_LESS.value: "≥", Promise.NEVER_MORE.value: "≤"}
 
 
 def report(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     """Yield the whole comparison, what matters most first."""
     yield from numbers(comparison, view)
     yield from processes(comparison, view)
+    yield from cgroups(comparison, view)
     yield from found(comparison, view)
     yield from answers(comparison, view)
+    yield from words(comparison, view)
     yield from _provenance(comparison)
 
 
+def words(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    """Yield how counters out of a guest's memory compare with the mappings; nothing of other snapshots."""
+    if not comparison.words:
+        return
+    yield heading(f"Counters in this kernel's memory, beside {comparison.running} after the same mappings")
+    yield from tables(
+        [Column("word", text=True), Column("of", text=True), *map(Column, ("equal", "differ", "depends"))],
+        [
+            [row.word, row.unit, *map(format_count, (row.compared - row.differ, row.differ, row.depends))]
+            for row in comparison.words
+        ],
+        width=view.width,
+    )
+    yield from (sentence(f"{row.word}, {printable(row.first)}") for row in comparison.words if row.first)
+    yield note(
+        "depends: left out, since pasts that lead to these mappings leave different values. Flags and slots tell of the past "
+        "and are not compared: mapcount conform does that, step by step."
+    )
+
+
 def one_table(comparison: Comparison, by: str, view: View) -> Iterator[RenderableType]:
-    """Yield one table; `by` is number, process, found or answer."""
-    chosen = {"number": numbers, "process": processes, "found": found, "answer": _answers_in_detail}[by]
-    yield from chosen(comparison, view)
+    """Yield one table; `by` is number, process, cgroup, found or answer."""
+    table = {
+        "number": numbers,
+        "process": processes,
+        "cgroup": cgroups,
+        "found": _found_by_size,
+        "answer": _answers_in_detail,
+    }[by]
+    yield from table(comparison, view)
 
 
 def numbers(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     """Yield the numbers of the machine under each scheme, as differences from the truth."""
-    shown = _shown_schemes(comparison)
+    shown = shown_schemes(comparison)
     yield heading("What user space would read of this machine")
     yield from tables(
         [Column("number", text=True), Column("truth"), *(Column(_title(scheme, comparison)) for scheme in shown)],
@@ -84,43 +114,71 @@ def _by_past(comparison: Comparison, shown: Sequence[str], view: View) -> Iterat
 
 def processes(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     """Yield the processes whose numbers differ from the truth, the largest difference first."""
-    shown = _shown_schemes(comparison)
     yield heading("Processes whose numbers are furthest from the truth")
     if not comparison.processes:
-        yield sentence("None: Pss and Uss of every process are the truth under all of these.")
+        yield sentence("None: every number of every process is the truth under all of these, whatever the past.")
         return
-    columns = [Column("pid"), Column("process", text=True), Column("number", text=True), Column("truth")]
-    yield from tables(
-        [*columns, *(Column(_title(scheme, comparison)) for scheme in shown)],
-        [
-            [str(row.pid), row.comm, row.name, format_bytes(row.truth)]
-            + [_difference(row, scheme, "bytes") for scheme in shown]
-            for row in first(comparison.processes, view.top)
-        ],
-        width=view.width,
+    rows = first(comparison.processes, view.top)
+    yield from _owned(
+        comparison, [Column("pid"), Column("process", text=True)], [[str(r.pid), r.comm] for r in rows], rows, view
     )
     yield from left_out(len(comparison.processes), view.top)
 
 
+def cgroups(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    """Yield the memory cgroups whose numbers differ from the truth, the largest difference first."""
+    if not comparison.cgroups:
+        return
+    rows = first(comparison.cgroups, view.top)
+    yield heading("Memory cgroups whose memory.stat is furthest from the truth")
+    yield from _owned(comparison, [Column("cgroup", text=True)], [[row.cgroup] for row in rows], rows, view)
+    yield from left_out(len(comparison.cgroups), view.top)
+
+
+def _owned(
+    comparison: Comparison, owner: list[Column], owners: Sequence[list[str]], rows: Sequence[Number], view: View
+) -> Iterator[RenderableType]:
+    """Yield numbers that are somebody's: `owners` are the cells that say whose, for each row."""
+    shown = shown_schemes(comparison)
+    yield from tables(
+        [*owner, Column("number", text=True), Column("truth"), *(Column(_title(s, comparison)) for s in shown)],
+        [
+            [*who, row.name, _value(row.truth, row.unit), *(_difference(row, scheme, row.unit) for scheme in shown)]
+            for who, row in zip(owners, rows, strict=True)
+        ],
+        width=view.width,
+    )
+
+
 def found(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     """Yield which partially mapped folios the deferred split would miss under each scheme."""
+    yield from _found(comparison, [row for row in comparison.found if row.order is None], view)
+
+
+def _found_by_size(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    yield from _found(comparison, comparison.found, view)
+
+
+def _found(comparison: Comparison, rows: Sequence[Found], view: View) -> Iterator[RenderableType]:
     yield heading("Partially mapped anon folios: would the kernel find them?")
-    if not comparison.found or not comparison.found[0].folios:
+    if not rows or not rows[0].folios:
         yield sentence("There are none above order 1 outside of the swap cache.")
         return
-    whole = comparison.found[0]
     yield sentence(
-        f"{plural(whole.folios, 'folio')} with {format_bytes(whole.unmapped_bytes)} that nobody maps. What is missed stays "
-        "until the folio is unmapped whole, collapsed or swapped out."
+        f"{plural(rows[0].folios, 'folio')} with {format_bytes(rows[0].unmapped_bytes)} that nobody maps. What is missed "
+        "stays until the folio is unmapped whole, collapsed or swapped out."
     )
     yield from tables(
-        [Column("scheme", text=True), *map(Column, ("missed", "bytes", "at least", "at most", "mistaken"))],
-        [_found_cells(row, comparison) for row in comparison.found],
+        [
+            *(Column(title, text=True) for title in ("scheme", "size")),
+            *map(Column, ("folios", "missed", "bytes", "at least", "at most", "mistaken")),
+        ],
+        [_found_cells(row, comparison) for row in rows],
         width=view.width,
     )
     yield note(
-        "at least, at most: bytes missed, over all pasts; where nothing ever was unmapped, nothing was noticed. mistaken: "
-        "whole folios that are queued to be split."
+        "missed: folios, and bytes of them that nobody maps; at least, at most: over all pasts (where nothing ever was "
+        "unmapped, nothing was noticed). mistaken: whole folios that are queued to be split."
     )
 
 
@@ -129,22 +187,29 @@ def answers(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     if not comparison.answers:
         return
     yield heading("Which way of counting answers what, on these mappings")
-    by_scheme: dict[str, dict[str, Answers]] = {}
-    for row in comparison.answers:
-        by_scheme.setdefault(row.scheme, {})[row.reader] = row
+    by_scheme = answers_by_scheme(comparison)
     yield from tables(
         [Column("scheme", text=True), *map(Column, READERS)],
         [
-            [_title(scheme, comparison), *(_verdict(_chosen(given, readers)) for readers in READERS.values())]
+            [_title(scheme, comparison), *(verdict(chosen(given, readers)) for readers in READERS.values())]
             for scheme, given in by_scheme.items()
         ],
         width=view.width,
     )
     yield note(
         "exact: promised, and so here. right: not promised, yet right here. A share: of the folios (of the pages, for page) "
-        "of which the answer is wrong. ~: depends on the past. cannot: its words do not say. other: the number is about "
-        "something else. statistics: AnonPages and Mapped. Details: --by answer."
+        "of which the answer is wrong: + too much, - too little, ± either (of yes and no, yes is more). ≥, ≤: promised never "
+        "to be less, or more. ~: depends on the past. cannot: its words do not say. other: the number is about something "
+        "else. statistics: AnonPages and Mapped. By how much: --by answer."
     )
+
+
+def answers_by_scheme(comparison: Comparison) -> dict[str, dict[str, Answers]]:
+    """Return the answers by scheme, then by reader."""
+    by_scheme: dict[str, dict[str, Answers]] = {}
+    for row in comparison.answers:
+        by_scheme.setdefault(row.scheme, {})[row.reader] = row
+    return by_scheme
 
 
 def _answers_in_detail(comparison: Comparison, view: View) -> Iterator[RenderableType]:
@@ -166,24 +231,26 @@ def _answer_cells(row: Answers) -> list[str]:
     return [row.scheme, row.reader, row.promise, *wrong, _signed(row.least, ""), _signed(row.most, "")]
 
 
-def _chosen(given: Mapping[str, Answers], readers: Sequence[str]) -> Answers | None:
+def chosen(given: Mapping[str, Answers], readers: Sequence[str]) -> Answers | None:
     """Return the answers of the first reader that the scheme has; else why it cannot."""
     rows = [given[reader] for reader in readers if reader in given]
     return next((row for row in rows if row.promise != "cannot"), rows[0] if rows else None)
 
 
-def _verdict(row: Answers | None) -> str:
+def verdict(row: Answers | None) -> str:
+    """Say in a word how a reader's answers came out (the note below the matrix explains the words)."""
     if row is None:
         return "-"
     if row.promise in {"cannot", "not comparable"}:
         return "cannot" if row.promise == "cannot" else "other"
-    depends = "~" if row.wrong_least != row.wrong_most else ""
+    marks = _ONE_SIDED.get(row.promise, "") + ("~" if row.wrong_least != row.wrong_most else "")
     if not row.wrong:
-        return f"{'exact' if row.promise == 'exact' else 'right'}{depends}"
-    return f"{format_share(row.wrong, row.asked)}{depends}"
+        return f"{'exact' if row.promise == 'exact' else 'right'}{marks}"
+    sign = "±" if row.least < 0 < row.most else "-" if row.least < 0 else "+"
+    return f"{sign}{format_share(row.wrong, row.asked)}{marks}"
 
 
-def _shown_schemes(comparison: Comparison) -> list[str]:
+def shown_schemes(comparison: Comparison) -> list[str]:
     """Return the schemes of which there are numbers, the running kernel's first."""
     return sorted(comparison.schemes, key=lambda scheme: scheme != comparison.running)
 
@@ -196,7 +263,7 @@ def _value(value: int, unit: str) -> str:
     return format_bytes(value) if unit == "bytes" else format_count(value)
 
 
-def _difference(row: Number | ProcessNumber, scheme: str, unit: str) -> str:
+def _difference(row: Number, scheme: str, unit: str) -> str:
     difference = row.values[scheme] - row.truth
     return f"{_signed(difference, unit)} {_percent(difference, row.truth)}".strip() if difference else "="
 
@@ -215,10 +282,12 @@ def _percent(difference: int, truth: int) -> str:
 
 
 def _found_cells(row: Found, comparison: Comparison) -> list[str]:
+    size = "all" if row.order is None else format_folio_size(row.order, comparison.meta.page_size)
     sizes = (row.missed_bytes, row.missed_least_bytes, row.missed_most_bytes)
     return [
         _title(row.scheme, comparison),
-        format_count(row.missed),
+        size,
+        *map(format_count, (row.folios, row.missed)),
         *map(format_bytes, sizes),
         format_count(row.mistaken),
     ]

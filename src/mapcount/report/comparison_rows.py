@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from mapcount.report.encoding import encode, indented, utf8
 
 if TYPE_CHECKING:
-    from mapcount.views.comparison import Comparison, Number, ProcessNumber
+    from collections.abc import Sequence
 
-COMPARE_SCHEMA_VERSION = 1
-TABLES = ("number", "process", "found", "answer")
+    from mapcount.views.comparison import Comparison, Number
+
+COMPARE_SCHEMA_VERSION = 2
+TABLES = ("number", "process", "cgroup", "found", "answer")
 """Its tables, by the name of a row."""
 
 
@@ -22,10 +24,13 @@ def document(comparison: Comparison) -> bytes:
 
 def rows(comparison: Comparison, by: str) -> list[dict[str, Any]]:
     """Return the rows of one table of TABLES. A number has a row for each scheme, so that each row is flat."""
-    if by == "number":
-        return [row for number in comparison.numbers for row in _by_scheme(number, comparison.schemes)]
-    if by == "process":
-        return [row for number in comparison.processes for row in _by_scheme(number, comparison.schemes)]
+    numbers: dict[str, Sequence[Number]] = {
+        "number": comparison.numbers,
+        "process": comparison.processes,
+        "cgroup": comparison.cgroups,
+    }
+    if by in numbers:
+        return [row for number in numbers[by] for row in _by_scheme(number, comparison.schemes)]
     found = comparison.found if by == "found" else comparison.answers
     return [utf8(asdict(row)) for row in found]
 
@@ -37,7 +42,7 @@ def ndjson(comparison: Comparison, by: str | None) -> bytes:
     return b"".join(encode(line) + b"\n" for line in lines)
 
 
-def _by_scheme(number: Number | ProcessNumber, schemes: list[str]) -> list[dict[str, Any]]:
+def _by_scheme(number: Number, schemes: list[str]) -> list[dict[str, Any]]:
     about = utf8(asdict(number))
     by_scheme = {name: about.pop(name) for name in ("values", "least", "most")}
     columns = {"value": "values", "least": "least", "most": "most"}

@@ -45,40 +45,41 @@ def section(survey: Survey, view: View) -> Iterator[RenderableType]:
 
 def facts(meta: Metadata, view: View) -> Iterator[RenderableType]:
     """Yield the lines of `section` for any metadata: each a name and wrapped text."""
-    width = max(len(name) for name, _ in _lines(meta))
-    for name, words in _lines(meta):
+    width = max(len(name) for name, _ in lines(meta))
+    for name, words in lines(meta):
         yield from _hanging(name, words, width, view)
     for words in meta.notes:
         yield note(f"Note: {printable(words)}")
 
 
-def _lines(meta: Metadata) -> list[tuple[str, str]]:
+def lines(meta: Metadata) -> list[tuple[str, str]]:
+    """Return name and text of each fact."""
     if not meta.started_at:
         # Nothing was captured: a scenario on the model, which its note tells.
         return [("kernel", f"a model of {meta.kernel_release}, pages of {format_bytes(meta.page_size)}")]
-    lines = [
+    found = [
         ("machine", f"{meta.host}, {meta.machine}, {format_bytes(meta.mem_total_bytes)}"),
         ("kernel", f"{meta.kernel_release}, pages of {format_bytes(meta.page_size)}"),
         ("counts", _COUNTS.get(meta.counts_are, "unknown whether kpagecount is exact or an average")),
         ("thp", _settings(meta)),
-        ("window", f"{_utc(meta.started_at)}, {format_seconds(meta.elapsed_s)}, scope {_scope(meta)}"),
+        ("window", f"{utc(meta.started_at)}, {format_seconds(meta.elapsed_s)}, scope {_scope(meta)}"),
         ("processes", _processes(meta)),
         ("verdicts", _pairs(meta.verdicts) or "none: no large folio was seen"),
         ("races", _races(meta.races) or "none found"),
         ("own cost", _cost(meta)),
     ]
     if meta.command_line:
-        lines.append(("command", meta.command_line))
+        found.append(("command", meta.command_line))
     if meta.partial:
-        lines.append(("partial", meta.partial))
+        found.append(("partial", meta.partial))
     if meta.unreadable:
         some = ", ".join(
             f"{entry.get('pid')} ({entry.get('comm')}): {entry.get('error', 'no reason known')}"
             for entry in meta.unreadable[:5]
         )
         more = f", ... {len(meta.unreadable) - 5:,} more" if len(meta.unreadable) > 5 else ""
-        lines.append(("unreadable", f"{plural(len(meta.unreadable), 'process', 'processes')}: {some}{more}"))
-    return lines
+        found.append(("unreadable", f"{plural(len(meta.unreadable), 'process', 'processes')}: {some}{more}"))
+    return found
 
 
 def _hanging(name: str, words: str, width: int, view: View) -> Iterator[RenderableType]:
@@ -93,7 +94,8 @@ def _hanging(name: str, words: str, width: int, view: View) -> Iterator[Renderab
     yield grid
 
 
-def _utc(seconds: float) -> str:
+def utc(seconds: float) -> str:
+    """Return a time since the epoch as date and time."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 

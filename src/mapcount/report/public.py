@@ -47,11 +47,9 @@ def section(snapshot: Snapshot, view: View) -> Iterator[RenderableType]:
     yield from left_out(len(rows), view.top)
     yield from _sizes(snapshot, view)
     yield heading("Waste, system-wide")
-    band = waste_band(snapshot)
-    if band is None:
-        yield note("Not known: /proc/meminfo lacks a number that is needed.")
+    yield sentence(waste_sentence(snapshot))
+    if waste_band(snapshot) is None:
         return
-    yield sentence(_waste(*band))
     yield note(
         "Active(anon) + Inactive(anon) - Shmem - AnonPages, less swap cache at the lower end, plus unevictable memory "
         "at the upper end. MADV_FREE hides more of it, and without per-page counts (CONFIG_NO_PAGE_MAPCOUNT) AnonPages "
@@ -104,6 +102,12 @@ def waste_band(snapshot: Snapshot) -> tuple[int, int] | None:
         low.append(active + inactive - shmem - anon - swapcache)
         high.append(active + inactive - shmem - anon + unevictable)
     return max(0, min(low)), max(0, *high)
+
+
+def waste_sentence(snapshot: Snapshot) -> str:
+    """Say how much anon memory nobody maps."""
+    band = waste_band(snapshot)
+    return _waste(*band) if band else "How much memory nobody maps is not known: /proc/meminfo lacks a number."
 
 
 def _waste(low: int, high: int) -> str:

@@ -24,6 +24,7 @@ from mapcount.scenarios.steps import (
     Fork,
     Madvise,
     Memfd,
+    Migrate,
     Mmap,
     Mprotect,
     Mremap,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mapcount.scenarios.steps import Span, Step
 
 MAX_STEPS = 2000
+PUD_PAGES = 1 << 2 * PMD_ORDER
 _PROTECTIONS = {
     Protection.NONE: "PROT_NONE",
     Protection.READ: "PROT_READ",
@@ -66,6 +68,8 @@ def emit_c(scenario: Scenario) -> str:
     if not expectations:
         calls.append('printf("ok 1 all steps were done\\n");')
     made = dict.fromkeys(step.file for step in scenario.steps if isinstance(step, Memfd))
+    moves = scenario.settings.nodes > 1 or any(isinstance(step, Migrate) for step in scenario.steps)
+    migration = _text_of("reproducer_migrate.c") if moves else ""
     parts = {
         "HEAD": _head(scenario),
         "AREA_BASE": hex(AREA_BASE),
@@ -73,14 +77,19 @@ def emit_c(scenario: Scenario) -> str:
         "NR_PROCESSES": str(len(slots.names)),
         "NR_TESTS": str(expectations or 1),
         "NAMES": ", ".join(f'"{name}"' for name in slots.names),
-        "FILES": "".join(f"static int fd_{name} = -1;\n" for name in made),
+        "FOLIO_PAGES": str(PUD_PAGES if scenario.settings.gigantic_pages else 1 << PMD_ORDER),
+        "HELPERS": "".join(f"static int fd_{name} = -1;\n" for name in made) + migration,
         "PERFORM": "".join(f"\tcase {number}:\n\t\treturn {does};\n" for number, does in enumerate(cases) if does),
         "SETTINGS": "".join(f"\t{line}\n" for line in _settings(scenario.settings)),
         "AREAS": ", ".join(_areas(scenario)),
         "SCENARIO": "".join(f"\t{call}\n" for call in calls),
     }
-    program = (files("mapcount.scenarios") / "reproducer.c").read_text(encoding="utf-8")
+    program = _text_of("reproducer.c")
     return re.sub(r"@([A-Z_]+)@\n?", lambda found: _end(parts[found[1]], found[0]), program)
+
+
+def _text_of(name: str) -> str:
+    return (files("mapcount.scenarios") / name).read_text(encoding="utf-8")
 
 
 def _end(part: str, mark: str) -> str:
@@ -144,6 +153,8 @@ def _case(step: Step, child: int) -> str:
             does = f"status(mprotect({_place(step.span)}, {_PROTECTIONS[step.protection]}))"
         case Mremap():
             does = f"move({_address(step.span)}, {step.span.nr_pages}, AREA('{step.to_area}', {step.to_page}))"
+        case Migrate():
+            does = f"move_to_node({_address(step.span)}, {step.span.nr_pages}, {step.node})"
         case Fork():
             does = f"fork_as({child})"
         case _:
@@ -156,7 +167,7 @@ def _mmap(step: Mmap) -> str:
     if not step.file:
         flags.append("MAP_ANONYMOUS")
     if step.kind is Kind.HUGETLB:
-        flags += ["MAP_HUGETLB", "MAP_HUGE_2MB"]
+        flags += ["MAP_HUGETLB", "MAP_HUGE_1GB" if step.gigantic else "MAP_HUGE_2MB"]
     file = f"fd_{step.file}" if step.file else "-1"
     advice = _advice(step.advice) if step.advice else "0"
     return f"map({_address(step.span)}, {step.span.nr_pages}, {' | '.join(flags)}, {file}, {step.file_page}, {advice})"
@@ -191,6 +202,8 @@ def _areas(scenario: Scenario) -> list[str]:
 
 def _settings(settings: Settings) -> Iterator[str]:
     """Yield statements: what is not named is off, and khugepaged sleeps."""
+    if settings.nodes > 1:
+        yield f"need_nodes({settings.nodes});"
     yield 'set(THP "khugepaged/pages_to_scan", "1", 0);'
     yield 'set(THP "khugepaged/defrag", "0", 0);'
     for name in ("scan", "alloc"):
@@ -208,6 +221,8 @@ def _settings(settings: Settings) -> Iterator[str]:
     yield f'set(THP "shmem_enabled", "{shmem}", {int(shmem != "never")});'
     if settings.hugetlb_pages:
         yield f'set("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "{settings.hugetlb_pages}", 1);'
+    if settings.gigantic_pages:
+        yield f'set("/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", "{settings.gigantic_pages}", 1);'
     if settings.swap:
         yield "need_swap();"
 

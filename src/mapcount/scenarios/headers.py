@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Change = Callable[[Settings, Sequence[Word]], Settings]
 
 PMD_ORDER = 9
+MAX_NODES = 2
+MAX_GIGANTIC = 1
+"""Pages of 1 GiB. A guest with more would have its memory in two pieces."""
 _ANON_WORDS = ("always", "madvise", "never")
 _SHMEM_WORDS = ("always", "within_size", "advise", "never")
 
@@ -60,9 +63,19 @@ def _hugetlb(settings: Settings, words: Sequence[Word]) -> Settings:
     return replace(settings, hugetlb_pages=number_of(word, "the hugetlb pool", most=1 << 20))
 
 
+def _gigantic(settings: Settings, words: Sequence[Word]) -> Settings:
+    (word,) = _take(words[1:], words[0], 1, "set hugetlb-1G 1")
+    return replace(settings, gigantic_pages=number_of(word, "the hugetlb pool of 1 GiB", most=MAX_GIGANTIC))
+
+
 def _swap(settings: Settings, words: Sequence[Word]) -> Settings:
     _take(words[1:], words[0], 0, "set swap")
     return replace(settings, swap=True)
+
+
+def _nodes(settings: Settings, words: Sequence[Word]) -> Settings:
+    (word,) = _take(words[1:], words[0], 1, "set nodes 2")
+    return replace(settings, nodes=number_of(word, "NUMA nodes", least=1, most=MAX_NODES))
 
 
 def _huge_zero_page(settings: Settings, words: Sequence[Word]) -> Settings:
@@ -80,7 +93,9 @@ SETTINGS: dict[str, Change] = {
     "anon": _anon,
     "shmem": _shmem,
     "hugetlb": _hugetlb,
+    "hugetlb-1G": _gigantic,
     "swap": _swap,
+    "nodes": _nodes,
     "huge-zero-page": _huge_zero_page,
     "max-ptes-none": _max_ptes_none,
 }

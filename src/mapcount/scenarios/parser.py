@@ -10,7 +10,7 @@ from mapcount.scenarios.expect_line import read_expect
 from mapcount.scenarios.headers import read_needs, read_set
 from mapcount.scenarios.scenario import Scenario, Settings
 from mapcount.scenarios.standing import Standing
-from mapcount.scenarios.steps import Reclaim
+from mapcount.scenarios.steps import Migrate, Reclaim
 from mapcount.scenarios.verbs import VERBS, Call, read_call
 from mapcount.scenarios.words import Mistake, Word, did_you_mean, end_of, name_of, number_of, words_of
 
@@ -129,7 +129,12 @@ class _Reader:
         process = name_of(Word(first.text[:-1], first.line, first.column), "a process")
         if len(words) < 2:
             raise Mistake(end_of(words), f"what is {process} to do{did_you_mean('', VERBS)}")
-        return read_call(Call(process, words[1], words[2:], self._standing.mapped))
+        step = read_call(Call(process, words[1], words[2:], self._standing.mapped))
+        if isinstance(step, Migrate) and step.node >= self.settings.nodes:
+            raise Mistake(
+                words[-1], f"there is no node {step.node}: say `set nodes {step.node + 1}` before the first step"
+            )
+        return step
 
     def _add(self, word: Word, step: Step) -> None:
         missing = self._standing.missing(step)

@@ -87,6 +87,8 @@ class Mmap:
     """HUGEPAGE or NOHUGEPAGE, told at once."""
     file: str = ""
     file_page: int = 0
+    gigantic: bool = False
+    """Of hugetlb: pages of 1 GiB, which a PUD maps, not of 2 MiB."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,19 @@ class Mremap:
 
 
 @dataclass(frozen=True)
+class Migrate:
+    """
+    Move what pages are mapped to, to memory of a NUMA node: move_pages(2) with MPOL_MF_MOVE, page by page.
+
+    What others seem to map, too, stays where it is. Result: how many of the pages lie on that node afterwards, or -errno.
+    """
+
+    process: str
+    span: Span
+    node: int
+
+
+@dataclass(frozen=True)
 class Fork:
     """Make a child process of that name. Result: 0."""
 
@@ -193,5 +208,5 @@ class Expect:
 
 
 Step: TypeAlias = (
-    Mmap | Memfd | Fallocate | Access | Munmap | Madvise | Mprotect | Mremap | Fork | Exit | Reclaim | Expect
+    Mmap | Memfd | Fallocate | Access | Munmap | Madvise | Mprotect | Mremap | Migrate | Fork | Exit | Reclaim | Expect
 )

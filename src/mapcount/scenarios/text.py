@@ -15,6 +15,7 @@ from mapcount.scenarios.steps import (
     Fork,
     Madvise,
     Memfd,
+    Migrate,
     Mmap,
     Mprotect,
     Mremap,
@@ -58,8 +59,12 @@ def _settings(settings: Settings, default: Settings) -> Iterator[str]:
             yield f"{name} {size_text(1 << order)} {word}"
     if settings.hugetlb_pages:
         yield f"hugetlb {settings.hugetlb_pages}"
+    if settings.gigantic_pages:
+        yield f"hugetlb-1G {settings.gigantic_pages}"
     if settings.swap:
         yield "swap"
+    if settings.nodes != default.nodes:
+        yield f"nodes {settings.nodes}"
     if settings.huge_zero_page:
         yield "huge-zero-page"
     if settings.max_ptes_none != default.max_ptes_none:
@@ -120,6 +125,8 @@ def _call_text(step: Step) -> str:
             words = f"mprotect {span_text(step.span)} {step.protection.value}"
         case Mremap():
             words = f"mremap {span_text(step.span)} {step.to_area}[{step.to_page}]"
+        case Migrate():
+            words = f"migrate {span_text(step.span)} to {step.node}"
         case Fork():
             words = f"fork {step.child}"
         case Exit():
@@ -133,7 +140,7 @@ def _mmap_text(step: Mmap) -> str:
     words = ["mmap", _place_text(step.span.area, step.span.first), size_text(step.span.nr_pages)]
     words += [word for word, advice in HUGEPAGE_WORDS.items() if step.advice is advice]
     if step.kind is Kind.HUGETLB:
-        words.append("hugetlb")
+        words.append("hugetlb-1G" if step.gigantic else "hugetlb")
     if step.shared:
         words.append("shared")
     if step.file:

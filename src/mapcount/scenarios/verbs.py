@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapcount.mapping.schema import Kind
+from mapcount.scenarios.headers import MAX_NODES
 from mapcount.scenarios.ranges import AREA_PAGES, area_of, file_range_of, page_of, span_of, split_range
 from mapcount.scenarios.steps import (
     Access,
@@ -15,6 +16,7 @@ from mapcount.scenarios.steps import (
     Fork,
     Madvise,
     Memfd,
+    Migrate,
     Mmap,
     Mprotect,
     Mremap,
@@ -22,7 +24,7 @@ from mapcount.scenarios.steps import (
     Protection,
     Span,
 )
-from mapcount.scenarios.words import Mistake, Word, did_you_mean, end_of, name_of, pages_of
+from mapcount.scenarios.words import Mistake, Word, did_you_mean, end_of, name_of, number_of, pages_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     Reader = Callable[["Call"], Step]
 
 HUGEPAGE_WORDS = {"huge": Advice.HUGEPAGE, "nohuge": Advice.NOHUGEPAGE}
-_OPTIONS = (*HUGEPAGE_WORDS, "hugetlb", "shared", "private")
+_OPTIONS = (*HUGEPAGE_WORDS, "hugetlb", "hugetlb-1G", "shared", "private")
+_EXCLUDES = {"shared": "private", "huge": "nohuge", "hugetlb": "hugetlb-1G"}
+_EXCLUDES |= {against: word for word, against in _EXCLUDES.items()}
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,9 @@ def _mmap(call: Call) -> Mmap:
     said, file, file_page = _options(options, nr_pages)
     advice = next((HUGEPAGE_WORDS[word] for word in said if word in HUGEPAGE_WORDS), None)
     shared = "shared" in said
-    kind = Kind.HUGETLB if "hugetlb" in said else Kind.SHMEM if file or shared else Kind.ANON
-    return Mmap(call.process, span, kind, shared, advice, file, file_page)
+    gigantic = "hugetlb-1G" in said
+    kind = Kind.HUGETLB if gigantic or "hugetlb" in said else Kind.SHMEM if file or shared else Kind.ANON
+    return Mmap(call.process, span, kind, shared, advice, file, file_page, gigantic)
 
 
 def _place_of(word: Word) -> tuple[str, int]:
@@ -92,7 +97,7 @@ def _options(words: Sequence[Word], nr_pages: int) -> tuple[dict[str, Word], str
     file, file_page = "", 0
     for word in words:
         if word.text in _OPTIONS:
-            against = {"shared": "private", "private": "shared", "huge": "nohuge", "nohuge": "huge"}.get(word.text)
+            against = _EXCLUDES.get(word.text)
             if word.text in said or against in said:
                 raise Mistake(word, f"{word.text} after {'itself' if word.text in said else against}: one of them")
             said[word.text] = word
@@ -101,7 +106,7 @@ def _options(words: Sequence[Word], nr_pages: int) -> tuple[dict[str, Word], str
         else:
             file, file_page, _ = file_range_of(word, nr_pages)
             where = word
-    if file and "hugetlb" in said:
+    if file and {"hugetlb", "hugetlb-1G"} & said.keys():
         raise Mistake(where, "a memfd is no hugetlb: leave one of them out")
     return said, file, file_page
 
@@ -144,6 +149,13 @@ def _mremap(call: Call) -> Mremap:
     return Mremap(call.process, span, to_area, to_page)
 
 
+def _migrate(call: Call) -> Migrate:
+    pages, to, node = call.take("migrate a[0:512] to 1", 3)
+    if to.text != "to":
+        raise Mistake(to, f"`to` belongs here: `{call.process}: migrate {pages.text} to 1`")
+    return Migrate(call.process, span_of(pages, call.mapped), number_of(node, "a NUMA node", most=MAX_NODES - 1))
+
+
 def _fork(call: Call) -> Fork:
     (child,) = call.take("fork c", 1)
     return Fork(call.process, name_of(child, "a process"))
@@ -165,6 +177,7 @@ VERBS: Mapping[str, Reader] = {
     "munmap": _munmap,
     "mprotect": _mprotect,
     "mremap": _mremap,
+    "migrate": _migrate,
     "fork": _fork,
     "exit": _exit,
     **{advice.value: _madvise for advice in Advice},

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from mapcount.mapping.schema import Kind
+from mapcount.scenarios.headers import MAX_NODES
 from mapcount.scenarios.ranges import AREA_PAGES
 from mapcount.scenarios.scenario import FIRST_PROCESS, Scenario, Settings
 from mapcount.scenarios.standing import Process, Standing, Stretch
@@ -20,6 +21,7 @@ from mapcount.scenarios.steps import (
     Fork,
     Madvise,
     Memfd,
+    Migrate,
     Mmap,
     Mprotect,
     Mremap,
@@ -215,6 +217,11 @@ def _mremap(state: _Walk, name: str, process: Process) -> list[Step]:
     return [Mremap(name, span, area, page)]
 
 
+def _migrate(state: _Walk, name: str, process: Process) -> list[Step]:
+    span = _part(state, process)
+    return [Migrate(name, span, state.below(MAX_NODES))] if span else []
+
+
 def _file_pages(*, punch: bool) -> Draw:
     def draw(state: _Walk, name: str, process: Process) -> list[Step]:
         if not process.files:
@@ -242,6 +249,7 @@ DRAWS: Mapping[str, Draw] = {
     "munmap": _munmap,
     "mprotect": _protect,
     "mremap": _mremap,
+    "migrate": _migrate,
     "fallocate": _file_pages(punch=False),
     "punch": _file_pages(punch=True),
     "reclaim": _reclaim,
@@ -286,6 +294,8 @@ _SHMEM_OPENING = (
     Access(FIRST_PROCESS, Span("a", 0, 1), write=True),
     _opening(67, "b", "f", 3),
 )
+_SHMEM_OPENING_AT_C = (Memfd(FIRST_PROCESS, "f", PMD_PAGES), _opening(PMD_PAGES, "c", "f"))
+_MIGRATE_WEIGHTS = {**WEIGHTS, "fork": 6, "exit": 9, "migrate": 24, "reclaim": 1}
 _FILE_WEIGHTS = {**WEIGHTS, "write": 40, "read": 20, "fork": 8, "exit": 6}
 PROFILES: Mapping[str, Profile] = {
     "small": Profile("folios of one page", (Mmap(FIRST_PROCESS, Span("a", 0, 23)),)),
@@ -315,6 +325,19 @@ PROFILES: Mapping[str, Profile] = {
         (_opening(PMD_PAGES + 37),),
         Settings(swap=True),
         {**WEIGHTS, "pageout": 8, "free": 6, "collapse": 6},
+    ),
+    "migrate": Profile(
+        "folios of PMD size, of one page and of a file that are moved between two NUMA nodes",
+        (_opening(PMD_PAGES + 37), *_SHMEM_OPENING_AT_C),
+        Settings(shmem={9: "always"}, nodes=2),
+        _MIGRATE_WEIGHTS,
+    ),
+    "migrate-64k": Profile(
+        "folios of 64k that are moved between two NUMA nodes",
+        (_opening(53),),
+        Settings(anon={4: "madvise"}, nodes=2),
+        _MIGRATE_WEIGHTS,
+        needs=(6, 8),
     ),
 }
 

@@ -144,6 +144,15 @@ class Policies:
     """Reclaim splits a large folio of a file in memory before it swaps the pages out."""
     swaps_in_large_shmem: bool
     """A large folio of a file in memory that was swapped out whole comes back whole, from a device that reads at once."""
+    migration_asks_page: bool
+    """move_pages leaves a large folio alone if the page asked for is mapped more than once; later if the folio seems shared."""
+    migration_needs_access: bool
+    """move_pages finds nothing where mprotect took all rights away."""
+    migration_splits: bool
+    """A folio that waits for a deferred split is split before its pages are moved one by one; before, it was moved whole."""
+    migration_requeues: bool
+    """The copy of a folio in the deferred split queue is queued in its place, and is marked as partially mapped if the folio
+    was when its last entry had been taken away: one that PTEs map always is."""
     discards_pmd: bool
     """Of a folio after MADV_FREE it drops, or leaves, a PMD entry as it is; else it splits the PMD first."""
     discards_in_batches: bool
@@ -178,8 +187,6 @@ class Quirks:
     """Private_ and Shared_ of smaps ask whether the folio may be shared, not how often the page is mapped."""
     whole_folio_mapped: bool
     """AnonPages, Mapped and the memory cgroup's anon and file_mapped count a folio whole while any page is mapped."""
-    not_present_is_private: bool
-    """smaps counts what a migration entry stands for as private; later kernels as shared."""
     pss_by_entry: bool = False
     """Pss divides what an entry maps by the mapcount at once; else page by page, so that of a PMD more is rounded off."""
 
@@ -379,6 +386,32 @@ FACTS = (
         True,
         '1dd44c0af4fb ("mm: shmem: skip swapcache for swapin of synchronous swap device")',
     ),
+    Fact(FIRST, "migration_asks_page", True, "add_page_for_migration(), mm/migrate.c of 6.1"),
+    Fact((6, 9), "migration_asks_page", False, "add_page_for_migration(), mm/migrate.c: folio_likely_mapped_shared()"),
+    Fact(FIRST, "migration_needs_access", False, "add_page_for_migration(), follow_page_pte(), mm/gup.c of 5.10"),
+    Fact(
+        (6, 1),
+        "migration_needs_access",
+        True,
+        '474098edac26 ("mm/gup: replace FOLL_NUMA by gup_can_follow_protnone()"); a guest of 6.1.192',
+    ),
+    Fact(
+        (6, 6),
+        "migration_needs_access",
+        False,
+        'd74943a2f3cd ("mm/gup: reintroduce FOLL_NUMA as FOLL_HONOR_NUMA_FAULT")',
+    ),
+    Fact(FIRST, "migration_splits", False, "migrate_pages_batch(), mm/migrate.c of 6.8; guests of 5.10 and 6.1"),
+    Fact(
+        (6, 10),
+        "migration_splits",
+        True,
+        '7262f208ca68 ("mm/migrate: split source folio if it is on deferred split list")',
+    ),
+    Fact(FIRST, "migration_requeues", False, "__folio_migrate_mapping(), mm/migrate.c; guests of 5.10 and 6.1"),
+    Fact((6, 12), "migration_requeues", True, "in stable releases: a guest of 6.12.118"),
+    Fact((6, 13), "migration_requeues", False, "guests of 6.16.12 and 6.18.15"),
+    Fact((7, 0), "migration_requeues", True, "migrate_folio_move(), mm/migrate.c of 7.3; a guest of 7.0.13"),
     Fact(FIRST, "discards_pmd", False, "try_to_unmap_one(), mm/rmap.c of 6.1; a guest of 6.12"),
     Fact(
         (6, 15),
@@ -439,10 +472,6 @@ FACTS = (
     Fact(FIRST, "whole_folio_mapped", False, "mm/rmap.c"),
     Fact((6, 15), "whole_folio_mapped", True, _NO_PAGE, page_mapcount=False),
     Fact(FIRST, "pss_by_entry", False, "smaps_account(); at once in the RFC of April 2026 alone"),
-    Fact(FIRST, "not_present_is_private", True, "smaps_account(), fs/proc/task_mmu.c of 6.1"),
-    Fact(
-        (6, 11), "not_present_is_private", False, '"fs/proc/task_mmu: account non-present entries as "maybe shared ..."'
-    ),
 )
 
 

@@ -38,6 +38,8 @@ class Quantity(enum.Enum):
     VMAS = "VMAs that map the folio"
     TABLE_PAIRS = "pairs of a VMA and a page table that map the folio"
     COMPLETE_MAPPINGS = "VMAs that map all of the folio's pages"
+    EXTRA_REFERENCES = "references to the folio that are no mappings and not the page cache's"
+    OTHERS = "whether another address space maps the folio, or something that is no mapping refers to it"
 
 
 class Promise(enum.Enum):

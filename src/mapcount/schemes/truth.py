@@ -19,13 +19,15 @@ class FolioTruth:
     Who maps a folio of `1 << order` pages.
 
     `ptes[mm, vma, table, i]` counts the PTEs by which that VMA maps page i through that page table; `huge[mm, vma, table]`
-    the PMD (or PUD) entries, each of which maps all pages.
+    the PMD (or PUD) entries, each of which maps all pages. `extra_references` are references that are no mappings: no scheme
+    counts them, callers do.
     """
 
     order: int
     hugetlb: bool = False
     ptes: Counter[tuple[int, int, int, int]] = field(default_factory=Counter)
     huge: Counter[tuple[int, int, int]] = field(default_factory=Counter)
+    extra_references: int = 0
 
     @property
     def nr_pages(self) -> int:
@@ -104,7 +106,7 @@ class FolioTruth:
 
 
 def truth_of(quantity: Quantity, truth: FolioTruth, i: int = 0) -> int:
-    """Return the true value of a quantity; `i` is the page, for a quantity of a page."""
+    """Return the true value of a quantity; `i` is the page, for a quantity of a page, or the mm that asks about OTHERS."""
     return _ANSWERS[quantity](truth, i)
 
 
@@ -119,4 +121,6 @@ _ANSWERS: dict[Quantity, Callable[[FolioTruth, int], int]] = {
     Quantity.VMAS: lambda truth, _: len({mapper[:2] for mapper in truth.mappers()}),
     Quantity.TABLE_PAIRS: lambda truth, _: len(truth.mappers()),
     Quantity.COMPLETE_MAPPINGS: lambda truth, _: truth.complete_mappings(),
+    Quantity.EXTRA_REFERENCES: lambda truth, _: truth.extra_references,
+    Quantity.OTHERS: lambda truth, mm: int(truth.extra_references > 0 or bool(truth.mms() - {mm})),
 }

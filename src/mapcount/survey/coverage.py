@@ -8,12 +8,12 @@ any run or folio by two look-ups.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from mapcount.record import record
 from mapcount.survey.sorting import starts_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 F64: TypeAlias = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Coverage:
     """
     Segments `[cuts[i], cuts[i + 1])` of the page axis with `mappings[i]` mappings of each page, `unseen` included.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapcount.mapping.schema import Kind
+from mapcount.record import record
 from mapcount.survey.facts import Facts
 from mapcount.survey.large import large_only
 from mapcount.survey.owners import process_rows
@@ -28,7 +28,7 @@ PROCESS_FIELDS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Delta:
     """One number in both snapshots."""
 
@@ -38,7 +38,7 @@ class Delta:
     """`after - before`"""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SizeDelta:
     """One kind and order that occurs in either snapshot; `values` by the names of SIZE_FIELDS."""
 
@@ -48,7 +48,7 @@ class SizeDelta:
     values: dict[str, Delta]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ProcessDelta:
     """A process that is in both, or all processes of one name without a counterpart; `values` by PROCESS_FIELDS."""
 
@@ -60,7 +60,7 @@ class ProcessDelta:
     values: dict[str, Delta]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Difference:
     """What changed between two snapshots. Rows without any change are there too."""
 

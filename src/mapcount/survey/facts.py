@@ -6,13 +6,13 @@ exclusive and no page is called unmapped: nothing is guessed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mapcount.mapping.schema import Consistency, Kind, Level
+from mapcount.record import record
 from mapcount.survey.coverage import Coverage, cover
 from mapcount.survey.pairs import Pairs, pair_up
 
@@ -37,7 +37,7 @@ def is_kind(codes: U8, *kinds: Kind) -> Bools:
     return wanted[codes]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Facts:
     """Arrays over the large folios of one snapshot, each computed when it is first asked for. Units are pages."""
 

@@ -18,7 +18,7 @@ def large_only(snapshot: Snapshot) -> Snapshot:
         return snapshot
     ids = (np.cumsum(large) - 1).astype(np.uint32)
     tables = {"folios": replace(snapshot.folios.take(large), folio_id=ids[large])}
-    for name in ("runs", "unseen", "observed_counts"):
+    for name in ("runs", "unseen", "observed_counts", "observed_words"):
         table = getattr(snapshot, name)
         table = table.take(large[table.folio_id])
         tables[name] = replace(table, folio_id=ids[table.folio_id])

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mapcount.mapping.schema import Level
+from mapcount.record import record
 from mapcount.survey.sorting import order_of, starts_of
 
 if TYPE_CHECKING:
     from mapcount.mapping.schema import I64, Bools, Runs
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Pairs:
     """One row per owner and folio that it maps, sorted by owner, then folio."""
 

@@ -108,7 +108,7 @@ def _contiguous(facts: Facts, cell: I64, order_of_row: I64) -> list[dict[str, in
 def _small_rows(facts: Facts) -> list[SizeRow]:
     small, page = join_small(facts.snapshot), facts.snapshot.meta.page_size
     rows = []
-    for kind in np.unique(small.kind).tolist():
+    for kind in np.flatnonzero(np.bincount(small.kind)).tolist():
         of_kind = small.kind == kind
         exclusive = int(small.pages[of_kind & small.exclusive].sum())
         shared = int(small.pages[of_kind & small.shared].sum())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mapcount.mapping.schema import Kind
+from mapcount.record import record
 from mapcount.survey.facts import RSS_KINDS, is_kind, saw_everything
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mapcount.survey.coverage import F64
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SmallPages:
     """Arrays over the rows of `small` and, where it says so, over groups of rows that are alike but for their VMA."""
 

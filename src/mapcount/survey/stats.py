@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from mapcount.mapping.snapshot import Snapshot
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Reading:
     """One number as it was before and after the capture."""
 
@@ -33,7 +34,7 @@ class Reading:
         return Reading(self.before - other.before, self.after - other.after)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Stats:
     """All numbers of a snapshot that could be read; one that was read only once stands for both times."""
 

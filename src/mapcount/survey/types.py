@@ -9,14 +9,16 @@ down, so they never sum to more than the total.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from mapcount.record import record
 
 if TYPE_CHECKING:
     from mapcount.mapping.snapshot import Metadata
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SizeRow:
     """All folios of one kind and order; order 0 comes from the aggregates of small pages."""
 
@@ -50,7 +52,7 @@ class SizeRow:
     """By block size in bytes (as text): bytes in blocks contiguous and aligned in address and folio alike."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ProcessRow:
     """One address space."""
 
@@ -82,7 +84,7 @@ class ProcessRow:
     wasted_bytes: int
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class OwnerRow:
     """A charge cgroup, a program (all processes of one name) or a VMA. Each folio counts once per row."""
 
@@ -98,7 +100,7 @@ class OwnerRow:
     wasted_bytes: int
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class VmaRow:
     """One VMA."""
 
@@ -119,7 +121,7 @@ class VmaRow:
     wasted_bytes: int
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class FolioRow:
     """One large folio."""
 
@@ -142,7 +144,7 @@ class FolioRow:
     """Processes that map it (at most eight), separated by blanks."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class CutRow:
     """What if no anon folio were larger than `folio_bytes`: the same mappings with folios cut."""
 
@@ -155,7 +157,7 @@ class CutRow:
     """Wasted bytes of today that this cut would give back."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class MemoryRow:
     """One part of the machine's memory; the rows (except those `within` another) sum to MemTotal."""
 
@@ -167,7 +169,7 @@ class MemoryRow:
     """Name of the row that it is a part of; empty: a part of MemTotal."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SinceBootRow:
     """What the kernel's per-size counters say happened since boot (not only to what is mapped now)."""
 
@@ -181,7 +183,7 @@ class SinceBootRow:
     nr_anon_partially_mapped: int
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Check:
     """Our number beside the kernel's own."""
 
@@ -200,7 +202,7 @@ class Check:
     """Why a difference is expected, and in which direction."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Survey:
     """All that a snapshot says by itself."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,14 +18,16 @@ from mapcount.replay.histories import HISTORIES, log_of
 from mapcount.schemes.catalogue import SCHEMES, find_scheme
 from mapcount.units import format_folio_size
 from mapcount.views.answers import Answers, answers_of, over_pasts, truths_of
+from mapcount.views.numbers import Key, cgroup_numbers, machine_numbers, process_numbers
+from mapcount.views.observed import CountersOverPasts, WordCheck
 from mapcount.views.quirks import quirks_for
 from mapcount.views.view import View, kernel_view, true_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mapcount.mapping.log import Log
-    from mapcount.mapping.schema import I64
+    from mapcount.mapping.schema import I64, Bools
     from mapcount.mapping.snapshot import Snapshot
     from mapcount.replay.result import Replayed
     from mapcount.schemes.bind import BoundScheme
@@ -38,32 +40,36 @@ class Number:
 
     name: str
     unit: str
-    """`bytes`, `pages` or `folios`"""
+    """`bytes`, `pages`, `folios` or `mappings`"""
     truth: int
     values: dict[str, int] = field(default_factory=dict)
     """after the first history"""
     least: dict[str, int] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class ProcessNumber:
-    """A number of one address space, in bytes."""
-
-    mm_id: int
-    pid: int
-    comm: str
-    name: str
-    """`Pss` or `Uss`"""
-    truth: int
-    values: dict[str, int] = field(default_factory=dict)
-    """after the first history"""
-    least: dict[str, int] = field(default_factory=dict)
-    most: dict[str, int] = field(default_factory=dict)
+    def differs(self) -> bool:
+        """Tell whether it is not the truth under some scheme, after some history."""
+        return any(value != self.truth for found in (self.least, self.most) for value in found.values())
 
     def worst(self) -> int:
         """Return the largest distance of any scheme from the truth, after the first history."""
         return max((abs(value - self.truth) for value in self.values.values()), default=0)
+
+
+@dataclass(frozen=True)
+class ProcessNumber(Number):
+    """A number of one address space."""
+
+    mm_id: int = 0
+    pid: int = 0
+    comm: str = ""
+
+
+@dataclass(frozen=True)
+class CgroupNumber(Number):
+    """A number of memory.stat of one cgroup, without its children's."""
+
+    cgroup: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,8 @@ class Found:
     """
 
     scheme: str
+    order: int | None
+    """Of folios of this order alone; None: of all."""
     folios: int
     unmapped_bytes: int
     missed: int
@@ -101,9 +109,14 @@ class Comparison:
     """The first is the one that is taken for usual."""
     numbers: list[Number]
     processes: list[ProcessNumber]
-    """Those that differ from the truth under some scheme, the largest distance first."""
+    """Those that differ from the truth under some scheme: first what is counted in bytes, the largest distance first."""
+    cgroups: list[CgroupNumber]
+    """In the same way."""
     found: list[Found]
+    """By scheme; of each first all folios, then by order."""
     answers: list[Answers]
+    words: list[WordCheck] = field(default_factory=list)
+    """Of a guest: counters out of its memory, beside those of `running`. Empty of other snapshots."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +125,6 @@ class Past:
 
     log: Log
     folios: I64
-
-
-_BY_MM: dict[str, str] = {"Pss": "pss_bytes", "Uss": "private"}
-"""Numbers of a process, by their name in smaps (Uss: Private_Clean + Private_Dirty)."""
 
 
 AS_IT_HAPPENED = "as-it-happened"
@@ -150,19 +159,21 @@ def compare(
     """
     chosen = {scheme_id: find_scheme(scheme_id) for scheme_id in dict.fromkeys((*numbers, *answers))}
     truth, truths = true_view(snapshot), truths_of(snapshot)
-    by_name = {name: Number(name, unit, value) for name, unit, value in _machine(truth)}
-    by_process = dict(_processes(snapshot, truth))
+    numbers_of = _numbers(truth)
     found: list[Found] = []
     answered: list[Answers] = []
+    counters = CountersOverPasts()
     logs = [log_of(snapshot, history).held() for history in histories] if past is None else [past.log.held()]
     for scheme_id, scheme in chosen.items():
         if progress:
             progress(scheme_id)
         said, missed, seen = [], [], set()
         for log in logs:
-            [replayed] = replay(log, [scheme])
+            [replayed] = replay(log, [scheme], replays=len(chosen) * len(logs))
             if past is not None:
                 replayed = replayed.of_folios(past.folios)
+            if scheme_id == running and len(snapshot.observed_words):
+                counters.add(replayed)
             if scheme_id in answers:
                 said.append(answers_of(truths, [replayed]))
             if scheme_id in numbers:
@@ -170,21 +181,25 @@ def compare(
                 mark = _mark(replayed)
                 if mark not in seen:
                     seen.add(mark)
-                    _add_numbers(by_name, by_process, kernel_view(snapshot, replayed, quirks_for(scheme_id)), scheme_id)
+                    view = kernel_view(snapshot, replayed, quirks_for(scheme_id))
+                    for mine, theirs in zip(numbers_of, _numbers(view), strict=True):
+                        _widen(mine, theirs, scheme_id)
         answered += over_pasts(said)
         if missed:
-            found.append(_missed_over_pasts(missed))
-    differing = sorted((p for p in by_process.values() if p.worst()), key=lambda p: (-p.worst(), p.pid, p.name))
+            found += map(_missed_over_pasts, zip(*missed, strict=True))
+    of_machine, of_processes, of_cgroups = numbers_of
     return Comparison(
         meta=snapshot.meta,
         running=running,
         notes=[*notes, *_without_room(snapshot, chosen.values())],
         schemes=list(numbers),
         histories=list(histories) if past is None else [AS_IT_HAPPENED],
-        numbers=list(by_name.values()),
-        processes=differing,
+        numbers=list(of_machine.values()),
+        processes=_worst_first(of_processes),
+        cgroups=_worst_first(of_cgroups),
         found=found,
         answers=answered,
+        words=counters.checks(snapshot),
     )
 
 
@@ -205,64 +220,59 @@ def _mark(replayed: Replayed) -> bytes:
     return whole.digest()
 
 
-def _add_numbers(
-    by_name: dict[str, Number], by_process: dict[tuple[int, str], ProcessNumber], view: View, scheme: str
-) -> None:
-    for name, _, value in _machine(view):
-        _widen(by_name[name], scheme, value)
-    for key, number in _processes(view.snapshot, view):
-        _widen(by_process[key], scheme, number.truth)
+def _numbers(view: View) -> list[dict[Key, Number]]:
+    """Return the numbers of the machine, of processes and of cgroups, the view's for truth."""
+    mms, cgroups = view.snapshot.mms, view.snapshot.cgroups
+    return [
+        {key: Number(key.name, unit, value) for key, unit, value in machine_numbers(view)},
+        {
+            key: ProcessNumber(
+                key.name, unit, value, mm_id=key.of, pid=int(mms.pid[key.of]), comm=str(mms.comm[key.of])
+            )
+            for key, unit, value in process_numbers(view)
+        },
+        {key: CgroupNumber(key.name, unit, value, cgroup=cgroups[key.of]) for key, unit, value in cgroup_numbers(view)},
+    ]
 
 
-def _widen(number: Number | ProcessNumber, scheme: str, value: int) -> None:
-    number.values.setdefault(scheme, value)
-    number.least[scheme] = min(value, number.least.get(scheme, value))
-    number.most[scheme] = max(value, number.most.get(scheme, value))
+def _widen(numbers: Mapping[Key, Number], seen: Mapping[Key, Number], scheme: str) -> None:
+    for key, number in numbers.items():
+        value = seen[key].truth
+        number.values.setdefault(scheme, value)
+        number.least[scheme] = min(value, number.least.get(scheme, value))
+        number.most[scheme] = max(value, number.most.get(scheme, value))
 
 
-def _machine(view: View) -> Iterator[tuple[str, str, int]]:
-    """Yield name, unit and value of the numbers of the whole machine."""
-    stats = view.by_cgroup.machine()
-    for name, key in (
-        ("AnonPages", "anon"),
-        ("Mapped", "mapped"),
-        ("Shmem", "shmem"),
-        ("AnonHugePages", "anon_huge"),
-        ("ShmemPmdMapped", "shmem_pmd"),
-        ("FilePmdMapped", "file_pmd"),
-    ):
-        yield name, "bytes", stats[key]
-    yield "Rss, all processes", "bytes", int(view.by_mm.rss.sum())
-    yield "Pss, all processes", "bytes", int(view.by_mm.pss_bytes.sum())
-    yield "Uss, all processes", "bytes", int(view.by_mm.private.sum())
-    yield "bit 56 set", "pages", int(view.bits.nr_pages[view.bits.mapped_once].sum())
-    yield "nr_anon_partially_mapped", "folios", sum(size.nr_anon_partially_mapped for size in view.sizes)
+def _worst_first(numbers: Mapping[Key, Number]) -> list[Any]:
+    """Return those that differ from the truth, bytes before counts, the largest distance first."""
+    differing = [(key, number) for key, number in numbers.items() if number.differs()]
+    differing.sort(key=lambda row: (row[1].unit != "bytes", -row[1].worst(), row[0].of, row[0].name))
+    return [number for _, number in differing]
 
 
-def _processes(snapshot: Snapshot, view: View) -> Iterator[tuple[tuple[int, str], ProcessNumber]]:
-    mms = snapshot.mms
-    for name, column in _BY_MM.items():
-        for mm_id, value in enumerate(getattr(view.by_mm, column).tolist()):
-            yield (mm_id, name), ProcessNumber(mm_id, int(mms.pid[mm_id]), str(mms.comm[mm_id]), name, value)
-
-
-def _found(facts: Facts, replayed: Replayed) -> Found:
+def _found(facts: Facts, replayed: Replayed) -> list[Found]:
     """Hold what the deferred split would find to what is partially mapped: anon, above order 1, not in the swap cache."""
     folios, page = facts.snapshot.folios, facts.snapshot.meta.page_size
     splittable = facts.anon & (folios.order > 1) & ~folios.swapcache
     partial, whole = splittable & facts.partial, splittable & facts.known & ~facts.partial
-    missed = partial & ~replayed.deferred
-    missed_bytes = int(facts.unmapped_pages[missed].sum()) * page
-    return Found(
-        scheme=replayed.scheme.id,
-        folios=int(partial.sum()),
-        unmapped_bytes=int(facts.unmapped_pages[partial].sum()) * page,
-        missed=int(missed.sum()),
-        missed_bytes=missed_bytes,
-        missed_least_bytes=missed_bytes,
-        missed_most_bytes=missed_bytes,
-        mistaken=int((replayed.deferred & whole).sum()),
-    )
+    missed, mistaken = partial & ~replayed.deferred, replayed.deferred & whole
+
+    def row(order: int | None, chosen: Bools) -> Found:
+        missed_bytes = int(facts.unmapped_pages[missed & chosen].sum()) * page
+        return Found(
+            scheme=replayed.scheme.id,
+            order=order,
+            folios=int((partial & chosen).sum()),
+            unmapped_bytes=int(facts.unmapped_pages[partial & chosen].sum()) * page,
+            missed=int((missed & chosen).sum()),
+            missed_bytes=missed_bytes,
+            missed_least_bytes=missed_bytes,
+            missed_most_bytes=missed_bytes,
+            mistaken=int((mistaken & chosen).sum()),
+        )
+
+    orders = np.unique(folios.order[partial]).tolist()
+    return [row(None, splittable), *(row(order, folios.order == order) for order in orders)]
 
 
 def _missed_over_pasts(rows: Sequence[Found]) -> Found:

@@ -25,7 +25,7 @@ class OutlookRow:
 
     name: str
     unit: str
-    """`bytes`, `pages` or `folios`"""
+    """`bytes`, `pages`, `folios` or `mappings`"""
     truth: int
     """from page tables alone"""
     now: int
@@ -47,7 +47,7 @@ def outlook(snapshot: Snapshot) -> list[OutlookRow] | None:
         now = era_of_snapshot(snapshot.meta).scheme
     except UsageError:
         return None
-    if now == WITHOUT or not all(is_quick(find_scheme(scheme), snapshot.folios.order) for scheme in (now, WITHOUT)):
+    if now == WITHOUT or not all(is_quick(find_scheme(scheme), snapshot.folios.order, 2) for scheme in (now, WITHOUT)):
         return None
     found = compare(snapshot, numbers=[now, WITHOUT], answers=[], running=now, histories=[DEFAULT_HISTORY])
     return [OutlookRow(row.name, row.unit, row.truth, row.values[now], row.values[WITHOUT]) for row in found.numbers]

@@ -11,7 +11,6 @@ RFC_2026 = Quirks(
     average_page_mapcount=True,
     private_by_folio=True,
     whole_folio_mapped=True,
-    not_present_is_private=False,
     pss_by_entry=True,
 )
 """smaps_account() and pagemap of the RFC of April 2026 ("mm/rmap: support arbitrary folio mappings")."""
@@ -20,7 +19,6 @@ PER_PAGE = Quirks(
     average_page_mapcount=False,
     private_by_folio=False,
     whole_folio_mapped=False,
-    not_present_is_private=False,
     pss_by_entry=False,
 )
 """What fs/proc would do best with counts per page: 6.11 to 6.14."""

@@ -1,0 +1,241 @@
+"""Who reads in a kernel, under which locks, what they rely on, and what happens if that does not hold. One row a caller.
+
+Locks are those of the caller, checked in the source that is named; `locks` are kinds (locks.py), the page-table lock and
+mmap_lock being those of address space 1. What the folio lock keeps out is what takes it: faults and migration. fork, zap and
+the split of a PMD never take it (include/linux/rmap.h, mm/memory.c, 7.1).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mapcount.check.locks import FOLIO_LOCK, MMAP_LOCK, PAGE_TABLE, RMAP_LOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+READER_MM = 1
+_LOCKS = {
+    "folio": FOLIO_LOCK,
+    "rmap": RMAP_LOCK,
+    "ptl": PAGE_TABLE + READER_MM,
+    "mmap": MMAP_LOCK + READER_MM,
+}
+
+
+class Class(enum.Enum):
+    """What a wrong value amounts to."""
+
+    STALE = "stale"
+    """it was true, and may not be any more: accepted, no way of counting cures it"""
+    ESTIMATE = "approximate by design"
+    """it is wrong without any race too: the scheme guesses, or has given up exactness"""
+    TORN = "torn"
+    """it was never true; nobody comes to harm"""
+    RECHECKED = "re-checked"
+    """it was never true; the caller knows, and looks again before it acts"""
+    CONSEQUENTIAL = "consequential"
+    """it was never true, and the caller acts on it"""
+
+
+@dataclass(frozen=True)
+class Context:
+    """
+    A caller of a reader.
+
+    `asks` are readers (or questions of callers.py), the first that a scheme has is asked. `relies` are the properties that
+    it needs, `wrong` the class of a violation. `writers` names the mixes (mixes.py) that it is explored with by default.
+    """
+
+    id: str
+    function: str
+    asks: tuple[str, ...]
+    locks: tuple[str, ...]
+    reference: bool
+    relies: tuple[str, ...]
+    wrong: Class
+    damage: str
+    recheck: str
+    writers: tuple[str, ...]
+    source: str
+    approximates: str = ""
+    """what the model allows and a kernel may not"""
+
+    def holds(self, more: Iterable[str] = ()) -> tuple[int, ...]:
+        """Return its locks by number, and those of these kinds that it does not have."""
+        return tuple(_LOCKS[kind] for kind in dict.fromkeys((*self.locks, *sorted(more))))
+
+
+CONTEXTS: dict[str, Context] = {
+    one.id: one
+    for one in (
+        Context(
+            "mapcount",
+            "anyone",
+            ("folio_mapcount",),
+            (),
+            reference=True,
+            relies=("explainable", "never-under", "never-over", "no-false-unmapped"),
+            wrong=Class.TORN,
+            damage="the number of mappings is one that the folio never had",
+            recheck="",
+            writers=("zap-fault", "pmd-and-ptes"),
+            source='the thread of August 2023: "people check the mapcount while holding no locks"',
+        ),
+        Context(
+            "kpagecount",
+            "/proc/kpagecount",
+            ("page_mapcount", "folio_average_page_mapcount"),
+            (),
+            reference=False,
+            relies=("explainable",),
+            wrong=Class.TORN,
+            damage="a tool shows a count that the page never had",
+            recheck="",
+            writers=("zap-fault",),
+            source="fs/proc/page.c kpagecount_read() and get_kpage_count(), 7.1: neither lock nor reference",
+        ),
+        Context(
+            "smaps",
+            "smaps_account()",
+            ("page_mapcount", "folio_average_page_mapcount"),
+            ("ptl",),
+            reference=False,
+            relies=("explainable",),
+            wrong=Class.TORN,
+            damage="Pss and Uss are off by this page",
+            recheck="",
+            writers=("zap-fault",),
+            source="fs/proc/task_mmu.c smaps_pte_range(), 7.1: the page-table lock of the process that is read",
+        ),
+        Context(
+            "compaction",
+            "isolate_migratepages_block()",
+            ("extra_references",),
+            (),
+            reference=True,
+            relies=("pin-never-hidden", "never-over"),
+            wrong=Class.RECHECKED,
+            damage="a pinned folio is isolated, or a movable one skipped: wasted work",
+            recheck="migration compares and freezes the reference count when all is unmapped",
+            writers=("fork-zap",),
+            source='mm/compaction.c, 6.5 to 7.1: a reference of its own, "admittedly racy"',
+        ),
+        Context(
+            "split",
+            "can_split_folio()",
+            ("extra_references_mapcount_first",),
+            ("folio", "rmap"),
+            reference=True,
+            relies=("pin-never-hidden", "never-over"),
+            wrong=Class.RECHECKED,
+            damage="a split is tried in vain, or not tried",
+            recheck="the references are frozen when all is unmapped; if that fails the split is undone",
+            writers=("fork-zap",),
+            source="mm/huge_memory.c __folio_split(), 7.1: folio lock, anon_vma lock, refcount freeze",
+        ),
+        Context(
+            "collapse",
+            "__collapse_huge_page_isolate(), write_protect_page()",
+            ("extra_references_mapcount_first",),
+            ("folio", "ptl", "mmap"),
+            reference=False,
+            relies=("pin-never-hidden",),
+            wrong=Class.CONSEQUENTIAL,
+            damage="a page that somebody pinned is copied or merged: what is written through the pin is lost",
+            recheck="",
+            writers=("hand-over",),
+            approximates=(
+                "the reference beyond the mappings is any; from 5.19 on a pin of an anon page makes it exclusive to its "
+                "process first (GUP unshares, fork copies), so of these traces only other references are left, or large "
+                "folios of which another page is shared"
+            ),
+            source="mm/khugepaged.c, mm/ksm.c, 7.1: folio lock, page-table lock, mmap_lock (khugepaged: for writing)",
+        ),
+        Context(
+            "lazyfree",
+            "__discard_anon_folio_pmd_locked()",
+            ("extra_references",),
+            ("folio", "ptl"),
+            reference=True,
+            relies=("pin-never-hidden",),
+            wrong=Class.CONSEQUENTIAL,
+            damage="a folio that somebody pinned is thrown away",
+            recheck="",
+            writers=("split-zap",),
+            approximates=(
+                "the reference beyond the mappings is any; from 5.19 on a pin of an anon page makes it exclusive to its "
+                "process first (GUP unshares, fork copies), so of these traces only other references are left, or large "
+                "folios of which another page is shared"
+            ),
+            source="mm/huge_memory.c, 7.1: PMD cleared, then references before mappings, folio and page-table lock held",
+        ),
+        Context(
+            "reclaim",
+            "shrink_folio_list(), try_to_unmap()",
+            ("folio_mapped",),
+            ("folio", "rmap"),
+            reference=True,
+            relies=("no-false-unmapped",),
+            wrong=Class.RECHECKED,
+            damage="a folio that is mapped is taken for unmapped",
+            recheck="__remove_mapping() and folio_migrate_mapping() freeze the references, of which each mapping has one",
+            writers=("pmd-and-ptes",),
+            source="mm/vmscan.c and mm/rmap.c, 7.1: folio lock, and the rmap's lock while it walks",
+        ),
+        Context(
+            "madvise",
+            "madvise_cold_or_pageout_pte_range(), madvise_free_pte_range()",
+            ("mapped_shared",),
+            ("ptl",),
+            reference=False,
+            relies=("no-false-exclusive",),
+            wrong=Class.CONSEQUENTIAL,
+            damage="memory that another process uses is paged out, split or marked for freeing",
+            recheck="",
+            writers=("hand-over",),
+            source="mm/madvise.c, 7.1: the page-table lock of the process that asks",
+        ),
+        Context(
+            "move_pages",
+            "add_folio_for_migration()",
+            ("mapped_shared",),
+            (),
+            reference=True,
+            relies=("no-false-exclusive",),
+            wrong=Class.CONSEQUENTIAL,
+            damage="memory of other processes is moved without the right to",
+            recheck="",
+            writers=("hand-over",),
+            source="mm/migrate.c, 6.5: a reference, no page-table lock (7.1 holds it: see madvise)",
+        ),
+        Context(
+            "cow-reuse",
+            "wp_can_reuse_anon_folio()",
+            ("others_by_owner", "others_by_refcount"),
+            ("ptl",),
+            reference=False,
+            relies=("no-false-exclusive", "no-false-shared"),
+            wrong=Class.CONSEQUENTIAL,
+            damage="a process writes to memory that another one, or a pin, still sees",
+            recheck="",
+            writers=("hand-over",),
+            source="mm/memory.c do_wp_page(), 5.9 to 7.1: the page-table lock of the process that writes",
+        ),
+        Context(
+            "cow-by-mapcount",
+            "reuse_swap_page()",
+            ("others_by_mapcount",),
+            ("folio", "ptl"),
+            reference=False,
+            relies=("no-false-exclusive",),
+            wrong=Class.CONSEQUENTIAL,
+            damage="a process writes to memory that another one, or a pin, still sees",
+            recheck="",
+            writers=("hand-over",),
+            source="mm/memory.c do_wp_page() and mm/swapfile.c, up to 5.17 for THPs: folio lock and page-table lock",
+        ),
+    )
+}

@@ -1,0 +1,261 @@
+"""Explores a cell and judges what was found: which properties hold, what breaks the others, and what that amounts to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mapcount.check.cells import AT_REST, Cell, context_of, model_of, properties_asked, question_of
+from mapcount.check.contexts import Class, Context
+from mapcount.check.explore import DEFAULT_BOUND, Answer, Explored, explore
+from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
+from mapcount.check.rest import broken_at_rest
+from mapcount.check.schedule import schedule_text
+from mapcount.check.trace import trace
+from mapcount.errors import UsageError
+from mapcount.mapping.schema import Kind
+from mapcount.schemes.catalogue import find_scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mapcount.check.explore import Progress
+    from mapcount.check.model import Model
+    from mapcount.check.steps import State
+    from mapcount.schemes.scheme import Reader
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A property that does not hold, and the shortest interleaving that shows it."""
+
+    property: str
+    sentence: str
+    """what went wrong"""
+    schedule: tuple[int, ...]
+    value: int | None = None
+    """what the reader returned; None: the words at rest are wrong"""
+    true: tuple[int, ...] = ()
+    """what was true at some moment of the window"""
+    is_race: bool = True
+    """it needs calls that overlap; else the scheme is wrong when one waits for the other, too"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    What is known of a cell.
+
+    `cannot` says why nothing is: no kernel does this, or the scheme cannot answer. `properties` are those that were asked,
+    `violations` those of them that do not hold. Without `complete` the bound of states was reached, and what is not violated
+    is not known to hold. `sometimes` tells which interesting things the model reaches at all.
+    """
+
+    cell: Cell
+    cannot: str = ""
+    properties: tuple[str, ...] = ()
+    violations: tuple[Violation, ...] = ()
+    states: int = 0
+    transitions: int = 0
+    complete: bool = True
+    context: Context | None = None
+    reader: Reader | None = None
+    sometimes: Mapping[str, bool] | None = None
+    ranges: Mapping[str, tuple[int, int]] | None = None
+
+    @property
+    def kind(self) -> Class | None:
+        """What the worst of it amounts to: a violation's class, STALE, or None where every value is true to the end."""
+        if self.violations and self.context and not any(one.is_race for one in self.violations):
+            return Class.ESTIMATE
+        if self.violations:
+            return self.context.wrong if self.context else Class.CONSEQUENTIAL
+        return Class.STALE if self.sometimes and self.sometimes.get("the truth changes under the reader") else None
+
+    @property
+    def status(self) -> str:
+        """`holds`, `violated`, `bound reached` or `cannot answer`."""
+        if self.cannot:
+            return "cannot answer"
+        if self.violations:
+            return "violated"
+        return "holds" if self.complete else "bound reached"
+
+    def replay_id(self, violation: Violation) -> str:
+        """Return the text that replays a violation."""
+        return f"{self.cell}:{schedule_text(violation.schedule)}"
+
+
+def judge(
+    cell: Cell,
+    *,
+    properties: Iterable[str] | None = None,
+    max_states: int = DEFAULT_BOUND,
+    engine: str = "auto",
+    progress: Progress | None = None,
+) -> Verdict:
+    """
+    Explore a cell and judge it by `properties`, or by those that its caller relies on.
+
+    What cannot be modelled or answered is a verdict too. Raises SchemeSourceError for a scheme that cannot be lowered.
+    """
+    wanted = tuple(properties) if properties is not None else None
+    scheme = find_scheme(cell.scheme)
+    if cell.context != AT_REST:
+        context_of(cell, scheme)
+    try:
+        model = model_of(cell)
+    except UsageError as error:
+        return Verdict(cell, cannot=str(error))
+    asked = wanted or properties_asked(cell)
+    explored = explore(model, max_states=max_states, engine=engine, progress=progress)
+    if cell.context == AT_REST:
+        return _at_rest(cell, model, explored, asked, max_states, engine)
+    context = context_of(cell, scheme)
+    reader = question_of(context, scheme)
+    assert reader is not None
+    fitting = [
+        name for name in asked if name in READER_PROPERTIES and reader.quantity in READER_PROPERTIES[name].quantities
+    ]
+    if not fitting:
+        return Verdict(
+            cell, cannot=f"{reader.name} is about {reader.quantity.value}: {', '.join(asked)} says nothing of it"
+        )
+    found = [one for name in fitting if (one := _violation(name, explored.observed))]
+    if found:
+        found = _without_overlap(cell, found, max_states, engine)
+    return Verdict(
+        cell,
+        properties=tuple(fitting),
+        violations=tuple(found),
+        states=explored.states,
+        transitions=explored.transitions,
+        complete=explored.complete,
+        context=context,
+        reader=reader,
+        sometimes=_sometimes(explored),
+        ranges=explored.ranges,
+    )
+
+
+def _violation(name: str, answers: Iterable[Answer]) -> Violation | None:
+    """Return the answer that breaks a property on the shortest way."""
+    one = READER_PROPERTIES[name]
+    broken = [answer for answer in answers if one.broken(answer.value, answer.attainable)]
+    if not broken:
+        return None
+    first = min(broken, key=lambda answer: len(answer.schedule))
+    return _told(name, first.schedule, first.value, first.attainable)
+
+
+def _without_overlap(cell: Cell, found: list[Violation], max_states: int, engine: str) -> list[Violation]:
+    """Return violations, each with whether it needs calls that overlap: what happens one call at a time is no race."""
+    serial = explore(model_of(cell, one_at_a_time=True), max_states=max_states, engine=engine)
+    return [replace(one, is_race=_violation(one.property, serial.observed) is None) for one in found]
+
+
+def _told(name: str, schedule: tuple[int, ...], value: int, true: tuple[int, ...]) -> Violation:
+    sentence = READER_PROPERTIES[name].verdict.format(value=value, true=" or ".join(map(str, true)))
+    return Violation(name, sentence, schedule, value, true)
+
+
+def retold(model: Model, name: str, schedule: tuple[int, ...]) -> Violation:
+    """Return the violation of a reader's property that a schedule ends with."""
+    last = trace(model, schedule).steps[-1]
+    assert last.returned is not None
+    return _told(name, schedule, last.returned, last.window)
+
+
+def _sometimes(explored: Explored) -> dict[str, bool]:
+    return {
+        "the truth changes under the reader": any(len(answer.attainable) > 1 for answer in explored.observed),
+        "the reader returns different values": len({answer.value for answer in explored.observed}) > 1,
+        "every thread comes to its end": bool(explored.finals),
+        "threads wait for each other for ever": bool(explored.stuck),
+    }
+
+
+def _at_rest(
+    cell: Cell, model: Model, explored: Explored, asked: tuple[str, ...], max_states: int, engine: str
+) -> Verdict:
+    found: list[Violation] = []
+    fitting = [name for name in asked if name in REST_PROPERTIES]
+    if model.kind != Kind.ANON or model.order < 2 or model.scheme.scheme.when.startswith("2.6.38"):
+        fitting = [name for name in fitting if name != "partial-never-missed"]
+    for name in fitting:
+        if name == "no-wrap":
+            found += _below_unused(model, explored, max_states, engine)
+        else:
+            found += _broken_finals(name, model, explored, max_states, engine)
+    return Verdict(
+        cell,
+        properties=tuple(fitting),
+        violations=tuple(found),
+        states=explored.states,
+        transitions=explored.transitions,
+        complete=explored.complete,
+        sometimes=_sometimes(explored),
+        ranges=explored.ranges,
+    )
+
+
+def _broken_finals(name: str, model: Model, explored: Explored, max_states: int, engine: str) -> list[Violation]:
+    """Return what is broken when all is done; the way there is searched for once more, to that very state."""
+    for state in explored.finals:
+        told = (
+            _partial_missed(model, explored, state)
+            if name == "partial-never-missed"
+            else _broken(name, explored, state)
+        )
+        if told:
+            again = explore(
+                model, until={name: explored.steps.words(state).__eq__}, max_states=max_states, engine=engine
+            )
+            return [Violation(name, told, _to_the_end(model, again.seen[name]))]
+    return []
+
+
+def _to_the_end(model: Model, way: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the schedule with what the threads still have to do: their last steps may touch no word that the state tells."""
+    from mapcount.check.steps import Steps
+
+    steps = Steps(model)
+    state, schedule = steps.first, list(way)
+    for chosen in way:
+        taken = steps.step(state, chosen)
+        assert taken is not None
+        state = taken.state
+    while not steps.is_over(state):
+        able = [(chosen, taken) for chosen in steps.choices(state) if (taken := steps.step(state, chosen))]
+        schedule.append(able[0][0])
+        state = able[0][1].state
+    return tuple(schedule)
+
+
+def _broken(name: str, explored: Explored, state: State) -> str:
+    told = broken_at_rest(explored.steps, state, statistics=name == "stats-balance")
+    return "; ".join(told)
+
+
+def _partial_missed(model: Model, explored: Explored, state: State) -> str:
+    steps = explored.steps
+    truth = steps.moments.settled([steps.local(state, thread) for thread in range(len(steps.threads))])
+    marked = steps.words(state)["PG_partially_mapped"][0]
+    if not 0 < truth.pages_mapped() < 1 << model.order or marked:
+        return ""
+    return f"{truth.pages_mapped()} of {1 << model.order} pages are mapped, and the folio is not marked to be split"
+
+
+def _below_unused(model: Model, explored: Explored, max_states: int, engine: str) -> list[Violation]:
+    for place in model.scheme.scheme.places:
+        word = place.word
+        least = explored.ranges.get(word.name, (word.bias, 0))[0]
+        if not word.is_flag and least < word.bias:
+
+            def below(words: Mapping[str, tuple[int, ...]], name: str = word.name, bias: int = word.bias) -> bool:
+                return min(words[name]) < bias
+
+            again = explore(model, until={"no-wrap": below}, max_states=max_states, engine=engine)
+            sentence = f"{word.name} is {least} at worst, less than {word.bias}, which is what an unused one holds"
+            return [Violation("no-wrap", sentence, again.seen["no-wrap"])]
+    return []

@@ -1,0 +1,1 @@
+"""Pages for a browser: records in, the text of one self-contained HTML file out."""

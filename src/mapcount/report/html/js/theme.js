@@ -1,0 +1,28 @@
+// Light and dark: as the system has it, until the button says otherwise; light on paper. Pictures are drawn anew then.
+
+const darkSystem = matchMedia("(prefers-color-scheme: dark)");
+const onPaper = matchMedia("print");
+const themeWatchers = [];
+let chosenTheme = null;
+
+function applyTheme() {
+  const dark = onPaper.matches ? false : (chosenTheme ?? (darkSystem.matches ? "dark" : "light")) === "dark";
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  byId("theme").textContent = dark ? "Light" : "Dark";
+  for (const watcher of themeWatchers) watcher();
+}
+
+function startTheme() {
+  byId("theme").addEventListener("click", () => {
+    chosenTheme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+    applyTheme();
+  });
+  darkSystem.addEventListener("change", applyTheme);
+  onPaper.addEventListener("change", applyTheme);
+  applyTheme();
+}
+
+// The value of a colour of css/tones.css, as it is now.
+function tone(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}

@@ -1,0 +1,195 @@
+"""The verdicts of `mapcount check`: the matrix of schemes and callers, the violations by class, and one of them in full."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from mapcount.check.cells import AT_REST, model_of
+from mapcount.check.contexts import CONTEXTS, Class
+from mapcount.check.memory_order import TITLES
+from mapcount.check.mixes import MIXES
+from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
+from mapcount.check.trace import trace
+from mapcount.report.interleaving import interleaving
+from mapcount.report.layout import first, heading, left_out, note, sentence
+from mapcount.report.table import Column, View, tables
+from mapcount.report.text import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import RenderableType
+
+    from mapcount.check.verdicts import Verdict, Violation
+
+_MARKS = {
+    Class.STALE: "stale",
+    Class.ESTIMATE: "guess",
+    Class.TORN: "TORN",
+    Class.RECHECKED: "recheck",
+    Class.CONSEQUENTIAL: "HARM",
+}
+MEANINGS = {
+    "true": "what it returns is still true when it returns",
+    "stale": "what it returns was true, and may not be any more: no way of counting cures that",
+    "guess": "it is wrong at times without any race: approximate by design",
+    "TORN": "it may return what was never true; nobody comes to harm",
+    "recheck": "it may return what was never true; the caller knows and looks again before it acts",
+    "HARM": "it may return what was never true, and the caller acts on it",
+    "-": "the scheme has no answer, or no kernel with it does this",
+    "bound": "not all states were looked at, and none of those met is a violation",
+}
+
+
+def parts(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
+    """Yield the matrix, the summary, and a line for each violation."""
+    yield heading("What a reader may see while others map and unmap: scheme x caller")
+    yield from _matrix(verdicts, view)
+    marks = {mark_of(verdict) for verdict in verdicts}
+    yield from (note(f"{mark:7} {meaning}") for mark, meaning in MEANINGS.items() if mark in marks)
+    yield from _summary(verdicts)
+    yield from _violations(verdicts, view)
+    yield from _at_rest(verdicts)
+
+
+def mark_of(verdict: Verdict) -> str:
+    """Return the mark of a verdict in the matrix."""
+    if verdict.cannot:
+        return "-"
+    if verdict.violations and verdict.kind:
+        return _MARKS[verdict.kind]
+    if not verdict.complete:
+        return "bound"
+    return _MARKS[verdict.kind] if verdict.kind else "true"
+
+
+def _matrix(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
+    callers = [verdict for verdict in verdicts if verdict.cell.context != AT_REST]
+    contexts = [name for name in CONTEXTS if any(one.cell.context == name for one in callers)]
+    contexts += sorted({one.cell.context for one in callers} - set(contexts))
+    schemes = list(dict.fromkeys(one.cell.scheme for one in callers))
+    rows = [[scheme, *(_worst(callers, scheme, context) for context in contexts)] for scheme in schemes]
+    if rows:
+        # No text column: a scheme's name stays whole, and the table goes on in another one instead.
+        yield from tables([Column("scheme"), *map(Column, contexts)], rows, width=view.width)
+
+
+def _worst(verdicts: Sequence[Verdict], scheme: str, context: str) -> str:
+    order = ["HARM", "recheck", "TORN", "guess", "bound", "stale", "true", "-"]
+    marks = {mark_of(one) for one in verdicts if (one.cell.scheme, one.cell.context) == (scheme, context)}
+    return next((mark for mark in order if mark in marks), "")
+
+
+def _summary(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
+    counts = Counter(mark_of(verdict) for verdict in verdicts)
+    told = ", ".join(f"{counts[mark]} {mark}" for mark in MEANINGS if counts[mark])
+    states = sum(verdict.states for verdict in verdicts)
+    models = sum(not verdict.cannot for verdict in verdicts)
+    yield sentence(f"\n{plural(models, 'model')}, {states:,} states: {told}")
+    memories = [title for memory, title in TITLES.items() if any(one.cell.memory == memory for one in verdicts)]
+    truths = sorted({verdict.cell.truth for verdict in verdicts})
+    without = sorted(set().union(*(verdict.cell.without for verdict in verdicts)))
+    more = sorted(set().union(*(verdict.cell.more for verdict in verdicts)))
+    yield note(
+        f"truth: {', '.join(truths)}; memory: {'; '.join(memories)}; locks taken out: {', '.join(without) or 'none'}, "
+        f"added to the reader's: {', '.join(more) or 'none'}. "
+        "A verdict holds for the pages, writers and locks of its model."
+    )
+
+
+def _violations(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
+    for kind in (Class.CONSEQUENTIAL, Class.RECHECKED, Class.TORN, Class.ESTIMATE):
+        found = [(one, broken) for one in verdicts if one.kind is kind for broken in one.violations]
+        if not found:
+            continue
+        yield heading(f"Violated, {kind.value}")
+        for verdict, broken in first(found, view.top):
+            yield sentence(f"{verdict.cell}: {broken.property} in {plural(len(broken.schedule), 'step')}")
+            yield note(f"  {broken.sentence}")
+            yield note(f"  mapcount check --replay {verdict.replay_id(broken)}")
+        yield from left_out(len(found), view.top)
+
+
+def _at_rest(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
+    rest = [one for one in verdicts if one.cell.context == AT_REST and not one.cannot]
+    if rest:
+        held = Counter(name for one in rest for name in one.properties if name not in _broken(one))
+        yield heading("At rest, when every writer is done")
+        for name in REST_PROPERTIES:
+            asked = sum(name in one.properties for one in rest)
+            if asked:
+                yield sentence(f"{name}: holds in {held[name]} of {plural(asked, 'model')}")
+
+
+def _broken(verdict: Verdict) -> set[str]:
+    return {one.property for one in verdict.violations}
+
+
+def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
+    """Yield what is known of one model: who does what, the verdict of each property, and the values that words take."""
+    cell = verdict.cell
+    yield heading(f"{cell}: {mark_of(verdict)}")
+    if verdict.cannot:
+        yield sentence(f"Cannot answer: {verdict.cannot}.")
+        return
+    yield sentence(f"Writers: {MIXES[cell.writers].says}.")
+    if verdict.context and verdict.reader:
+        locks = ", ".join((*verdict.context.locks, *sorted(cell.more))) or "none"
+        yield sentence(f"Reader: {verdict.context.function} asks {verdict.reader.name}; locks: {locks}.")
+    broken = _broken(verdict)
+    for name in verdict.properties:
+        known = "violated" if name in broken else "holds" if verdict.complete else "not violated in the states met"
+        yield sentence(f"{name}: {known}")
+    extent = "all" if verdict.complete else "bound reached:"
+    yield note(
+        f"{extent} {verdict.states:,} states, {verdict.transitions:,} steps; truth: {cell.truth}; memory: {TITLES[cell.memory]}"
+    )
+    yield note(f"sometimes: {', '.join(name for name, met in (verdict.sometimes or {}).items() if met) or 'nothing'}")
+    ranges = verdict.ranges or {}
+    yield from tables(
+        [Column("word", text=True), Column("least"), Column("greatest")],
+        [[name, str(least), str(most)] for name, (least, most) in ranges.items() if least != most],
+        width=view.width,
+    )
+
+
+def violations(verdict: Verdict, view: View) -> Iterator[RenderableType]:
+    """Yield the violations of a model in full; those that one interleaving shows together."""
+    by_schedule: dict[tuple[int, ...], list[Violation]] = {}
+    for broken in verdict.violations:
+        by_schedule.setdefault(broken.schedule, []).append(broken)
+    for together in by_schedule.values():
+        yield from _one_interleaving(verdict, together, view)
+
+
+def _one_interleaving(verdict: Verdict, together: Sequence[Violation], view: View) -> Iterator[RenderableType]:
+    """Yield what is violated, the interleaving, what went wrong, and who would suffer."""
+    yield heading(f"{verdict.cell}: {', '.join(broken.property for broken in together)}")
+    for broken in together:
+        meaning = READER_PROPERTIES.get(broken.property) or REST_PROPERTIES.get(broken.property)
+        if meaning:
+            yield sentence(f"{broken.property}: {meaning.meaning}.")
+    model = model_of(verdict.cell)
+    yield from interleaving(model, trace(model, together[0].schedule), view)
+    yield heading("What went wrong")
+    for broken in together:
+        yield sentence(f"{broken.sentence[:1].upper()}{broken.sentence[1:]}.")
+    yield from _who_suffers(verdict)
+    yield note(f"\nmapcount check --replay {verdict.replay_id(together[0])}")
+
+
+def _who_suffers(verdict: Verdict) -> Iterator[RenderableType]:
+    context = verdict.context
+    if context is None or not context.source:
+        return
+    locks = ", ".join(context.locks) or "none"
+    yield sentence(f"Caller: {context.function}; locks: {locks}; a reference: {'yes' if context.reference else 'no'}.")
+    yield sentence(f"If it is wrong: {context.damage}.")
+    if context.recheck:
+        yield sentence(f"It looks again: {context.recheck}.")
+    if not any(one.is_race for one in verdict.violations):
+        yield sentence("No race is needed for it: one call at a time does it too. The scheme is approximate by design.")
+    if context.approximates:
+        yield sentence(f"More than a kernel does: {context.approximates}.")
+    yield note(f"source: {context.source}; {verdict.kind.value if verdict.kind else ''}")
