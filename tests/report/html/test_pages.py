@@ -119,7 +119,7 @@ def test_comparison_is_told_as_distance_from_the_truth():
     assert found["found-sizes"].rows == [["no-page-mapcount", "64K", 23, 13, MIB, 0, 2 * MIB, 1]]
     assert found["answers-table"].rows == [
         ["mm-id", "-", "-", "-", "exact", "-", "-"],
-        ["no-page-mapcount", "-", "-", "-", "1.3%~", "-", "-"],
+        ["no-page-mapcount", "-", "-", "-", "+1.3%≥~", "-", "-"],
     ]
 
 

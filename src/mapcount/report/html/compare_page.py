@@ -191,8 +191,9 @@ def _found(comparison: Comparison) -> Section:
     return Section(
         "found",
         title,
-        f"{plural(rows[0].folios, 'folio')} mapped in part, with {format_bytes(rows[0].unmapped_bytes)} that nobody maps. A bar "
-        "is what of it a way of counting does not notice: it stays until the folio is unmapped whole, collapsed or swapped out.",
+        f"{plural(rows[0].folios, 'folio')} mapped in part, with {format_bytes(rows[0].unmapped_bytes)} that nobody maps. A "
+        "bar is what of it a way of counting does not notice: it stays until the folio is unmapped whole, collapsed or "
+        "swapped out.",
         blocks,
     )
 
@@ -215,14 +216,12 @@ def _answers(comparison: Comparison) -> Section | None:
     return Section(
         "answers",
         "Who answers what",
-        "A row is a way of counting, a column a question that the kernel asks of it. exact: promised, and so here. right: not "
-        "promised, yet right here. A share: of the folios (pages, for page) of which the answer is wrong. ~: depends on the "
-        "past. cannot: its words do not say. other: the number is about something else.",
+        f"A row is a way of counting, a column a question that the kernel asks of it. {printed.WORDS}",
         [
             Table("answers-table", "Who answers what", columns, rows),
             Table("answers-detail", "Answers beside the truth", detail, details, folded=True),
         ],
-        ["statistics: AnonPages and Mapped. A design that no kernel could be held against says so: mapcount schemes."],
+        ["A design that no kernel could be held against says so: mapcount schemes."],
     )
 
 
