@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help report test test-kernels record lint types check-tree bench bench-replay bench-machine lock man clean
+.PHONY: help report test test-kernels record lint types check-tree bench bench-replay bench-machine bench-check lock man clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: $(VENV)/.run ## the benchmark table (root, about ten minutes)
 
 bench-replay: $(VENV)/.run ## replay against hand-written C (gcc, about three minutes)
 	@$(BIN)/python -B benchmarks/replay.py $(ARGS)
+
+bench-check: $(VENV)/.run ## the checker against SPIN (spin and gcc, about ten minutes)
+	@$(BIN)/python -B benchmarks/check_spin.py $(ARGS)
 
 bench-machine: $(VENV)/.run ## how fast the model is (about a minute)
 	@$(BIN)/python -B benchmarks/machine.py $(ARGS)

@@ -9,6 +9,7 @@ import pytest
 from check.tiny import tiny_scheme
 from mapcount.check import spin
 from mapcount.check.explore import explore
+from mapcount.check.locks import FOLIO_LOCK
 from mapcount.check.model import Call, Model
 from mapcount.check.promela import promela
 from mapcount.check.scaling import scaled
@@ -55,6 +56,7 @@ def standard_models():
         begun = start if kind == Kind.ANON else tuple(Call("map_pmd", mm=call.mm) for call in start)
         yield Model(find_scheme(scheme_id), order, threads, begun, kind)
     start = (Call("new_ptes", 0, 3, 1),)
+    yield from models_with_surroundings()
     dups = ((Call("dup_ptes", 0, 3, 2),), (Call("dup_ptes", 1, 2, 3),), (COUNT,))
     yield Model(find_scheme("mm-id"), 2, dups, start, pinned=True, keep_results=True)
     small = scaled(find_scheme("nr-pages-mapped"), 2, 2)
@@ -68,6 +70,20 @@ def standard_models():
     )
 
 
+def models_with_surroundings():
+    """Callers with their locks and references, two threads on one page table, the other truths, a reader under a lock."""
+    start = (Call("new_ptes", 0, 4, 1),)
+    zaps = ((Call("unmap_ptes", 0, 2, 1, via="zap"),), (Call("unmap_ptes", 2, 2, 1, via="madvise_dontneed"),))
+    yield Model(find_scheme("large-mapcount"), 2, (*zaps, (COUNT,)), start, watch_all=True, truth_kind="pte")
+    fork = (Call("dup_pmd", mm=3, parent=1, via="fork_pmd"),)
+    split = (Call("split_pmd", mm=2, via="split_huge_pmd"),)
+    reader = (Call("extra_references", mm=9),)
+    yield Model(find_scheme("mm-id"), 1, (fork, split, reader), FORKED, references=True, extra_references=1)
+    owner = (Call("others_by_owner", mm=1, holds=(FOLIO_LOCK,)),)
+    fault = (Call("map_ptes", 0, 1, 2, via="fault"),)
+    yield Model(find_scheme("mm-id"), 1, (fork, fault, owner), NEW, references=True, truth_kind="strict")
+
+
 @with_spin
 @pytest.mark.parametrize("model", list(standard_models()), ids=repr)
 def test_states_steps_answers_and_ends_are_those_of_spin(model):
@@ -78,7 +94,10 @@ def test_states_steps_answers_and_ends_are_those_of_spin(model):
 def test_spin_catches_a_count_that_was_never_true():
     """A split counts twice (see test_known): 1 and 2 are explained, 3 never."""
     model = Model(find_scheme("large-mapcount"), 1, ((Call("split_pmd", mm=1),), (COUNT,)), NEW)
-    assert check(model).spin.answers == {(1, 0, 1, True), (1, 0, 2, True), (1, 0, 3, False)}
+    told = check(model)
+    assert told.agrees
+    assert {one[:4] for one in told.spin.answers} == {(1, 0, 1, True), (1, 0, 2, True), (1, 0, 3, False)}
+    assert {one[4] for one in told.spin.answers if one[2] == 3} == {0b110}
 
 
 COUNTING = """
@@ -103,7 +122,18 @@ def test_numbers_worked_out_by_hand(tmp_path):
     told = check(Model(scheme, 2, (*writers, (Call("entries"),)), (), Kind.FILE))
     assert told.agrees
     assert (told.spin.states, told.spin.transitions) == (18, 2 * 12 + 9)
-    assert told.spin.answers == {(2, 0, value, True) for value in (0, 2, 3, 5)}
+    assert {one[:4] for one in told.spin.answers} == {(2, 0, value, True) for value in (0, 2, 3, 5)}
+    assert {one[4] for one in told.spin.answers} == {
+        0b1,
+        0b101,
+        0b100,
+        0b1001,
+        0b1000,
+        0b101101,
+        0b101000,
+        0b100100,
+        0b100000,
+    }
     assert sum(told.spin.finals.values()) == 1
 
 
@@ -189,9 +219,9 @@ def test_half_a_search_is_nothing_to_compare_with(explored):
 
 
 def test_the_summary_of_a_verifier_is_read():
-    told = """answer: 2 0 -1 0
-answer: 2 0 3 1
-answer: 2 1 4 -1
+    told = """answer: 2 0 -1 0 6
+answer: 2 0 3 1 8
+answer: 2 1 4 -1 0
 final: -1 0 1
 final: -1 0 1
 stuck
@@ -205,7 +235,7 @@ pan: elapsed time 0.03 seconds
 """
     run = spin._parse(told, 1.0, 2.0, 4.0)
     assert (run.states, run.transitions, run.stuck) == (4644, 12260, 1)
-    assert run.answers == {(2, 0, -1, False), (2, 0, 3, True), (2, 1, 4, None)}
+    assert run.answers == {(2, 0, -1, False, 6), (2, 0, 3, True, 8), (2, 1, 4, None, 0)}
     assert run.finals == {(-1, 0, 1): 2}
     assert run.complete
     assert (run.vector_bytes, run.memory_bytes, run.search_s) == (92, 2.625 * spin.MIB, 0.03)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
 from mapcount.cli import main
 from mapcount.errors import EXIT_FINDING, EXIT_NOT_ALLOWED, EXIT_OK, EXIT_USAGE
+from mapcount.kernels.rmap_calls import Change, RmapCall
+from mapcount.kernels.workloads import Workload
 from mapcount.machine.backend import ModelBackend
 from mapcount.scenarios.walks import PROFILES
 
@@ -120,3 +123,42 @@ def test_a_file(tmp_path, capsys):
 def test_what_makes_no_sense(arguments, code, words, capsys):
     assert main(["conform", *arguments]) == code
     assert words in capsys.readouterr().err
+
+
+def test_programs_are_for_accesses_and_for_kernels_that_show_calls(monkeypatch, capsys):
+    assert main(["conform", "--workload", "prefork"]) == EXIT_USAGE
+    assert "add --accesses" in capsys.readouterr().err
+    assert main(["conform", "--accesses", "--kernel", "6.12", "--workload", "nginx"]) == EXIT_USAGE
+    assert "there are: prefork, allocator, compiler" in capsys.readouterr().err
+    monkeypatch.setattr("mapcount.kernels.workloads.load", dict.fromkeys)
+    monkeypatch.setattr("mapcount.kernels.images.find_image", lambda name: SimpleNamespace(release=f"{name}.99"))
+    assert main(["conform", "--accesses", "--kernel", "6.1", "--workload", "all"]) == EXIT_NOT_ALLOWED
+    assert "Linux 6.10" in capsys.readouterr().err
+
+
+def test_programs_run_on_each_kernel(monkeypatch, capsys):
+    class Guest:
+        def __init__(self, image, files):
+            assert files == {"bin": None, "bin/prefork": b"elf"}
+            self.release = image.release
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def rmap_calls(self, command, settings, *, time_limit_s):
+            assert command == ("/bin/prefork",) and time_limit_s > 0
+            return 0, [RmapCall(Change.UNMAP, 13, 16, False, "f")] * (7 if settings.anon else 3)
+
+    workload = Workload(("/bin/prefork",), {"bin/prefork": b"elf"})
+    monkeypatch.setattr("mapcount.kernels.workloads.load", lambda names: dict.fromkeys(names, workload))
+    monkeypatch.setattr("mapcount.kernels.images.find_image", lambda name: SimpleNamespace(release=f"{name}.99"))
+    monkeypatch.setattr("mapcount.kernels.plugin_guest.PluginGuest", Guest)
+    kernels = ["--kernel", "6.12", "--kernel", "7.3"]
+    assert main(["conform", "--accesses", *kernels, "--workload", "prefork", "--json"]) == EXIT_OK
+    told = json.loads(capsys.readouterr().out)["usual_case"]
+    assert [(one["release"], row["calls"]) for one in told for row in one["rows"]] == [
+        ("6.12.99", 3), ("6.12.99", 7), ("7.3.99", 3), ("7.3.99", 7)
+    ]  # fmt: skip

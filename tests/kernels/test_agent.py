@@ -59,6 +59,18 @@ def test_processes_are_the_servers_children_and_know_their_slot(native):
 
 
 @needs_compiler
+def test_a_program_runs_to_its_end_and_tells_its_status(native, tmp_path):
+    channel = native.channel
+    script = tmp_path / "script"
+    script.write_text('#!/bin/sh\nread line || echo "$@" > "$1"\nexit 23\n')
+    script.chmod(0o700)
+    assert channel.execute([str(script), str(tmp_path / "said"), "two", "three"], time_limit_s=20) == 23 << 8
+    assert (tmp_path / "said").read_text() == f"{tmp_path}/said two three\n"  # and there was nothing to read
+    assert channel.execute(["/no/such/program"], time_limit_s=20) == 127 << 8
+    assert channel.call(0, GETPID) == native.pid
+
+
+@needs_compiler
 def test_touch_stops_at_a_fatal_fault(native):
     channel = native.channel
     channel.fork(0, 1)

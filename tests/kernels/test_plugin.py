@@ -208,7 +208,7 @@ def test_it_is_built_once():
 
 
 def test_without_a_compiler_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(plugin_module.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(MissingToolError, match="apt-get install gcc"):
         build_plugin()
 

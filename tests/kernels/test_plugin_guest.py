@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from mapcount.kernels.plugin_guest import Functions, parse_kallsyms
+from dataclasses import replace
+
+import pytest
+
+from kernels.guest_ram import NEW
+from mapcount.errors import KernelFeatureError
+from mapcount.kernels.plugin_guest import Functions, _in_second_page, parse_kallsyms
 
 KALLSYMS = """\
 0000000000000000 A fixed_percpu_data
@@ -27,3 +33,11 @@ def test_an_instruction_is_in_the_function_that_begins_last_before_it():
 
 def test_without_symbols_nothing_has_a_name():
     assert Functions([]).at(0xFFFFFFFF81000000) == ""
+
+
+def test_words_of_the_second_page_are_found_by_any_of_their_names():
+    layout = replace(NEW, folio={"_large_mapcount": 80, "_folio_nr_pages": 124, "_nr_pages": 140})
+    assert _in_second_page(layout, "_large_mapcount") == 16
+    assert _in_second_page(layout, "_nr_pages", "_folio_nr_pages") == 60
+    with pytest.raises(KernelFeatureError, match=r"no _entire_mapcount .* 6\.10"):
+        _in_second_page(layout, "_entire_mapcount")

@@ -55,8 +55,11 @@ def test_the_order_is_that_of_history():
     assert [scheme_id for scheme_id in scheme_ids() if ":" not in scheme_id] == [
         "original-thp",
         "double-map",
+        "zero-one-many",
         "nr-pages-mapped",
+        "table-pairs",
         "total-mapcount",
+        "complete-mappings",
         "rmap-id",
         "large-mapcount",
         "mm-id",

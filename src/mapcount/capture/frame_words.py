@@ -46,11 +46,12 @@ class FrameWords:
         return np.frombuffer(words, np.uint64)
 
     def read_apart(self, fd: int, pfns: U64, gap: int) -> U64:
-        """Return the word of each frame (ascending); those at most `gap` apart are read by one call."""
+        """Return the word of each frame (ascending, each once); those at most `gap` apart are read by one call."""
         starts, ends = merge_ranges(pfns, pfns + np.uint64(1), gap)
         lengths = ends - starts
         words = self.read(fd, plan(starts, lengths))
         if len(words) == len(pfns):
             return words
-        row = np.searchsorted(starts, pfns, side="right") - 1
-        return words[as_index((np.cumsum(lengths) - lengths)[row] + (pfns - starts[row]))]
+        steps = np.diff(pfns, prepend=pfns[:1])
+        steps[steps > gap + 1] = 1  # the next range, which begins with this frame
+        return words[as_index(np.cumsum(steps))]

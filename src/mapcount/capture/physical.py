@@ -123,10 +123,8 @@ class PhysicalPages:
     def _read_counts(self, starts: U64, lengths: U64) -> None:
         """Read kpagecount alone, of frames whose classes follow from a PMD's first one."""
         counts = self._words.read(self._files.count_fd, plan(starts, lengths)).astype(np.uint32)
-        at = np.cumsum(lengths) - lengths
-        put_stretches(self.counts, starts, lengths, counts, at)
         read = take_stretches(self.classes, starts, lengths) | np.uint8(READ)
-        put_stretches(self.classes, starts, lengths, read, at)
+        put_stretches(starts, lengths, np.cumsum(lengths) - lengths, (self.counts, counts), (self.classes, read))
 
     def heads_of(self, pfns: U64) -> U64:
         """
@@ -217,9 +215,7 @@ class PhysicalPages:
             if device.any():
                 read[device & ~uncounted] = SMALL | Kind.FILE | READ
         kept, at = ends - starts, np.cumsum(lengths) - lengths
-        put_stretches(self.classes, starts, kept, read, at)
-        put_stretches(self.counts, starts, kept, counts, at)
-        put_stretches(self.cgroups, starts, kept, codes, at)
+        put_stretches(starts, kept, at, (self.classes, read), (self.counts, counts), (self.cgroups, codes))
         return classes
 
     def _codes_of(self, classes: U8, starts: U64, ends: U64, lengths: U64) -> U16:
@@ -236,8 +232,8 @@ class PhysicalPages:
         wanted[(at + as_index(lengths) - 1)[lengths > ends - starts]] = False
         wanted[at] = True
         first = np.flatnonzero(wanted)
-        row = np.searchsorted(at, first, side="right") - 1
-        pfns = starts[row] + (first - at[row]).view(np.uint64)
+        of_range = np.diff(np.searchsorted(first, at), append=len(first))
+        pfns = first.view(np.uint64) + np.repeat(starts - at.view(np.uint64), of_range)
         codes = self._cgroup_codes(self._words.read_apart(self._files.cgroup_fd, pfns, HEAD_GAP_PFNS))
         return np.repeat(codes, np.diff(first, append=len(classes)))
 

@@ -6,7 +6,7 @@ gathering its elements one by one; where stretches are short their number is wha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,12 +32,19 @@ def take_stretches(array: npt.NDArray[_T], starts: U64, lengths: U64) -> npt.NDA
     return taken
 
 
-def put_stretches(array: npt.NDArray[_T], starts: U64, lengths: U64, values: npt.NDArray[_T], at: U64) -> None:
-    """Write to `[start, start + length)` of each stretch what begins at `at` in `values`. No length may be 0."""
+def put_stretches(starts: U64, lengths: U64, at: U64, *pairs: tuple[npt.NDArray[Any], npt.NDArray[Any]]) -> None:
+    """
+    Write to `[start, start + length)` of each stretch what begins at `at`. No length may be 0.
+
+    `pairs` are the array that is written to and the one that is read from, of equal type.
+    """
     if int(lengths.sum()) < SHORT * len(starts):
-        array[as_index(spread(starts, lengths))] = values[as_index(spread(at, lengths))]
+        to, of = as_index(spread(starts, lengths)), as_index(spread(at, lengths))
+        for array, values in pairs:
+            array[to] = values[of]
         return
-    _copy(array, starts, values, at, lengths)
+    for array, values in pairs:
+        _copy(array, starts, values, at, lengths)
 
 
 def _copy(target: npt.NDArray[_T], to: U64, source: npt.NDArray[_T], begin: U64, lengths: U64) -> None:

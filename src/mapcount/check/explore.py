@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mapcount.check.model import Model
 
     Condition: TypeAlias = Callable[[Mapping[str, tuple[int, ...]]], bool]
+    Progress: TypeAlias = Callable[[int, int], None]
+    """Is told how many states were met and how many steps were taken, a few times a second at most."""
 
 DEFAULT_BOUND = 1_000_000
 ENGINES = ("auto", "numba", "plain")
@@ -91,6 +93,7 @@ def explore(
     until: Mapping[str, Condition] | None = None,
     max_states: int = DEFAULT_BOUND,
     engine: str = "auto",
+    progress: Progress | None = None,
 ) -> Explored:
     """
     Look at every state that a model can be in; stop, and say so, when more than `max_states` have been met.
@@ -113,7 +116,7 @@ def explore(
             return found
     from mapcount.check.fast import explore_fast
 
-    return explore_fast(steps, conditions, max_states)
+    return explore_fast(steps, conditions, max_states, progress)
 
 
 def _is_loaded() -> bool:

@@ -23,32 +23,37 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from mapcount.check.explore import Condition
+    from mapcount.check.explore import Condition, Progress
     from mapcount.check.steps import State, Steps
 
 _CELL, _LOCAL, _WINDOW = 1, 2, 8
 """Bytes of a field at first; a narrow one is doubled where a value does not fit."""
 _MOST_OPTIONS = {"sc": 1, "tso": 2, "weak": 16}
 """Ways in which a thread may go on, by memory model."""
+_PAUSE = 1 << 18
+"""States after which the search comes back to say how far it is."""
 _MOST_WAYS = 127
 """The number of a thread's option is kept in a byte."""
 _MOST_VALUES = 62
 """Bits of a window: the values that a reader's truth may have."""
 
 
-def explore_fast(steps: Steps, until: Mapping[str, Condition], max_states: int) -> Explored:
+def explore_fast(
+    steps: Steps, until: Mapping[str, Condition], max_states: int, progress: Progress | None = None
+) -> Explored:
     """Look at every state; as explore(), which see. Raises UsageError for a truth of more than 62 values."""
     widths = [_CELL] * len(steps.layout) + [_LOCAL] * len(steps.threads)
     while True:
-        found = _Search(steps, widths, max_states).run()
+        found = _Search(steps, widths, max_states, progress).run()
         if isinstance(found, _Search):
             return found.explored(until)
         widths[found] *= 2
 
 
 class _Search:
-    def __init__(self, steps: Steps, widths: list[int], max_states: int) -> None:
+    def __init__(self, steps: Steps, widths: list[int], max_states: int, progress: Progress | None) -> None:
         self.steps = steps
+        self._progress = progress
         self._cells, self._threads = len(steps.layout), len(steps.threads)
         self._options = _MOST_OPTIONS[steps.model.memory_model]
         self._max_states = max_states
@@ -84,9 +89,11 @@ class _Search:
         search.fill_table(self._space.table, self._space.states, 1)
         miss = np.zeros(4 + self._threads, np.int64)
         answers = self._answer_table()
+        pause = _PAUSE
         while True:
             finds = search.Finds(self._finals, self._stuck, self._answers, answers)
-            numbers = self._cells, self._threads, self._options
+            room = min(pause, self._max_states + 2)
+            numbers = self._cells, self._threads, self._options, room
             why = search.run(self._control, self._space, self._rules.arrays(), finds, *numbers, miss)
             if why == search.MISSING_MOVE:
                 self._rules.add_move(*miss[:3].tolist())
@@ -102,6 +109,10 @@ class _Search:
                 answers = self._answer_table()
             elif why == search.TOO_NARROW:
                 return int(miss[0])
+            elif why == search.BOUND_REACHED and room == pause:
+                pause += _PAUSE
+                if self._progress:
+                    self._progress(int(self._control[search.STATES]), int(self._control[search.TRANSITIONS]))
             else:
                 return self
 
@@ -291,7 +302,7 @@ class _RuleTables:
         progress = self._steps.moments.progress_number(thread, local)
         options = states.options(local)
         if progress >= search.PROGRESS_BASE or len(options) > self._options:
-            raise UsageError(f"{self._steps.model!r}: a thread has too many calls or ways for the compiled search")
+            raise UsageError(f"{self._steps.model!r}: a thread has too many calls, or ways to go on: fewer pages")
         self._progress[thread, local] = progress
         self._held[thread, local] = states.locals[local].held
         self._call_of[thread, local] = states.call_of(local)

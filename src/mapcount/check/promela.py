@@ -9,11 +9,13 @@ Nothing of interval.py is used: what may be true is reckoned in Promela, as a se
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from mapcount.check.bytecode import Code
+from mapcount.check.locks import bits_of, held_alone
 from mapcount.check.model import apply_to_truth
-from mapcount.check.promela_thread import RESULT, ThreadText, Watch, number, word_name
+from mapcount.check.promela_statements import RESULT, number, word_name
+from mapcount.check.promela_thread import Locks, ThreadText, Watch
 from mapcount.check.steps import Steps
 from mapcount.errors import UsageError
 from mapcount.schemes.scheme import Promise, Quantity
@@ -21,29 +23,19 @@ from mapcount.schemes.truth import FolioTruth, truth_of
 from mapcount.schemes.words import Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mapcount.check.model import Call, Model
     from mapcount.schemes.scheme import Reader
 
 _MOST = 30
 """Values of a window are bits of an int, which is signed."""
-_SUMS = {
-    Quantity.MAPPED: Quantity.ENTRIES,
-    Quantity.SHARED: Quantity.ADDRESS_SPACES,
-    **{
-        quantity: quantity
-        for quantity in (
-            Quantity.ENTRIES,
-            Quantity.PAGE_ENTRIES,
-            Quantity.ADDRESS_SPACES,
-            Quantity.VMAS,
-            Quantity.TABLE_PAIRS,
-            Quantity.COMPLETE_MAPPINGS,
-        )
-    },
-}
-"""What each quantity follows from that is a sum over address spaces; threads work on different ones."""
-_AT_LEAST = {Quantity.MAPPED: 1, Quantity.SHARED: 2}
-"""The sum from which a yes-or-no quantity is a yes."""
+_AT_LEAST = {Quantity.MAPPED: 1, Quantity.SHARED: 2, Quantity.OTHERS: 1}
+"""The number from which a yes-or-no quantity is a yes."""
+_ENTRIES = frozenset({Quantity.ENTRIES, Quantity.MAPPED, Quantity.PAGE_ENTRIES})
+"""Sums of what each call changes."""
+_SPACES = frozenset({Quantity.ADDRESS_SPACES, Quantity.VMAS, Quantity.TABLE_PAIRS, Quantity.SHARED, Quantity.OTHERS})
+"""Numbers of address spaces with entries, each of one VMA and one page table here."""
 _PROMISES = {
     Promise.EXACT: "({value} >= 0 && {value} <= {most} && ({window} >> {value}) & 1)",
     Promise.NEVER_LESS: "({value} >= 0 && ({value} >= {most} || ({window} & ((2 << {value}) - 1)) != 0))",
@@ -57,7 +49,7 @@ class Question(NamedTuple):
     thread: int
     call: int
     reader: Reader
-    page: int
+    asked: Call
 
     @property
     def window(self) -> str:
@@ -76,8 +68,10 @@ def promela(model: Model, *, telling: bool = False) -> str:
 
     With `telling` the verifier prints, by lines of C, each answer that it meets and the words of each final state, which
     spin.py reads. Raises UsageError for what cannot be said in Promela: a truth that is no sum over address spaces, or one
-    over 30; SchemeSourceError as Steps does.
+    over 30, or another memory model than sc; SchemeSourceError as Steps does.
     """
+    if model.memory_model != "sc":
+        raise UsageError(f"Promela has one memory model, sc: {model.memory_model} cannot be exported")
     return _Export(Steps(model), telling=telling).text()
 
 
@@ -88,12 +82,13 @@ def _letter(thread: int) -> str:
 class _Export:
     def __init__(self, steps: Steps, *, telling: bool) -> None:
         self._steps, self._model, self._telling = steps, steps.model, telling
+        locks = _locks(steps)
         self._threads = [
-            ThreadText(_letter(i), states.program, states.kept, steps.layout.of_scheme)
+            ThreadText(_letter(i), states.program, states.kept, steps.layout.of_scheme, locks)
             for i, states in enumerate(steps.threads)
         ]
         self._questions = [
-            Question(thread, call, reader, asked.first)
+            Question(thread, call, reader, asked)
             for thread, calls in enumerate(self._model.threads)
             for call, asked in enumerate(calls)
             if (reader := steps.reader(thread, call)) is not None and steps.is_judged(thread, call)
@@ -103,7 +98,13 @@ class _Export:
         proctypes = [
             thread.proctype(self._watch(i), self._endings() if i == 0 else ()) for i, thread in enumerate(self._threads)
         ]
-        scratch = [RESULT, "truth", "kept", *(f"t{i}" for i in range(max(one.scratch for one in self._threads)))]
+        scratch = [
+            RESULT,
+            "truth",
+            "entries",
+            "kept",
+            *(f"t{i}" for i in range(max(one.scratch for one in self._threads))),
+        ]
         parts = [
             f"/* {self._model!r}\n   What each part means: the docstring of mapcount's check/promela.py. */",
             *([_ANSWERED] if self._telling else ()),
@@ -146,7 +147,7 @@ class _Export:
         def before(call: int) -> list[str]:
             return [f"{asked[call].truth}()", f"{asked[call].window} = truth"] if call in asked else []
 
-        def after(call: int) -> list[str]:
+        def further(call: int) -> list[str]:
             if not self._model.threads[thread][call].is_operation:
                 return []
             return [
@@ -158,17 +159,20 @@ class _Export:
         def closed(call: int) -> list[str]:
             return self._closed(thread, call, asked.get(call))
 
-        return Watch(before, after, closed)
+        return Watch(before, further, closed)
 
     def _closed(self, thread: int, call: int, question: Question | None) -> list[str]:
         """Judge what a call returned."""
         if self._model.threads[thread][call].is_operation:
             return []
-        lines, verdict = [], "-1"
+        lines, told, clear = [], "-1, 0", []
         if question:
+            told, clear = f"-1, now.{question.window}", [f"{question.window} = 0"]
+        if question and question.reader.promise in _PROMISES:
             promise = _PROMISES[question.reader.promise].format(value=RESULT, window=question.window, most=_MOST)
-            lines, verdict = [f"kept = {promise}", "assert(kept)", f"{question.window} = 0"], "kept"
-        return [*lines, f"c_code {{ answered({thread}, {call}, {RESULT}, {verdict}); }}"] if self._telling else lines
+            lines, told = [f"kept = {promise}", "assert(kept)"], f"kept, now.{question.window}"
+        tell = [f"c_code {{ answered({thread}, {call}, {RESULT}, {told}); }}"] if self._telling else []
+        return [*lines, *tell, *clear]
 
     def _endings(self) -> list[str]:
         """When nobody can go on: they have all done everything, or they wait for ever."""
@@ -187,74 +191,98 @@ class _Export:
         return [f"atomic {{ timeout && !({over}) -> assert(false) }}"]
 
     def _truth(self, question: Question) -> str:
-        """Return an inline that puts the set of what may be true now into `truth`: any of what is under way is done, or not."""
-        quantity = question.reader.quantity
-        if quantity not in _SUMS:
-            raise UsageError(
-                f"{question.reader.name}: {quantity.value}, is no sum over address spaces, and not exported"
-            )
-        base, changes = self._changes(_SUMS[quantity], question.page)
-        if base + sum(max(by, 0) for *_, by in changes) > _MOST:
-            raise UsageError(f"{self._model!r}: a truth may be over {_MOST}, the bits of Promela's int; fewer pages")
-        lines = [f"truth = 1 << {base}"]
-        for thread, call, by in changes:
-            text = self._threads[thread]
-            shifted = f"(truth {'<<' if by > 0 else '>>'} {abs(by)})"
-            done = f"({text.result(call)} -> truth : {shifted})" if self._may_refuse(thread, call) else shifted
-            lines.append(
-                f"truth = ({text.is_over(call)} -> {done} : ({text.has_begun(call)} -> truth | {shifted} : truth))"
-            )
+        """Return an inline that puts the set of what may be true now, bit v for the value v, into `truth`."""
+        quantity, asked = question.reader.quantity, question.asked
+        if quantity is Quantity.EXTRA_REFERENCES:
+            lines = [f"truth = {1 << self._model.extra_references}"]
+        elif quantity is Quantity.OTHERS and self._model.extra_references:
+            lines = ["truth = 1 << 1"]
+        elif quantity in _ENTRIES:
+            counted = Quantity.ENTRIES if quantity is Quantity.MAPPED else quantity
+            lines = self._entries("truth", lambda truth: truth_of(counted, truth, asked.first), None)
+        elif quantity in _SPACES:
+            lines = self._spaces(asked.mm if quantity is Quantity.OTHERS else 0)
+        else:
+            raise UsageError(f"{question.reader.name}: {quantity.value}, is not reckoned in Promela, so not exported")
         if quantity in _AT_LEAST:
             least = _AT_LEAST[quantity]
             lines.append(f"truth = ((truth & {(1 << least) - 1}) != 0) | (((truth >> {least}) != 0) << 1)")
         body = ";\n  ".join(lines)
-        return f"/* {self._told(question)}: {quantity.value} */\ninline {question.truth}() {{\n  {body}\n}}"
+        told = f"{asked} of thread {_letter(question.thread)}: {quantity.value}"
+        return f"/* {told} */\ninline {question.truth}() {{\n  {body}\n}}"
 
-    def _told(self, question: Question) -> str:
-        return f"{self._model.threads[question.thread][question.call]} of thread {_letter(question.thread)}"
+    def _spaces(self, without: int) -> list[str]:
+        """Return the statements that count address spaces with entries, but for one."""
+        calls = [call for calls in (self._model.start, *self._model.threads) for call in calls if call.is_operation]
+        lines = ["truth = 1"]
+        for mm in sorted({call.mm for call in calls} - {without}):
+            lines += self._entries("entries", lambda truth, mm=mm: truth.entries_of(mm), mm)  # type: ignore[misc]
+            lines.append("truth = ((entries & 1) -> truth : 0) | ((entries >> 1) != 0 -> truth << 1 : 0)")
+        return lines
 
-    def _may_refuse(self, thread: int, call: int) -> bool:
-        return self._model.threads[thread][call].may_refuse
-
-    def _changes(self, quantity: Quantity, page: int) -> tuple[int, list[tuple[int, int, int]]]:
-        """Return a sum when the threads start, and by how much each call changes it: (thread, call, by)."""
-        start = self._model.truth()
-        changes = []
+    def _entries(self, name: str, count: Callable[[FolioTruth], int], mm: int | None) -> list[str]:
+        """Return the statements that reckon a sum of what calls change, of one address space or of all."""
+        base, most = count(self._model.truth()), 0
+        lines = [f"{name} = 1 << {base}"]
         for thread, calls in enumerate(self._model.threads):
-            values = [truth_of(quantity, one, page) for one in _truths(self._model, calls)]
-            changes += [(thread, call, b - a) for call, (a, b) in enumerate(pairwise(values)) if a != b]
-        return truth_of(quantity, start, page), changes
+            for call, made in enumerate(calls):
+                by = 0 if mm not in {None, made.mm} else self._change(count, made)
+                if made.is_operation and by:
+                    lines.append(self._effect(name, thread, call, by))
+                    most += max(by, 0)
+        if base + most > _MOST:
+            raise UsageError(f"{self._model!r}: a truth may be over {_MOST}, the bits of Promela's int; fewer pages")
+        return lines
+
+    def _change(self, count: Callable[[FolioTruth], int], call: Call) -> int:
+        """Return by how much a call changes a sum, whatever there is."""
+        truth = FolioTruth(self._model.order)
+        apply_to_truth(call, truth)
+        return count(truth)
+
+    def _effect(self, name: str, thread: int, call: int, by: int) -> str:
+        """Return the statement by which a call takes effect on a set of sums: surely, perhaps or not, as far as it has come."""
+        text, made = self._threads[thread], self._model.threads[thread][call]
+        done = f"({name} {'<<' if by > 0 else '>>'} {abs(by)})"
+        over = f"({text.result(call)} -> {name} : {done})" if made.may_refuse else done
+        under_way = {"interval": f"({name} | {done})", "strict": done, "pte": done if made.by < 0 else name}
+        begun = f"({text.has_begun(call)} -> {under_way[self._model.truth_kind]} : {name})"
+        return f"{name} = ({text.is_over(call)} -> {over} : {begun})"
 
 
-def _truths(model: Model, calls: tuple[Call, ...]) -> list[FolioTruth]:
-    """Return who maps the folio before each call of one thread and after the last, if the others do nothing."""
-    found = [model.truth()]
-    for end in range(1, len(calls) + 1):
-        truth = model.truth()
-        for call in calls[:end]:
-            apply_to_truth(call, truth)
-        found.append(truth)
-    return found
+def _locks(steps: Steps) -> Locks:
+    """Return the locks that threads take."""
+    takes = [
+        {one.a for one in states.program.instructions if one.code is Code.HOLD and isinstance(one.a, int)}
+        for states in steps.threads
+    ]
+    modelled = {lock for lock in set().union(*takes) if held_alone(lock) & bits_of(steps.model.locks)}
+    if len(modelled) > _MOST // 2:
+        raise UsageError(f"{steps.model!r}: more than {_MOST // 2} locks, too many for Promela's int")
+    return Locks(tuple(sorted(modelled)), tuple(_letter(i) for i, taken in enumerate(takes) if taken & modelled))
 
 
 _ANSWERED = """c_decl {
 \\#include <stdio.h>
-/* Print an answer (thread, call, value, whether its promise was kept or -1) when it is met for the first time. */
-static void answered(int thread, int call, int value, int kept)
+/* Print an answer when it is met for the first time: thread, call, value, whether its promise was kept (-1: none), window. */
+static void answered(int thread, int call, int value, int kept, int window)
 {
-	static struct { int thread, call, value, kept; } met[4096];
-	static int nr_met;
-	int i;
+    static struct { int met, thread, call, value, kept, window; } all[1 << 16];
+    unsigned at = ((unsigned)value * 31 + (unsigned)window) * 2654435761u >> 16;
+    int tries;
 
-	for (i = 0; i < nr_met; i++)
-		if (met[i].thread == thread && met[i].call == call && met[i].value == value && met[i].kept == kept)
-			return;
-	if (nr_met < 4096) {
-		met[nr_met].thread = thread;
-		met[nr_met].call = call;
-		met[nr_met].value = value;
-		met[nr_met++].kept = kept;
-	}
-	printf("answer: %d %d %d %d\\n", thread, call, value, kept);
+    for (tries = 0; tries < 64 && all[at].met; tries++, at = (at + 1) & 0xffff)
+        if (all[at].thread == thread && all[at].call == call && all[at].value == value && all[at].kept == kept
+            && all[at].window == window)
+            return;
+    if (!all[at].met) {
+        all[at].met = 1;
+        all[at].thread = thread;
+        all[at].call = call;
+        all[at].value = value;
+        all[at].kept = kept;
+        all[at].window = window;
+    }
+    printf("answer: %d %d %d %d %d\\n", thread, call, value, kept, window);
 }
 }"""

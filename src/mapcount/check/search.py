@@ -415,8 +415,12 @@ def _end(b, control, x):
 
 
 @njit(cache=True)
-def run(control_array, space, rules, finds, cells, threads, options, miss_array):
-    """Go on with the search; return why it stopped. `miss_array` then says what is missing."""
+def run(control_array, space, rules, finds, cells, threads, options, room, miss_array):
+    """
+    Go on with the search; return why it stopped. `miss_array` then says what is missing.
+
+    `room` is how many states may be met, at most as many as there is space for.
+    """
     x_array = np.empty(space.offsets.size, np.int64)
     open_array = np.empty(threads, np.int64)
     control, miss, x, open_ = pointer(control_array), pointer(miss_array), pointer(x_array), pointer(open_array)
@@ -454,7 +458,7 @@ def run(control_array, space, rules, finds, cells, threads, options, miss_array)
         space.states.shape[1],
         rules.next_cell.shape[1],
         rules.judged.shape[1],
-        space.states.shape[0],
+        np.int64(room),
         space.table.size,
         np.uint64(rules.move_keys.size - 1),
         np.uint64(rules.truth_keys.size - 1),

@@ -10,7 +10,7 @@ from mapcount.check.liveness import successors
 if TYPE_CHECKING:
     from mapcount.check.bytecode import Program
 
-RESTS = frozenset({Code.BEGIN, Code.ACCESS, Code.HALT})
+RESTS = frozenset({Code.BEGIN, Code.HOLD, Code.ACCESS, Code.HALT})
 """Where a thread is between two of its steps."""
 
 

@@ -22,20 +22,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mapcount.check.interval import explained, values_of
 from mapcount.check.promela import promela
 from mapcount.errors import MissingToolError, SpinError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mapcount.check.explore import Explored
+    from mapcount.check.explore import Answer, Explored
 
 MIB = 1 << 20
 _TOLD = 2000
 """Characters of a program's output that an error shows."""
 
-Told = tuple[int, int, int, bool | None]
-"""A call's answer: thread, call, value, and whether the reader's promise was kept; None if it claims nothing."""
+Told = tuple[int, int, int, bool | None, int]
+"""
+A call's answer: thread, call, value; whether the reader's promise was kept, None if it claims nothing; and what was true
+meanwhile, as bits.
+"""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def differences(explored: Explored, run: SpinRun) -> tuple[str, ...]:
         ("states in which a thread waits for ever", len(explored.stuck), run.stuck),
     ]
     found = [f"{what}: {ours:,} here, {theirs:,} by SPIN" for what, ours, theirs in pairs if ours != theirs]
-    ours = {(one.thread, one.call, one.value, one.explained) for one in explored.answers}
+    ours = {_told(explored, one) for one in explored.observed}
     found += [f"only here: {_answer(explored, one)}" for one in sorted(ours - run.answers, key=str)]
     found += [f"only by SPIN: {_answer(explored, one)}" for one in sorted(run.answers - ours, key=str)]
     finals = Counter(steps.cells(state) for state in explored.finals)
@@ -123,10 +127,19 @@ def differences(explored: Explored, run: SpinRun) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _told(explored: Explored, answer: Answer) -> Told:
+    """Return an answer of ours as SPIN tells it."""
+    reader = explored.steps.reader(answer.thread, answer.call)
+    assert reader is not None
+    window = sum(1 << value for value in answer.attainable)
+    return answer.thread, answer.call, answer.value, explained(reader, answer.value, window), window
+
+
 def _answer(explored: Explored, told: Told) -> str:
-    thread, call, value, kept = told
+    thread, call, value, kept, window = told
     verdict = {True: "explained", False: "not explained", None: "not judged"}[kept]
-    return f"{explored.steps.model.threads[thread][call]} returns {value}, {verdict}"
+    meanwhile = ", ".join(map(str, values_of(window)))
+    return f"{explored.steps.model.threads[thread][call]} returns {value}, {verdict} by {meanwhile or 'nothing'}"
 
 
 def run_spin(
@@ -201,8 +214,8 @@ def _parse(told: str, spin_s: float, gcc_s: float, pan_s: float) -> SpinRun:
         if kind == "final":
             finals[numbers] += 1
         else:
-            thread, call, value, kept = numbers
-            answers.add((thread, call, value, None if kept < 0 else bool(kept)))
+            thread, call, value, kept, window = numbers
+            answers.add((thread, call, value, None if kept < 0 else bool(kept), window))
     stuck = len(re.findall(r"^stuck$", told, re.MULTILINE))
     endings = finals.total() + stuck
     memory = _number(told, r"([\d.]+)\s+actual memory usage for states") + _number(

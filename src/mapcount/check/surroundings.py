@@ -43,6 +43,7 @@ _CONSTANT = frozenset(
         "folio_maybe_dma_pinned",
         "current_mm",
         "lookup_page_table",
+        "lookup_vma",
     }
 )
 

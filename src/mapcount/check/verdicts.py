@@ -19,6 +19,7 @@ from mapcount.schemes.catalogue import find_scheme
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from mapcount.check.explore import Progress
     from mapcount.check.model import Model
     from mapcount.check.steps import State
     from mapcount.schemes.scheme import Reader
@@ -86,7 +87,12 @@ class Verdict:
 
 
 def judge(
-    cell: Cell, *, properties: Iterable[str] | None = None, max_states: int = DEFAULT_BOUND, engine: str = "auto"
+    cell: Cell,
+    *,
+    properties: Iterable[str] | None = None,
+    max_states: int = DEFAULT_BOUND,
+    engine: str = "auto",
+    progress: Progress | None = None,
 ) -> Verdict:
     """
     Explore a cell and judge it by `properties`, or by those that its caller relies on.
@@ -102,7 +108,7 @@ def judge(
     except UsageError as error:
         return Verdict(cell, cannot=str(error))
     asked = wanted or properties_asked(cell)
-    explored = explore(model, max_states=max_states, engine=engine)
+    explored = explore(model, max_states=max_states, engine=engine, progress=progress)
     if cell.context == AT_REST:
         return _at_rest(cell, model, explored, asked, max_states, engine)
     context = context_of(cell, scheme)

@@ -61,6 +61,13 @@ def prepare(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="instead of scenarios: the accesses to a folio's words inside each operation, against the way of counting",
     )
+    parser.add_argument(
+        "--workload",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="with --accesses: how many pages calls of rmap cover while a program runs: prefork, allocator, compiler or all",
+    )
     add_output(parser, "write the result to FILE")
     add_top(parser)
     add_format(parser, FORMATS)
@@ -76,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
     check_file(args)
     if args.against != _MODEL and len(args.kernel) != 1:
         raise UsageError("--against compares two machines: name the other one with --kernel, once")
+    if args.workload and not args.accesses:
+        raise UsageError("--workload counts accesses while a program runs; add --accesses")
     if args.accesses:
         return _accesses(args)
     scenarios = _scenarios(args)
@@ -99,6 +108,10 @@ def _accesses(args: argparse.Namespace) -> int:
 
     if args.against != _MODEL or args.scenario or args.walks:
         raise UsageError("--accesses has operations of its own: leave out --against, --scenario and --walks")
+    if args.workload:
+        from mapcount.cli.conform_workloads import run_workloads
+
+        return run_workloads(args, args.kernel or _cached())
     rows: list[Row] = []
     for name in args.kernel or _cached():
         image = find_image(name)

@@ -1,25 +1,21 @@
 """The agent's program, built from agent.c when it is needed, and what speaks to it: one command, one answer, a time limit.
 
-agent.c says what the commands are. The program is kept in the user's cache under a hash of the source, the compiler's version
-and the flags.
+agent.c says what the commands are.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import select
-import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from mapcount.errors import GuestError, MissingToolError
-from mapcount.user_cache import cache_directory
+from mapcount.errors import GuestError
+from mapcount.kernels.c_build import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,11 +25,9 @@ SOURCE = Path(__file__).with_name("agent.c")
 FLAGS = ("-static", "-Os", "-Wall")
 TIME_LIMIT_S = 60.0
 """For one command: a walk over millions of pages under TCG takes seconds, and a hang has to end some time."""
-_BUILD_S = 120.0
 _EXIT_S = 5.0
 _TOLD_BYTES = 2000
 _NUMBER_MASK = (1 << 64) - 1
-_INSTALL = "install a C compiler and the static C library: apt-get install gcc libc6-dev"
 
 
 def build_agent() -> Path:
@@ -42,36 +36,7 @@ def build_agent() -> Path:
 
     Raises MissingToolError if there is no gcc or it cannot link statically, or if the cache cannot be written.
     """
-    gcc = shutil.which("gcc")
-    if gcc is None:
-        raise MissingToolError(
-            f"The agent of guests and of the host is a C program, and there is no gcc here: {_INSTALL}"
-        )
-    key = hashlib.sha256(b"\0".join((SOURCE.read_bytes(), _version_of(gcc), *map(str.encode, FLAGS)))).hexdigest()[:32]
-    try:
-        path = cache_directory("agent") / key
-        if not path.exists():
-            _compile(gcc, path)
-    except (OSError, RuntimeError) as error:
-        raise MissingToolError(
-            f"The agent cannot be kept in the user's cache ({error}): set XDG_CACHE_HOME to a directory of your own"
-        ) from error
-    return path
-
-
-def _version_of(gcc: str) -> bytes:
-    return subprocess.run([gcc, "--version"], capture_output=True, timeout=_BUILD_S, check=False).stdout
-
-
-def _compile(gcc: str, path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".building-") as directory:
-        built = Path(directory) / "agent"
-        command = [gcc, *FLAGS, "-o", str(built), str(SOURCE)]
-        done = subprocess.run(command, capture_output=True, timeout=_BUILD_S, check=False)
-        if done.returncode:
-            told = done.stderr.decode(errors="replace").strip()[-_TOLD_BYTES:]
-            raise MissingToolError(f"gcc could not build the agent; {_INSTALL}. It said:\n{told}")
-        os.replace(built, path)
+    return build(SOURCE, FLAGS, "agent", what="the agent of guests and of the host", packages="gcc libc6-dev")
 
 
 class Channel:
@@ -126,6 +91,10 @@ class Channel:
     def fork(self, slot: int, new: int) -> int:
         """Fork the process of a slot into a free one; return the child's pid, as the agent sees it, or -errno."""
         return int(self.ask(slot, f"F {new}"))
+
+    def execute(self, program: Sequence[str], *, time_limit_s: float) -> int:
+        """Run a program, by its path and arguments without blanks, to its end; return its wait status, 0 if all went well."""
+        return int(self.ask(0, " ".join(["E", *program]), time_limit_s=time_limit_s))
 
     def exit(self, slot: int) -> None:
         """End the process of a slot; it has been reaped when this returns."""

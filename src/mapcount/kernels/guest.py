@@ -28,7 +28,7 @@ from mapcount.kernels.initramfs import build_initramfs
 from mapcount.kernels.qmp import Qmp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     import numpy.typing as npt
@@ -61,14 +61,16 @@ class Guest:
         image: Image,
         *,
         hardware: Hardware = ORDINARY,
+        files: Mapping[str, bytes | None] | None = None,
         qemu_arguments: Sequence[str] = (),
         state: GuestState | None = None,
     ) -> None:
         """
         Boot an image; or, with a `state` of another guest of it, which had the same hardware, go on from there.
 
-        `qemu_arguments` are added, a plugin for instance. Raises MissingToolError without QEMU or gcc, GuestError if it does
-        not come up in time (with the end of its console) or there is not enough memory.
+        `files` are in its root besides our own, by path; None is a directory. `qemu_arguments` are added, a plugin for
+        instance. Raises MissingToolError without QEMU or gcc, GuestError if it does not come up in time (with the end of its
+        console) or there is not enough memory.
         """
         self.image = image
         qemu, agent = _find_qemu(), build_agent()
@@ -82,7 +84,7 @@ class Guest:
             stack.enter_context(control)
             with theirs, ExitStack() as until_started:
                 initrd = _file(until_started, "mapcount-guest-initrd")
-                os.write(initrd, _initramfs(image, agent.read_bytes()))
+                os.write(initrd, _initramfs(image, agent.read_bytes(), files or {}))
                 table = _file(until_started, "mapcount-guest-srat")
                 os.write(table, srat(hardware))
                 more = [*_nodes(hardware, table), *qemu_arguments, *(() if state is None else ("-incoming", "defer"))]
@@ -179,11 +181,11 @@ def _file(stack: ExitStack, name: str) -> int:
     return descriptor
 
 
-def _initramfs(image: Image, agent: bytes) -> bytes:
+def _initramfs(image: Image, agent: bytes, more: Mapping[str, bytes | None]) -> bytes:
     files: dict[str, bytes | None] = {"proc": None, "sys": None, "dev": None, "init": agent}
     if image.modules is not None:
         files |= {name: (image.modules / name).read_bytes() for name in image.load_order}
-    return build_initramfs(files)
+    return build_initramfs({**files, **more})
 
 
 def _nodes(hardware: Hardware, table: int) -> list[str]:
@@ -206,7 +208,7 @@ def _command(
         qemu,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", "pc,memory-backend=ram,usb=off,vmport=off,hpet=off"),
-        *("-accel", "tcg,thread=single", "-cpu", "qemu64", "-smp", "1", "-m", str(hardware.memory_mib)),
+        *("-accel", "tcg,thread=single", "-cpu", hardware.processor, "-smp", "1", "-m", str(hardware.memory_mib)),
         *("-object", f"memory-backend-file,id=ram,size={hardware.memory_mib}M,mem-path=/proc/self/fd/{ram},share=on"),
         *("-kernel", str(image.path), "-initrd", f"/proc/self/fd/{initrd}", "-append", words),
         *("-serial", f"file:/proc/self/fd/{console}"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mapcount.kernels.images import Image
 
-_FORMAT = 1
+_FORMAT = 2
 """Of what is cached."""
 PAGE_FIELDS = ("flags", "mapping", "index", "_mapcount", "_refcount", "compound_head", "compound_info")
 SECOND_PAGE_FIELDS = ("compound_mapcount", "compound_order")
@@ -35,6 +35,8 @@ FOLIO_FIELDS = (
     "_deferred_list",
     "_folio_order",
     "_flags_1",
+    "_folio_nr_pages",
+    "_nr_pages",
     "_mm_ids",
     "_mm_id_mapcount[0]",
     "_mm_id_mapcount[1]",

@@ -12,20 +12,15 @@ QEMU 7.2 or later with TCG and one CPU. The kernel must be told `noreplace-smp`,
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mapcount.errors import GuestError, MissingToolError
+from mapcount.errors import GuestError
 from mapcount.kernels.access_log import LOCKED_STORE, STORE, Record
+from mapcount.kernels.c_build import build
 from mapcount.schemes.words import STRUCT_PAGE_BYTES
-from mapcount.user_cache import cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,8 +53,6 @@ _CONTROL = (
 _MAGIC = 0x737365636361
 _MARKS_AT, _RECORDS_AT = 4096, 8192
 _MOST_MARKS = (_RECORDS_AT - _MARKS_AT) // 8 - 1
-_BUILD_S = 120.0
-_TOLD_BYTES = 2000
 
 
 def build_plugin() -> Path:
@@ -68,33 +61,9 @@ def build_plugin() -> Path:
 
     Raises MissingToolError if there is no gcc or it fails, or if the cache cannot be written.
     """
-    gcc = shutil.which("gcc")
-    if gcc is None:
-        raise MissingToolError(
-            "Accesses are logged by a plugin of QEMU, a C program, and there is no gcc here: apt-get install gcc libc6-dev"
-        )
-    version = subprocess.run([gcc, "--version"], capture_output=True, timeout=_BUILD_S, check=False).stdout
-    key = hashlib.sha256(b"\0".join((SOURCE.read_bytes(), version, *map(str.encode, FLAGS)))).hexdigest()[:32]
-    try:
-        path = cache_directory("plugin") / f"{key}.so"
-        if not path.exists():
-            _compile(gcc, path)
-    except (OSError, RuntimeError) as error:
-        raise MissingToolError(
-            f"The plugin cannot be kept in the user's cache ({error}): set XDG_CACHE_HOME to a directory of your own"
-        ) from error
-    return path
-
-
-def _compile(gcc: str, path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".building-") as directory:
-        built = Path(directory) / "plugin.so"
-        command = [gcc, *FLAGS, "-o", str(built), str(SOURCE)]
-        done = subprocess.run(command, capture_output=True, timeout=_BUILD_S, check=False)
-        if done.returncode:
-            told = done.stderr.decode(errors="replace").strip()[-_TOLD_BYTES:]
-            raise MissingToolError(f"gcc could not build the plugin of QEMU; it said:\n{told}")
-        os.replace(built, path)
+    return build(
+        SOURCE, FLAGS, "plugin", what="the plugin of QEMU that logs accesses", packages="gcc libc6-dev", suffix=".so"
+    )
 
 
 def plugin_options(plugin: Path, log: Path, ram: Path | str, *, nr_pages: int, nr_records: int = 1 << 20) -> list[str]:

@@ -11,7 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from mapcount.errors import GuestError
+import numpy as np
+
+from mapcount.errors import GuestError, KernelFeatureError
 from mapcount.kernels.access_log import Decoder
 from mapcount.kernels.access_operations import ReadSmaps
 from mapcount.kernels.access_words import rest_of, words_of
@@ -23,16 +25,20 @@ from mapcount.kernels.guest_settings import apply_settings, quiet
 from mapcount.kernels.guest_tables import read_entries
 from mapcount.kernels.hardware import MEMORY_MIB
 from mapcount.kernels.layout import layout_of
-from mapcount.kernels.plugin import AccessWatch, build_plugin, plugin_options, records_of
+from mapcount.kernels.plugin import AccessWatch, build_plugin, is_write, plugin_options, records_of
+from mapcount.kernels.rmap_calls import calls
 from mapcount.scenarios.scenario import FIRST_PROCESS, Settings
 from mapcount.scenarios.steps import Access, Fork, Mmap, Span
+from mapcount.schemes.words import STRUCT_PAGE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from mapcount.kernels.access_log import Record
     from mapcount.kernels.images import Image
+    from mapcount.kernels.layout import Layout
+    from mapcount.kernels.rmap_calls import RmapCall
     from mapcount.scenarios.steps import Step
 
 _READ, _OPEN = 0, 2
@@ -41,6 +47,10 @@ _DAMON = "/sys/module/damon_stat/parameters/enabled"
 _NR_PAGES = MEMORY_MIB << 8
 _BUFFER = Span("a", 0, 61)
 """Where /proc/kallsyms is read to, to be taken out of the guest's memory: by the serial line it takes forty seconds."""
+
+
+_NR_PAGES_WORDS = ("_nr_pages", "_folio_nr_pages")
+"""How many pages a folio has, by its name today and before 6.15."""
 
 
 class Functions:
@@ -58,6 +68,14 @@ class Functions:
         return self._names[number] if number >= 0 else ""
 
 
+def _in_second_page(layout: Layout, *names: str) -> int:
+    """Return where one of some words lies in a folio's second struct page."""
+    for name in names:
+        if name in layout.folio and layout.folio[name] // STRUCT_PAGE_BYTES == 1:
+            return layout.folio[name] % STRUCT_PAGE_BYTES
+    raise KernelFeatureError(f"this kernel has no {names[0]} in the second page of a folio: Linux 6.10 brought it")
+
+
 def parse_kallsyms(text: str) -> Functions:
     """Return the functions that /proc/kallsyms lists: types t, T, w and W, without those of modules."""
     rows = (line.split() for line in text.splitlines())
@@ -71,7 +89,8 @@ class PluginGuest:
     Raises what Guest, layout_of, build_plugin and AccessWatch raise.
     """
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, files: Mapping[str, bytes | None] | None = None) -> None:
+        """`files` are in its root, by path, for `execute`; None is a directory."""
         self.image = image
         layout = layout_of(image)
         with ExitStack() as stack:
@@ -79,7 +98,7 @@ class PluginGuest:
             stack.callback(os.close, log)
             path = Path(f"/proc/{os.getpid()}/fd/{log}")
             options = plugin_options(build_plugin(), path, RAM_NAME, nr_pages=_NR_PAGES)
-            guest = stack.enter_context(Guest(image, qemu_arguments=options))
+            guest = stack.enter_context(Guest(image, qemu_arguments=options, files=files))
             self._watch = stack.enter_context(AccessWatch(path))
             self._channel = guest.channel
             self._memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))
@@ -88,6 +107,7 @@ class PluginGuest:
             if self._files.exists(_DAMON):
                 self._files.write(_DAMON, "N")
             self._driver = Driver(guest.channel, lambda: 0)
+            self._layout = layout
             self._words, self._rest = words_of(layout, page_mapcount=self.page_mapcount), rest_of(layout)
             self._mm_ids: dict[int, int] = {}
             self._functions = self._read_functions()
@@ -148,6 +168,27 @@ class PluginGuest:
     def watched(self) -> Sequence[Record]:
         """Stop logging; return what was logged. Raises GuestError if there was no room for all of it."""
         return records_of(self._watch.end())
+
+    def rmap_calls(
+        self, program: Sequence[str], settings: Settings, *, time_limit_s: float
+    ) -> tuple[int, list[RmapCall]]:
+        """
+        Run a program to its end under some settings; return its wait status, and the calls of rmap on large folios meanwhile.
+
+        Raises KernelFeatureError before 6.10, when a folio had no count of all mappings to tell them by.
+        """
+        self.end()
+        at, nr_pages_at = (_in_second_page(self._layout, *names) for names in (("_large_mapcount",), _NR_PAGES_WORDS))
+        apply_settings(self._files, settings)
+        base = self._memory.page_address(0)
+        pages = self._memory.pages(0, _NR_PAGES)
+        stored = np.ascontiguousarray(pages[:, at : at + 4]).view("<i4")[:, 0].tolist()
+        before = {base + number * STRUCT_PAGE_BYTES + at: value for number, value in enumerate(stored)}
+        end = base + _NR_PAGES * STRUCT_PAGE_BYTES
+        self._watch.begin(base, end, words=1 << at // 4, sizes=4, context=nr_pages_at)
+        status = self._channel.execute(program, time_limit_s=time_limit_s)
+        records = self._watch.end()
+        return status, calls(records_of(records[is_write(records)]), self._functions.at, before)
 
     def decoder(self) -> Decoder:
         """Return how this kernel's records are read."""

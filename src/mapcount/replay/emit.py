@@ -129,7 +129,7 @@ _AFTER = """
 {lines}"""
 _LOOK = """
         if what <= {split_mapping} or what == {birth} or what == {death}:
-            here[f], vmas[f], mapper[f] = looks[row, 0], looks[row, 1], looks[row, 2]"""
+            here[f], in_vma[f], vmas[f], mapper[f] = looks[row, 0], looks[row, 1], looks[row, 2], looks[row, 3]"""
 _END = """
     slot = {slot}
     flush(costs, slot, op.size - since, pages, locked, stores, loads, lines, lookups, entries_read)

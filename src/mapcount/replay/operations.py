@@ -33,6 +33,7 @@ _ASKED = {
 }
 _LOOKED_UP = {
     "lookup_page_table": ("here[{0}]", "1 << orders[{0}]"),
+    "lookup_vma": ("in_vma[{0}]", "1 << orders[{0}]"),
     "lookup_vmas": ("vmas[{0}]", "vmas[{0}] << orders[{0}]"),
 }
 """What a look-up finds, and how many page-table entries it reads."""

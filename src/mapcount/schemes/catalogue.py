@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mapcount.errors import UsageError
 from mapcount.schemes import (
+    complete_mappings,
     double_map,
     large_mapcount,
     mm_id,
@@ -13,8 +14,10 @@ from mapcount.schemes import (
     nr_pages_mapped,
     original_thp,
     rmap_id,
+    table_pairs,
     total_mapcount,
     total_mapped_pages,
+    zero_one_many,
 )
 from mapcount.schemes.bind import BoundScheme, bind
 
@@ -24,14 +27,20 @@ if TYPE_CHECKING:
 SCHEMES: tuple[Scheme, ...] = (
     original_thp.SCHEME,
     double_map.SCHEME,
+    zero_one_many.SCHEME,
     nr_pages_mapped.SCHEME,
+    table_pairs.SCHEME,
     total_mapcount.SCHEME,
+    complete_mappings.SCHEME,
     rmap_id.SCHEME,
     large_mapcount.SCHEME,
     mm_id.SCHEME,
     no_page_mapcount.SCHEME,
     total_mapped_pages.SCHEME,
 )
+
+LOADED: dict[str, Scheme] = {}
+"""Designs of this process, by id (load.py)."""
 
 
 def scheme_ids() -> list[str]:
@@ -46,7 +55,7 @@ def scheme_ids() -> list[str]:
 def find_scheme(scheme_id: str) -> BoundScheme:
     """Return the scheme of an id, `name` or `name:variant`. Raises UsageError that lists the known ones."""
     name, _, variant = scheme_id.partition(":")
-    for scheme in SCHEMES:
+    for scheme in (*SCHEMES, *LOADED.values()):
         if scheme.id == name:
             return bind(scheme, variant)
     raise UsageError(f"there is no scheme {scheme_id!r}; there are: {', '.join(scheme_ids())}")

@@ -17,10 +17,12 @@ ADDING = (Op.FIRST_MAP, Op.MAP, Op.DUP)
 
 
 class Looked(NamedTuple):
-    """What look-ups find during a change of one folio (ops.lookup_page_table, lookup_vmas, current_mm)."""
+    """What look-ups find during a change of one folio (ops.lookup_page_table, lookup_vma, lookup_vmas, current_mm)."""
 
     here: int = 0
     """pages of the folio that the mapper at hand maps, those of the change left out"""
+    in_vma: int = 0
+    """the same of the VMA at hand, in all page tables"""
     vmas: int = 0
     """(mm, VMA) pairs that map any of it after the change"""
     mapper: int = 0
@@ -55,9 +57,15 @@ class PageTables:
             here = pages
         return Looked(
             here.bit_count(),
+            here.bit_count() + sum(mapped.bit_count() for other, mapped in mappers.items() if _same_vma(other, mapper)),
             len({(mm, vma) for mm, vma, _ in mappers}),
             min((mm for mm, *_ in mappers), default=0),
         )
+
+
+def _same_vma(one: Mapper, other: Mapper) -> bool:
+    """Tell whether two page tables of one VMA are meant."""
+    return one[:2] == other[:2] and one != other
 
 
 def _where(mappers: dict[Mapper, int], mapper: Mapper, pages: int) -> Mapper:

@@ -100,6 +100,7 @@ def _table() -> dict[str, Primitive]:
         Primitive("folio_maybe_dma_pinned", none, "ask", "new"),
         Primitive("current_mm", none, "ask", "new"),
         Primitive("lookup_page_table", none, "look", "new"),
+        Primitive("lookup_vma", none, "look", "new"),
         Primitive("lookup_vmas", none, "look", "new"),
         Primitive("folio_test_partially_mapped", none, "ask", "new"),
         Primitive("mod_stat", none, "tell"),
@@ -109,7 +110,7 @@ def _table() -> dict[str, Primitive]:
 
 
 PRIMITIVES = _table()
-LOOKUPS = frozenset({"current_mm", "lookup_page_table", "lookup_vmas"})
+LOOKUPS = frozenset({"current_mm", "lookup_page_table", "lookup_vma", "lookup_vmas"})
 """Questions whose answers follow from who maps the folio: whoever runs a scheme that asks them has to keep page tables."""
 
 
@@ -275,6 +276,16 @@ def lookup_page_table(m: Memory, folio: int) -> int:
     """
     m.look(1 << m.orders[folio])
     return m.looked[folio].here
+
+
+def lookup_vma(m: Memory, folio: int) -> int:
+    """
+    Look as lookup_page_table does, in all page tables of the VMA at hand.
+
+    A folio that lies across the end of a page table is in two of them, of which only one is locked.
+    """
+    m.look(1 << m.orders[folio])
+    return m.looked[folio].in_vma
 
 
 def lookup_vmas(m: Memory, folio: int) -> int:

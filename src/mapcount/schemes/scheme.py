@@ -37,7 +37,7 @@ class Quantity(enum.Enum):
     ADDRESS_SPACES = "address spaces that map the folio"
     VMAS = "VMAs that map the folio"
     TABLE_PAIRS = "pairs of a VMA and a page table that map the folio"
-    COMPLETE_MAPPINGS = "address spaces that map all of the folio's pages"
+    COMPLETE_MAPPINGS = "VMAs that map all of the folio's pages"
     EXTRA_REFERENCES = "references to the folio that are no mappings and not the page cache's"
     OTHERS = "whether another address space maps the folio, or something that is no mapping refers to it"
 

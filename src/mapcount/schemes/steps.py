@@ -85,7 +85,12 @@ def _looked(verb: str, order: int) -> Looked:
     """Return what look-ups find in such an operation: an unmapping leaves nothing, a child adds to its parent."""
     if verb == "unmap":
         return Looked()
-    return Looked(here=1 << order if verb == "split" else 0, vmas=2 if verb == "dup" else 1, mapper=MM)
+    return Looked(
+        here=1 << order if verb == "split" else 0,
+        in_vma=1 << order if verb == "split" else 0,
+        vmas=2 if verb == "dup" else 1,
+        mapper=MM,
+    )
 
 
 def _call(scheme: BoundScheme, memory: Memory, operation: str, order: int, mm: int) -> None:

@@ -81,10 +81,15 @@ class FolioTruth:
         )
 
     def complete_mappings(self) -> int:
-        """Count the address spaces that map all of its pages."""
-        whole = {mm for mm, *_ in self.huge}
-        pages = {mm: {key[3] for key in self.ptes if key[0] == mm} for mm in self.mms()}
-        return sum(mm in whole or len(pages[mm]) == self.nr_pages for mm in self.mms())
+        """Count the VMAs that map all of its pages."""
+        return len(self.complete_vmas())
+
+    def complete_vmas(self) -> set[tuple[int, int]]:
+        """Return (mm, VMA) of those that map all of its pages."""
+        pages: dict[tuple[int, int], set[int]] = {key[:2]: set(range(self.nr_pages)) for key in self.huge}
+        for *key, _, i in self.ptes:
+            pages.setdefault((key[0], key[1]), set()).add(i)
+        return {vma for vma, mapped in pages.items() if len(mapped) == self.nr_pages}
 
     def mappers(self) -> set[tuple[int, int, int]]:
         """Return (mm, vma, table) of all entries."""
@@ -95,7 +100,9 @@ class FolioTruth:
         mine = sum(key[:3] == (mm, vma, table) for key in self.ptes)
         here = self.nr_pages if self.huge.get((mm, vma, table)) else mine
         vmas = {mapper[:2] for mapper in self.mappers()}
-        return Looked(here - added, len(vmas), min(self.mms(), default=0))
+        in_vma = sum(key[:2] == (mm, vma) for key in self.ptes)
+        in_vma += self.nr_pages * sum(key[:2] == (mm, vma) for key in self.huge)
+        return Looked(here - added, in_vma - added, len(vmas), min(self.mms(), default=0))
 
 
 def truth_of(quantity: Quantity, truth: FolioTruth, i: int = 0) -> int:
