@@ -86,6 +86,8 @@ def test_sorting_by_a_heading(watched):
     heading.click()
     assert page.locator("#processes-table th[aria-sort=ascending]").inner_text() == "rss ▲"
     assert column(page, "processes-table", "rss") == [f"{size} KiB" for size in sizes[:50]]
+    page.keyboard.press("Enter")
+    assert page.locator("#processes-table th[aria-sort]").inner_text() == "rss ▼"
     page.locator("#processes-table thead button", has_text="process").click()
     assert column(page, "processes-table", "process") == sorted(f"worker-{i}" for i in range(101))[:50]
 
