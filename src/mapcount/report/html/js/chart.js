@@ -103,7 +103,10 @@ function drawAll() {
 
 function drawChart(block, rows, box) {
   const chart = echarts.init(box);
-  const redraw = () => chart.setOption(chartOption(block, rows), true);
+  const redraw = () => {
+    chart.setOption(chartOption(block, rows), true);
+    chart.getZr().flush();
+  };
   redraw();
   themeWatchers.push(redraw);
   let width = box.clientWidth;

@@ -49,7 +49,7 @@ class Matrix {
     });
     return make("tr", {}, make("th", { scope: "row", class: "unit-text" }, title), ...cells,
       make("td", { class: "total" }, this.words(this.sum(this.measure, test))),
-      make("td", { class: "wasted" }, formatBytes(this.sum("wasted_bytes", test))));
+      this.wasted(this.sum("wasted_bytes", test)));
   }
 
   cell(value, whole, state, pick, title) {
@@ -65,6 +65,10 @@ class Matrix {
       ? make("button", { type: "button", "aria-label": `${title}, ${named}: ${words}. Show in the map`, onclick: choose }, words)
       : value ? words : "";
     return make("td", { class: `${state} shade-${shade}` }, inside);
+  }
+
+  wasted(bytes) {
+    return make("td", { class: bytes ? "wasted" : "zero" }, formatBytes(bytes));
   }
 
   words(value) {

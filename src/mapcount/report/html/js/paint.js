@@ -43,12 +43,13 @@ function paintUnmapped(context, palette, map, row, start, x, y, width, height) {
     blank(x, y + height - part, width, part);
     return;
   }
+  const side = scale < 2 * PAGE_PIXELS ? scale : scale - 1;
   const seen = new Uint8Array(pages);
   for (const run of runsOf(row)) seen.fill(1, run.first, run.end);
   seen.forEach((is, page) => {
     if (is) return;
     const [left, top] = map.toScreen(...cornerOf(map.layout, start + page));
-    blank(left, top, scale - 0.5, scale - 0.5);
+    blank(left, top, side, side);
   });
 }
 

@@ -1,6 +1,7 @@
 // A table that can be sorted by its headings, filtered, paged, downloaded, and whose rows may pick folios of the map.
 
 const ROWS_PER_PAGE = 50;
+const tables = new Map();
 
 class DataTable {
   constructor(block, { pick = null } = {}) {
@@ -84,12 +85,12 @@ class DataTable {
   show() {
     const order = this.sorted();
     const shown = order.slice(this.at, this.at + ROWS_PER_PAGE);
-    this.head.replaceChildren(...this.block.columns.map((column, i) => this.heading(column, i)));
+    keepFocus(this.head, () => this.head.replaceChildren(...this.block.columns.map((column, i) => this.heading(column, i))));
     this.body.replaceChildren(...shown.map((i) => this.row(i)));
     const { rows, left_out: leftOut } = this.block;
     const all = order.length === rows.length ? plural(rows.length, "row") : `${formatCount(order.length)} of ${plural(rows.length, "row")}`;
     this.count.textContent = leftOut ? `${all}; ${formatCount(leftOut)} more are not in this page` : all;
-    this.showPager(order.length);
+    keepFocus(this.pager, () => this.showPager(order.length));
   }
 
   showPager(total) {
