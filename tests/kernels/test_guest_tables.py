@@ -52,6 +52,24 @@ def test_ptes(wanted):
     assert found.special == nothing
 
 
+@given(st.dictionaries(st.sampled_from(AREAS), st.one_of(present, no_access), max_size=3))
+def test_puds(wanted):
+    """The second GiB of some areas is one entry; a PTE in the first is found beside it."""
+    ram = Ram()
+    top = ram.frame()
+    rows = []
+    for area, (kind, number, bits) in wanted.items():
+        first = number >> 18 << 18
+        ram.map(top, area_address(area, 1 << 18), encoded(kind, first, bits) | 1 << 7, shift=30)
+        ram.map(top, area_address(area, 7), encoded("present", 13, 0))
+        page = area_address(area) >> 12
+        rows += [(page + 7, 13, Level.PTE)]
+        rows += [(page + (1 << 18) + i, first + i, Level.PUD) for i in (0, 131, (1 << 18) - 1)]
+    found = read_entries(ram.memory(), top << 12)
+    assert len(found.page) == len(wanted) * ((1 << 18) + 1)
+    assert set(rows) <= set(as_rows(found)) and found.special == 0
+
+
 @given(st.dictionaries(st.tuples(st.sampled_from(AREAS), st.integers(0, 5)), entries, max_size=13))
 def test_pmds(wanted):
     ram = Ram()

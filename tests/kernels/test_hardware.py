@@ -34,4 +34,7 @@ def test_node_0_has_no_less_than_a_guest_with_one_node():
     assert hardware_for(Settings()) == hardware_for(Settings(swap=True, hugetlb_pages=7)) == ORDINARY
     two = hardware_for(Settings(nodes=2))
     assert two.memory_mib - two.second_node_mib == MEMORY_MIB == ORDINARY.memory_mib
+    gigantic = hardware_for(Settings(gigantic_pages=1))
+    assert gigantic.kernel_words == "hugepagesz=1G hugepages=1" and "pdpe1gb" in gigantic.processor
+    assert 2 << 10 < gigantic.memory_mib < 3 << 10, "all of the second GiB, below the hole for devices"
     assert ORDINARY.kernel_words == "" and two.kernel_words

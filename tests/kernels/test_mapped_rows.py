@@ -42,6 +42,21 @@ def test_rows_are_those_by_hand(pages):
         assert told == by_hand(pages)
 
 
+def test_a_pud_is_one_row():
+    """Two of them, one behind the other in memory as well, and a PMD that follows."""
+    nr_pages = 2 * (1 << 18) + 512
+    at = np.arange(nr_pages)
+    level = np.where(at < 2 << 18, Level.PUD, Level.PMD).astype(np.uint8)
+    rows = mapped_rows(
+        "p", at + BASE, at + (1 << 18), (at >> 18) + 1 << 18, level, {i << 18: f"f{i}" for i in (1, 2, 3)}
+    )
+    assert [(row.page, row.folio, row.first, row.nr_pages, row.level) for row in rows] == [
+        (0, "f1", 0, 1 << 18, Level.PUD),
+        (1 << 18, "f2", 0, 1 << 18, Level.PUD),
+        (2 << 18, "f3", 0, 512, Level.PMD),
+    ]
+
+
 @given(st.lists(st.integers(-1, 2), min_size=1, max_size=23))
 def test_run_lengths(values):
     expected = tuple((value, len(list(same))) for value, same in groupby(values))

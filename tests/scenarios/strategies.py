@@ -73,11 +73,19 @@ def _kinds(who, files, made):
     process, page = st.just(who), st.integers(0, AREA_PAGES - 1)
     hugepage = st.sampled_from([None, Advice.HUGEPAGE, Advice.NOHUGEPAGE])
     yield st.builds(
-        lambda span, kind, shared, advice: Mmap(who, span, kind if kind or not shared else Kind.SHMEM, shared, advice),
+        lambda span, kind, shared, advice, gigantic: Mmap(
+            who,
+            span,
+            kind if kind or not shared else Kind.SHMEM,
+            shared,
+            advice,
+            gigantic=gigantic and kind is Kind.HUGETLB,
+        ),
         SPANS,
         st.sampled_from([Kind.ANON, Kind.HUGETLB]),
         st.booleans(),
         hugepage,
+        st.booleans(),
     )
     yield st.builds(Access, process, SPANS, st.booleans())
     yield st.builds(Munmap, process, SPANS)
@@ -122,6 +130,7 @@ SETTINGS = st.builds(
     swap=st.booleans(),
     huge_zero_page=st.booleans(),
     max_ptes_none=st.integers(0, 511),
+    gigantic_pages=st.integers(0, 1),
     nodes=st.integers(1, 2),
 )
 SAYS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), max_size=23)

@@ -45,6 +45,7 @@ set thp always
 set anon 64k madvise
 set shmem 2M within_size
 set hugetlb 7
+set hugetlb-1G 1
 set swap
 set huge-zero-page
 set max-ptes-none 63
@@ -52,6 +53,7 @@ set nodes 2
 
 p: mmap a 2M huge          # a comment
 p: mmap b[512] 2M hugetlb
+p: mmap d 1G hugetlb-1G
 p: memfd f 64k
 p: fallocate f[0:11]
 p: punch f[3]
@@ -85,10 +87,11 @@ def one(area, page):
 def test_every_verb():
     scenario = parse(EVERYTHING, name="all")
     assert (scenario.name, scenario.says, scenario.needs) == ("all", "Every verb there is, once.", (6, 8))
-    assert scenario.settings == Settings("always", {4: "madvise"}, {9: "within_size"}, 7, True, True, 63, 2)
+    assert scenario.settings == Settings("always", {4: "madvise"}, {9: "within_size"}, 7, True, True, 63, 1, 2)
     assert scenario.steps == (
         Mmap("p", A, advice=Advice.HUGEPAGE),
         Mmap("p", Span("b", 512, 1024), Kind.HUGETLB),
+        Mmap("p", Span("d", 0, 262144), Kind.HUGETLB, gigantic=True),
         Memfd("p", "f", 16),
         Fallocate("p", "f", 0, 11),
         Fallocate("p", "f", 3, 4, punch=True),
@@ -112,12 +115,12 @@ def test_every_verb():
         Exit("c"),
         Reclaim(),
     )
-    assert scenario.lines[0] == 16
+    assert scenario.lines[0] == 17
     assert scenario.lines[-1] == len(EVERYTHING.splitlines())
 
 
 def test_every_verb_is_in_the_example():
-    words = set(re.findall(r"[a-z-]+", EVERYTHING))
+    words = set(re.findall(r"[a-zG0-9-]+", EVERYTHING))
     assert words >= set(VERBS) | set(SETTINGS) | set(KEYWORDS) - {"repeat", "end", "walk"}
 
 
@@ -154,6 +157,7 @@ MISTAKES = [
     ("p: mmap a 2M hug", 1, 14, "did you mean huge?"),
     ("p: mmap a 2M huge nohuge", 1, 19, "one of them"),
     ("p: mmap a 2M f[0]", 1, 1, "no file f"),
+    ("p: mmap a 1G hugetlb hugetlb-1G", 1, 22, "hugetlb-1G after hugetlb: one of them"),
     ("p: fork c\np: memfd f 2M\nc: punch f[0]", 3, 1, "process c has no file f"),
     ("p: memfd f 2M\np: mmap a 2M hugetlb f[0]", 2, 22, "no hugetlb"),
     ("p: memfd f 2M\np: mmap a 2M shared f[0:7]", 2, 21, "7 pages of the file are to go to 512"),

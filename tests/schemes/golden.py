@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.agreement import golden_file
 from mapcount.mapping.schema import Kind, Level, Op
-from mapcount.scenarios.steps import Access, Advice, Fallocate, Fork, Madvise, Reclaim, area_address
+from mapcount.scenarios.steps import Access, Advice, Fallocate, Fork, Madvise, Migrate, Reclaim, area_address
 from mapcount.scenarios.text import step_text
 from mapcount.scenarios.values import runs_of
 from mapcount.schemes.catalogue import find_scheme
@@ -78,13 +78,15 @@ def is_about_mappings(recorded: Recorded) -> bool:
     """
     Whether nothing but mappings changes: no folio is split, freed under its users, swapped or put together.
 
-    Nor takes the place of the huge zero folio, which a trace does not show: who is queued then depends on it.
+    Nor takes the place of another one: of the huge zero folio, which a trace does not show (who is queued then depends on it),
+    or of one that was moved to another node. Pages of 1 GiB are left out, too: entries are PTEs or PMDs here.
     """
     others = (Advice.FREE, Advice.PAGEOUT, Advice.COLLAPSE, Advice.MERGEABLE)
-    if recorded.scenario.settings.huge_zero_page:
+    settings = recorded.scenario.settings
+    if settings.huge_zero_page or settings.gigantic_pages:
         return False
     return not any(
-        isinstance(step, Reclaim)
+        isinstance(step, Reclaim | Migrate)
         or (isinstance(step, Fallocate) and step.punch)
         or (isinstance(step, Madvise) and step.advice in others)
         for step in recorded.scenario.steps

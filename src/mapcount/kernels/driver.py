@@ -41,7 +41,7 @@ _EFAULT = -14
 _MMAP, _MPROTECT, _MUNMAP, _MREMAP, _MADVISE, _FTRUNCATE, _FALLOCATE, _MEMFD_CREATE = 9, 10, 11, 25, 28, 77, 285, 319
 # include/uapi/linux/mman.h, include/uapi/asm-generic/mman-common.h, include/uapi/linux/falloc.h
 _MAP_SHARED, _MAP_PRIVATE, _MAP_ANONYMOUS, _MAP_HUGETLB, _MAP_FIXED_NOREPLACE = 1, 2, 0x20, 0x40000, 0x100000
-_MAP_HUGE_2MB = 21 << 26
+_MAP_HUGE_2MB, _MAP_HUGE_1GB = 21 << 26, 30 << 26
 _MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
 _FALLOC_KEEP_SIZE, _FALLOC_PUNCH_HOLE = 1, 2
 _PROTECTIONS = {Protection.NONE: 0, Protection.READ: 1, Protection.WRITE: 3}
@@ -146,7 +146,7 @@ class Driver:
         if not step.file:
             flags |= _MAP_ANONYMOUS
         if step.kind is Kind.HUGETLB:
-            flags |= _MAP_HUGETLB | _MAP_HUGE_2MB
+            flags |= _MAP_HUGETLB | (_MAP_HUGE_1GB if step.gigantic else _MAP_HUGE_2MB)
         protection, offset = _PROTECTIONS[Protection.WRITE], step.file_page * PAGE_BYTES
         result = self._call(process, _MMAP, step.span, protection, flags, descriptor, offset)
         if result < 0:

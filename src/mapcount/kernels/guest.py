@@ -208,7 +208,7 @@ def _command(
         qemu,
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", "pc,memory-backend=ram,usb=off,vmport=off,hpet=off"),
-        *("-accel", "tcg,thread=single", "-cpu", "qemu64", "-smp", "1", "-m", str(hardware.memory_mib)),
+        *("-accel", "tcg,thread=single", "-cpu", hardware.processor, "-smp", "1", "-m", str(hardware.memory_mib)),
         *("-object", f"memory-backend-file,id=ram,size={hardware.memory_mib}M,mem-path=/proc/self/fd/{ram},share=on"),
         *("-kernel", str(image.path), "-initrd", f"/proc/self/fd/{initrd}", "-append", words),
         *("-serial", f"file:/proc/self/fd/{console}"),

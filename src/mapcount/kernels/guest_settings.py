@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _TOP = "/sys/kernel/mm/transparent_hugepage"
 _NODES = "/sys/devices/system/node"
+_GIGANTIC = "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"
 _POOL = "/proc/sys/vm/nr_hugepages"
 _ASLEEP_MS = str(2**32 - 1)
 _MMAP, _MADVISE, _HUGEPAGE, _PRIVATE_ANONYMOUS = 9, 28, 14, 0x22
@@ -57,6 +58,12 @@ def apply_settings(files: GuestFiles, settings: Settings) -> None:
         files.write(_POOL, str(settings.hugetlb_pages))
         if (got := int(files.read(_POOL))) < settings.hugetlb_pages:
             raise KernelFeatureError(f"The guest's hugetlb pool has {got} pages, {settings.hugetlb_pages} are needed")
+    if settings.gigantic_pages:
+        got = int(files.read(_GIGANTIC)) if files.exists(_GIGANTIC) else 0
+        if got < settings.gigantic_pages:
+            raise KernelFeatureError(
+                f"The guest has {got} hugetlb pages of 1 GiB, {settings.gigantic_pages} are needed"
+            )
 
 
 def check_nodes(files: GuestFiles, settings: Settings) -> None:

@@ -21,6 +21,8 @@ _PROT_NONE = 1 << 8
 """_PAGE_PROTNONE: with PRESENT clear, a page that is mapped and may not be touched; its frame's bits are inverted (L1TF)."""
 _FRAME = np.uint64(PFN_MASK)
 _PMD_PAGES = 512
+_PUD_SHIFT = 30
+_PAGES = {Level.PMD: _PMD_PAGES, Level.PUD: _PMD_PAGES**2}
 _AREA_GIBS = range(AREA_BASE, AREA_BASE + len(AREAS) * AREA_BYTES, 1 << 30)
 _USER_ENTRIES = 256
 """Of a top-level table: the lower half, 47 bits of addresses."""
@@ -28,7 +30,7 @@ _USER_ENTRIES = 256
 
 @dataclass(frozen=True)
 class GuestEntries:
-    """What one process maps, sorted by page: one element for each page, also of a PMD."""
+    """What one process maps, sorted by page: one element for each page, also of a PMD or a PUD."""
 
     page: I64
     pfn: I64
@@ -51,12 +53,13 @@ def read_entries(memory: GuestMemory, top: int, *, everywhere: bool = False) -> 
     """
     pages, pfns, levels = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.uint8)]
     other_pages, other_entries = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
-    for first, entry in _pmds(memory, top, _all_gibs(memory, top) if everywhere else _AREA_GIBS):
+    for first, entry, level in _upper_entries(memory, top, _all_gibs(memory, top) if everywhere else _AREA_GIBS):
         mapped = _frame_of(np.array([entry], np.uint64))
         if entry & HUGE and mapped[0] >= 0:
-            pages.append(first + np.arange(_PMD_PAGES))
-            pfns.append((int(mapped[0]) & -_PMD_PAGES) + np.arange(_PMD_PAGES))
-            levels.append(np.full(_PMD_PAGES, Level.PMD, np.uint8))
+            nr_pages = _PAGES[level]
+            pages.append(first + np.arange(nr_pages))
+            pfns.append((int(mapped[0]) & -nr_pages) + np.arange(nr_pages))
+            levels.append(np.full(nr_pages, level, np.uint8))
         elif entry & PRESENT:
             table = memory.table(entry & PFN_MASK)
             frames = _frame_of(table)
@@ -90,16 +93,19 @@ def _all_gibs(memory: GuestMemory, top: int) -> Iterator[int]:
             yield first << 39 | second << 30
 
 
-def _pmds(memory: GuestMemory, top: int, gibs: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Yield the first page and the entry of every PMD of these gibibytes that is not empty."""
+def _upper_entries(memory: GuestMemory, top: int, gibs: Iterable[int]) -> Iterator[tuple[int, int, Level]]:
+    """Yield first page, entry and level of every PMD of these gibibytes that is not empty, and of every PUD that maps."""
     for at in gibs:
         table = top
-        for shift in (39, 30):
+        for shift in (39, _PUD_SHIFT):
             entry = int(memory.words[(table >> 3) + (at >> shift & 511)])
+            if shift == _PUD_SHIFT and entry & HUGE:
+                yield at >> 12, entry, Level.PUD
+                break
             if not entry & PRESENT:
                 break
             table = entry & PFN_MASK
         else:
             entries = memory.table(table)
             for index in np.flatnonzero(entries).tolist():
-                yield (at >> 12) + index * _PMD_PAGES, int(entries[index])
+                yield (at >> 12) + index * _PMD_PAGES, int(entries[index]), Level.PMD

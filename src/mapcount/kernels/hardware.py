@@ -13,6 +13,8 @@ MEMORY_MIB = 768
 """Below some 512 MiB of free memory a kernel switches transparent hugepages off at boot."""
 SECOND_NODE_MIB = 256
 """Room for what is moved there. Nodes are told apart by sections of 128 MiB: SECTION_SIZE_BITS."""
+ABOVE_MIB = 256
+"""Above pages of 1 GiB: what a kernel takes from the end of memory first is not to lie among them."""
 _ENABLED = 1
 _PROCESSOR, _MEMORY = 0, 1
 
@@ -23,11 +25,20 @@ class Hardware:
 
     memory_mib: int = MEMORY_MIB
     second_node_mib: int = 0
+    gigantic_pages: int = 0
+    """Pages of 1 GiB, set aside at boot. They have to begin at a multiple of 1 GiB."""
 
     @property
     def kernel_words(self) -> str:
         """What the kernel's command line has for it."""
-        return "numa_balancing=disable" if self.second_node_mib else ""
+        words = ["numa_balancing=disable"] if self.second_node_mib else []
+        words += [f"hugepagesz=1G hugepages={self.gigantic_pages}"] if self.gigantic_pages else []
+        return " ".join(words)
+
+    @property
+    def processor(self) -> str:
+        """QEMU's name of it: the plainest that can do."""
+        return "qemu64,+pdpe1gb" if self.gigantic_pages else "qemu64"
 
 
 ORDINARY = Hardware()
@@ -37,7 +48,9 @@ ORDINARY = Hardware()
 def hardware_for(settings: Settings) -> Hardware:
     """Return what a scenario needs: no more than others, unless its settings ask for it."""
     second = SECOND_NODE_MIB if settings.nodes > 1 else 0
-    return Hardware(MEMORY_MIB + second, second)
+    gigantic = settings.gigantic_pages
+    first = (1 + gigantic) * 1024 + ABOVE_MIB if gigantic else MEMORY_MIB
+    return Hardware(first + second, second, gigantic)
 
 
 def srat(hardware: Hardware) -> bytes:

@@ -69,6 +69,10 @@ class HostBackend:
         """
         _check()
         check_nodes(settings.nodes)
+        if settings.gigantic_pages:
+            raise KernelFeatureError(
+                "Hugetlb pages of 1 GiB are set aside when a machine boots, and this host is not asked to: run it on a guest"
+            )
         self.end()
         self._names, self._reclaim_does_more = FolioNames(), settings.swap
         with ExitStack() as stack:

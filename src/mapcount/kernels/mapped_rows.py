@@ -35,7 +35,7 @@ def mapped_rows(
     """
     if not len(page):
         return []
-    begins = page % page.dtype.type(_PMD_PAGES) == 0
+    begins = (page % page.dtype.type(_PMD_PAGES) == 0) & (level != Level.PUD)
     begins[0] = True
     for column, step in ((page, 1), (pfn, 1), (head, 0), (level, 0)):
         begins[1:] |= column[1:] != column[:-1] + column.dtype.type(step)

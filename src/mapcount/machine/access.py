@@ -13,7 +13,7 @@ from mapcount.machine.folios import PMD_PAGES, PUD_PAGES
 from mapcount.machine.hugetlb import hugetlb_fault
 from mapcount.machine.page_tables import NONE, SWAP, PmdEntry, spans
 from mapcount.machine.swap_fault import swap_fault
-from mapcount.mapping.schema import Kind
+from mapcount.mapping.schema import Kind, Level
 from mapcount.scenarios.steps import Protection
 
 if TYPE_CHECKING:
@@ -63,10 +63,12 @@ def fault(machine: Machine, mm: Mm, vma: Vma, page: int, *, write: bool) -> bool
 
 def _note_written(machine: Machine, mm: Mm, first: int, end: int) -> None:
     for pmd, at, until in spans(first, end):
-        entry = mm.tables[pmd]
+        entry = mm.entry_at(pmd * PMD_PAGES)
+        assert entry is not None
         if isinstance(entry, PmdEntry):
             entry.dirty = True
-            machine.folios[entry.folio].write(at, until - at)
+            if entry.level is Level.PMD:
+                machine.folios[entry.folio].write(at, until - at)
         else:
             entry.dirty[at:until] = True
             for run in entry.runs(at, until):
@@ -81,7 +83,7 @@ def _next_fault(mm: Mm, page: int, end: int, *, write: bool) -> int:
     """Return the first page of `[page, end)` whose access faults, or `end`."""
     while page < end:
         until = min(end, (page // PMD_PAGES + 1) * PMD_PAGES)
-        entry = mm.tables.get(page // PMD_PAGES)
+        entry = mm.entry_at(page)
         if entry is None:
             return page
         if isinstance(entry, PmdEntry):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapcount.machine.array_memory import ArrayMemory
+from mapcount.machine.folios import PMD_PAGES
 from mapcount.mapping.schema import Level, MappingLog, Op
 from mapcount.replay.emit import COLUMNS
 from mapcount.replay.looks import mapper_at
@@ -52,7 +53,8 @@ class Counts:
             order = int(self._memory.orders[folio])
             mapper = mapper_at(mm, page, first)
             self._looked.append(self._tables.change(op, level, folio, order, first, nr_pages, mapper))
-        self._waiting_pages += nr_pages
+        # A PUD maps hugetlb, of which one count is kept.
+        self._waiting_pages += min(nr_pages, PMD_PAGES)
         if self._waiting_pages >= WAITING_PAGES:
             self.flush()
 

@@ -132,7 +132,7 @@ class _Export:
             if isinstance(entry, PmdEntry):
                 if entry.folio != ZERO:
                     vma = self._machine.vma_of(mm, pmd * PMD_PAGES)
-                    self._run(row, vma, pmd * PMD_PAGES, entry.folio, 0, PMD_PAGES, Level.PMD)
+                    self._run(row, vma, pmd * PMD_PAGES, entry.folio, 0, entry.nr_pages, entry.level)
                 continue
             for run in entry.runs(0, PMD_PAGES):
                 self._cut_by_vma(row, mm, pmd * PMD_PAGES + run.at, run.folio, run.first, run.nr_pages)

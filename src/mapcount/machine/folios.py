@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 PMD_ORDER = 9
 PMD_PAGES = 1 << PMD_ORDER
-PUD_PAGES = PMD_PAGES << 9
+PUD_ORDER = PMD_ORDER + 9
+PUD_PAGES = 1 << PUD_ORDER
 """What one table of PMDs maps."""
 
 

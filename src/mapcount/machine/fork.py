@@ -62,7 +62,7 @@ def _copy_pmd(machine: Machine, child: Mm, vma: Vma, copy: Vma, pmd: int, entry:
     if not vma.shared:
         entry.writable = False
     child.tables[pmd] = replace(entry)
-    machine.map(Op.DUP, child, copy, pmd * PMD_PAGES, folio, 0, PMD_PAGES, Level.PMD)
+    machine.map(Op.DUP, child, copy, pmd * PMD_PAGES, folio, 0, entry.nr_pages, entry.level)
 
 
 def _copy_ptes(machine: Machine, child: Mm, vma: Vma, copy: Vma, pmd: int, entry: Table, at: int, until: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mapcount.machine.counts import Counts
-from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, File, Folio
+from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, PUD_PAGES, File, Folio
 from mapcount.machine.page_tables import PmdEntry, Table, Tables
 from mapcount.machine.swap import SwapSpace
 from mapcount.machine.vmas import Vma, VmaList
@@ -33,6 +33,14 @@ class Mm:
     files: dict[str, File] = field(default_factory=dict)
     puds: set[int] = field(default_factory=set)
     """Where a table of PMDs is, even if nothing is in it: page number // PUD_PAGES."""
+
+    def entry_at(self, page: int) -> PmdEntry | Table | None:
+        """Return what maps a page: a PMD entry, a PUD entry around it, or the table of PTEs, if there is any."""
+        found = self.tables.get(page // PMD_PAGES)
+        if found is None:
+            around = self.tables.get(page // PUD_PAGES * PMD_PAGES)
+            return around if isinstance(around, PmdEntry) and around.level is Level.PUD else None
+        return found
 
     def table(self, pmd: int) -> Table:
         """Return the table of PTEs there, made if there is none. A PMD entry must not be there."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from mapcount.errors import KernelFeatureError
 from mapcount.machine.collapse import collapse
-from mapcount.machine.folios import PMD_PAGES
 from mapcount.machine.ksm import mergeable
 from mapcount.machine.lazyfree import free
 from mapcount.machine.reclaim import pageout
@@ -58,9 +57,10 @@ def _set(_machine: Machine, mm: Mm, vma: Vma, first: int, end: int, advice: Advi
 def _dontneed(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, _advice: Advice) -> int:
     if vma.kind is Kind.HUGETLB:
         # madvise_dontneed_free_valid_vma(), mm/madvise.c: it begins with a folio, and what is left of one at the end stays.
-        if not machine.era.policies.dontneed_takes_hugetlb or first % PMD_PAGES:
+        nr_pages = 1 << vma.hugetlb_order
+        if not machine.era.policies.dontneed_takes_hugetlb or first % nr_pages:
             return EINVAL
-        end -= end % PMD_PAGES
+        end -= end % nr_pages
     zap(machine, mm, vma, first, end, frees_tables=machine.era.policies.frees_empty_tables)
     return 0
 

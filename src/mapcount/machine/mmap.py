@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapcount.machine.file_fault import allocate
-from mapcount.machine.folios import PMD_PAGES, File
+from mapcount.machine.folios import PMD_ORDER, PUD_ORDER, File
+from mapcount.machine.hugetlb import unreserved
 from mapcount.machine.punch import punch
 from mapcount.machine.vmas import Vma
 from mapcount.mapping.schema import Kind
@@ -21,19 +22,30 @@ EBADF, ENOMEM, EEXIST, EINVAL = -9, -12, -17, -22
 def mmap(machine: Machine, mm: Mm, step: Mmap, first: int) -> int:
     """Map pages from number `first` on; refused where anything is mapped (MAP_FIXED_NOREPLACE)."""
     end = first + step.span.nr_pages
-    if step.kind is Kind.HUGETLB and (first % PMD_PAGES or end % PMD_PAGES):
+    order = 0 if step.kind is not Kind.HUGETLB else PUD_ORDER if step.gigantic else PMD_ORDER
+    if (first | end) % (1 << order):
         return EINVAL
     if step.file and step.file not in mm.files:
         return EBADF
     if mm.vmas.overlapping(first, end):
         return EEXIST
-    if step.kind is Kind.HUGETLB and _unreserved(machine) < (end - first) // PMD_PAGES:
+    if order and unreserved(machine, order) < (end - first) >> order:
         return ENOMEM
     file = _file(mm, step, end - first)
     kind = Kind.HUGETLB if step.kind is Kind.HUGETLB else Kind.ANON if file is None else file.kind
     offset = step.file_page if step.file else 0 if file is not None else first
     vma = mm.vmas.add(
-        Vma(machine.new_vma_id(), first, end, kind, step.shared, Protection.WRITE, file=file, offset=offset)
+        Vma(
+            machine.new_vma_id(),
+            first,
+            end,
+            kind,
+            step.shared,
+            Protection.WRITE,
+            file=file,
+            offset=offset,
+            hugetlb_order=order,
+        )
     )
     if step.advice is not None:
         advice = step.advice
@@ -69,14 +81,3 @@ def _file(mm: Mm, step: Mmap, nr_pages: int) -> File | None:
         return None
     file.users += 1
     return file
-
-
-def _unreserved(machine: Machine) -> int:
-    used = {folio.number for folio in machine.folios.values() if folio.kind is Kind.HUGETLB}
-    reserved = sum(
-        (vma.end - vma.first) // PMD_PAGES
-        for vma in {
-            vma.file: vma for mm in machine.mms.values() for vma in mm.vmas if vma.kind is Kind.HUGETLB
-        }.values()
-    )
-    return machine.settings.hugetlb_pages - max(len(used), reserved)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from mapcount.machine.folios import PMD_PAGES
 from mapcount.machine.page_tables import PmdEntry, spans
 from mapcount.machine.pmd_split import split_pmd
-from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
     from mapcount.machine.machine import Machine, Mm
@@ -25,7 +24,7 @@ def mprotect(machine: Machine, mm: Mm, first: int, end: int, protection: Protect
         if vma is None:
             return ENOMEM
         until = min(end, vma.end)
-        if vma.kind is Kind.HUGETLB and (page % PMD_PAGES or until % PMD_PAGES):
+        if (page | until) % (1 << vma.hugetlb_order):
             return EINVAL
         if vma.protection is not protection:
 

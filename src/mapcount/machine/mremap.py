@@ -9,7 +9,6 @@ from mapcount.machine.folios import PMD_PAGES, PUD_PAGES
 from mapcount.machine.page_tables import NONE, PmdEntry
 from mapcount.machine.pmd_split import split_pmd
 from mapcount.machine.zap import munmap
-from mapcount.mapping.schema import Kind
 
 if TYPE_CHECKING:
     from mapcount.machine.machine import Machine, Mm
@@ -40,7 +39,7 @@ def _refusal(mm: Mm, first: int, end: int, *, several: bool) -> int:
     vma = mm.vmas.find(first)
     if vma is None or (end > vma.end and not several):
         return EFAULT
-    if vma.kind is Kind.HUGETLB and (first % PMD_PAGES or end % PMD_PAGES):
+    if (first | end) % (1 << vma.hugetlb_order):
         return EINVAL
     return 0
 

@@ -45,7 +45,7 @@ def _mapped(mm: Mm) -> Iterator[Mapped]:
     for pmd, entry in mm.tables.items():
         if isinstance(entry, PmdEntry):
             if entry.folio >= 0:
-                yield Mapped(mm.process, *place_of(pmd * PMD_PAGES), f"f{entry.folio}", 0, PMD_PAGES, Level.PMD)
+                yield Mapped(mm.process, *place_of(pmd * PMD_PAGES), f"f{entry.folio}", 0, entry.nr_pages, entry.level)
             continue
         for run in entry.runs(0, PMD_PAGES):
             area, page = place_of(pmd * PMD_PAGES + run.at)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mapcount.machine.folios import PMD_PAGES
+from mapcount.machine.folios import PMD_PAGES, PUD_PAGES
+from mapcount.mapping.schema import Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,13 +22,19 @@ SWAP = -3
 
 @dataclass
 class PmdEntry:
-    """A PMD (or a hugetlb entry of that size) that maps a whole folio."""
+    """A PMD (or a hugetlb entry of that size, or a PUD, which stands at its first PMD) that maps a whole folio."""
 
     folio: int
     """Its number, or ZERO."""
     writable: bool
     dirty: bool = True
     """Of anon memory: written since it was mapped, or since MADV_FREE."""
+    level: Level = Level.PMD
+
+    @property
+    def nr_pages(self) -> int:
+        """Pages that it maps."""
+        return PMD_PAGES if self.level is Level.PMD else PUD_PAGES
 
 
 class Table:

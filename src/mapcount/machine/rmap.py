@@ -62,7 +62,7 @@ def _unmap(machine: Machine, folio: Folio, place: Place, first: int, nr_pages: i
     entry = place.mm.tables[pmd]
     if isinstance(entry, PmdEntry):
         del place.mm.tables[pmd]
-        machine.unmap(place.mm, place.vma, place.page, folio, 0, PMD_PAGES, Level.PMD)
+        machine.unmap(place.mm, place.vma, place.page, folio, 0, entry.nr_pages, entry.level)
     else:
         entry.clear(at, at + nr_pages)
         machine.unmap(place.mm, place.vma, pmd * PMD_PAGES + at, folio, first, nr_pages, Level.PTE)
@@ -74,7 +74,7 @@ def _in_mm(machine: Machine, mm: Mm, number: int) -> Iterator[Place]:
         first = pmd * PMD_PAGES
         if isinstance(entry, PmdEntry):
             if entry.folio == number:
-                yield Place(mm, machine.vma_of(mm, first), first, 0, PMD_PAGES, Level.PMD)
+                yield Place(mm, machine.vma_of(mm, first), first, 0, entry.nr_pages, entry.level)
         elif (entry.folio == number).any():
             for run in entry.runs(0, PMD_PAGES):
                 if run.folio == number:

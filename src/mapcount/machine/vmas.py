@@ -41,6 +41,8 @@ class Vma:
     offset: int = 0
     """Page of the file at `first`; of anon memory the page number at which it was mapped first."""
     anon: AnonVma | None = None
+    hugetlb_order: int = 0
+    """Of hugetlb: its folios have 2^order pages."""
     placed: int = 0
     """Its place among VMAs that begin at the same `offset`: it takes the last one whenever its ends change."""
 

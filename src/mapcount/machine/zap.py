@@ -31,7 +31,7 @@ def zap(machine: Machine, mm: Mm, vma: Vma, first: int, end: int, *, frees_table
         if isinstance(entry, PmdEntry):
             del mm.tables[pmd]
             if entry.folio != ZERO:
-                machine.unmap(mm, vma, page, machine.folios[entry.folio], 0, PMD_PAGES, Level.PMD)
+                machine.unmap(mm, vma, page, machine.folios[entry.folio], 0, entry.nr_pages, entry.level)
         elif entry is not None:
             _zap_ptes(machine, mm, vma, entry, pmd, at, until)
             if whole and frees_tables:

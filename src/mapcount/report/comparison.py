@@ -37,7 +37,28 @@ def report(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     yield from cgroups(comparison, view)
     yield from found(comparison, view)
     yield from answers(comparison, view)
+    yield from words(comparison, view)
     yield from _provenance(comparison)
+
+
+def words(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    """Yield how counters out of a guest's memory compare with the mappings; nothing of other snapshots."""
+    if not comparison.words:
+        return
+    yield heading(f"Counters in this kernel's memory, beside {comparison.running} after the same mappings")
+    yield from tables(
+        [Column("word", text=True), Column("of", text=True), *map(Column, ("equal", "differ", "depends"))],
+        [
+            [row.word, row.unit, *map(format_count, (row.compared - row.differ, row.differ, row.depends))]
+            for row in comparison.words
+        ],
+        width=view.width,
+    )
+    yield from (sentence(f"{row.word}, {printable(row.first)}") for row in comparison.words if row.first)
+    yield note(
+        "depends: left out, since pasts that lead to these mappings leave different values. Flags and slots tell of the past "
+        "and are not compared: mapcount conform does that, step by step."
+    )
 
 
 def one_table(comparison: Comparison, by: str, view: View) -> Iterator[RenderableType]:

@@ -37,7 +37,7 @@ def bar(entries: Sequence[Mapped], order: int) -> str:
     """Return one character for each page of a folio, or for several pages if it has more than CELLS."""
     mapped = [""] * (1 << order)
     for entry in entries:
-        mark = "=" if entry.level is Level.PMD else "#"
+        mark = "#" if entry.level is Level.PTE else "="
         for page in range(entry.first, entry.first + entry.nr_pages):
             mapped[page] = mark if mapped[page] in {"", mark} else "+"
     cell = max(1, len(mapped) // CELLS)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mapcount.scenarios.steps import Span, Step
 
 MAX_STEPS = 2000
+PUD_PAGES = 1 << 2 * PMD_ORDER
 _PROTECTIONS = {
     Protection.NONE: "PROT_NONE",
     Protection.READ: "PROT_READ",
@@ -76,6 +77,7 @@ def emit_c(scenario: Scenario) -> str:
         "NR_PROCESSES": str(len(slots.names)),
         "NR_TESTS": str(expectations or 1),
         "NAMES": ", ".join(f'"{name}"' for name in slots.names),
+        "FOLIO_PAGES": str(PUD_PAGES if scenario.settings.gigantic_pages else 1 << PMD_ORDER),
         "HELPERS": "".join(f"static int fd_{name} = -1;\n" for name in made) + migration,
         "PERFORM": "".join(f"\tcase {number}:\n\t\treturn {does};\n" for number, does in enumerate(cases) if does),
         "SETTINGS": "".join(f"\t{line}\n" for line in _settings(scenario.settings)),
@@ -165,7 +167,7 @@ def _mmap(step: Mmap) -> str:
     if not step.file:
         flags.append("MAP_ANONYMOUS")
     if step.kind is Kind.HUGETLB:
-        flags += ["MAP_HUGETLB", "MAP_HUGE_2MB"]
+        flags += ["MAP_HUGETLB", "MAP_HUGE_1GB" if step.gigantic else "MAP_HUGE_2MB"]
     file = f"fd_{step.file}" if step.file else "-1"
     advice = _advice(step.advice) if step.advice else "0"
     return f"map({_address(step.span)}, {step.span.nr_pages}, {' | '.join(flags)}, {file}, {step.file_page}, {advice})"
@@ -219,6 +221,8 @@ def _settings(settings: Settings) -> Iterator[str]:
     yield f'set(THP "shmem_enabled", "{shmem}", {int(shmem != "never")});'
     if settings.hugetlb_pages:
         yield f'set("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "{settings.hugetlb_pages}", 1);'
+    if settings.gigantic_pages:
+        yield f'set("/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", "{settings.gigantic_pages}", 1);'
     if settings.swap:
         yield "need_swap();"
 

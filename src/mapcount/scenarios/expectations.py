@@ -143,7 +143,7 @@ def _anon_exclusive(seen: Seen) -> Value | None:
     runs = seen.state.words.get("PG_anon_exclusive")
     if runs is None:
         return None
-    page = 0 if seen.entry.level is Level.PMD else seen.page
+    page = seen.page if seen.entry.level is Level.PTE else 0
     return bool(values_of(runs)[page])  # type: ignore[arg-type]
 
 
@@ -155,12 +155,13 @@ QUANTITIES: Mapping[str, Quantity] = {
     "entries": Quantity(
         Form.NUMBER,
         "entries that map any page; a PMD is one",
-        lambda seen: sum(1 if entry.level is Level.PMD else entry.nr_pages for entry in seen.entries),
+        lambda seen: sum(entry.nr_pages if entry.level is Level.PTE else 1 for entry in seen.entries),
     ),
     "one_mm": Quantity(Form.YES_NO, "all entries are of one process", lambda seen: len(seen.processes()) == 1),
     "mapped_shared": Quantity(Form.YES_NO, "entries are of several processes", lambda seen: len(seen.processes()) > 1),
     "mapped_once": Quantity(Form.YES_NO, "one entry maps this page", lambda seen: seen.counts()[seen.page] == 1),
     "partially_mapped": Quantity(Form.YES_NO, "some page is not mapped", lambda seen: not all(seen.counts())),
+    "pud_mapped": Quantity(Form.YES_NO, "a PUD maps this page", lambda seen: seen.entry.level is Level.PUD),
     "pmd_mapped": Quantity(Form.YES_NO, "a PMD maps this page", lambda seen: seen.entry.level is Level.PMD),
     "pte_mapped": Quantity(Form.YES_NO, "a PTE maps this page", lambda seen: seen.entry.level is Level.PTE),
     "order": Quantity(Form.NUMBER, "the folio has 2^order pages", lambda seen: seen.state.order),

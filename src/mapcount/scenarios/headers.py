@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PMD_ORDER = 9
 MAX_NODES = 2
+MAX_GIGANTIC = 1
+"""Pages of 1 GiB. A guest with more would have its memory in two pieces."""
 _ANON_WORDS = ("always", "madvise", "never")
 _SHMEM_WORDS = ("always", "within_size", "advise", "never")
 
@@ -61,6 +63,11 @@ def _hugetlb(settings: Settings, words: Sequence[Word]) -> Settings:
     return replace(settings, hugetlb_pages=number_of(word, "the hugetlb pool", most=1 << 20))
 
 
+def _gigantic(settings: Settings, words: Sequence[Word]) -> Settings:
+    (word,) = _take(words[1:], words[0], 1, "set hugetlb-1G 1")
+    return replace(settings, gigantic_pages=number_of(word, "the hugetlb pool of 1 GiB", most=MAX_GIGANTIC))
+
+
 def _swap(settings: Settings, words: Sequence[Word]) -> Settings:
     _take(words[1:], words[0], 0, "set swap")
     return replace(settings, swap=True)
@@ -86,6 +93,7 @@ SETTINGS: dict[str, Change] = {
     "anon": _anon,
     "shmem": _shmem,
     "hugetlb": _hugetlb,
+    "hugetlb-1G": _gigantic,
     "swap": _swap,
     "nodes": _nodes,
     "huge-zero-page": _huge_zero_page,

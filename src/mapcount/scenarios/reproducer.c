@@ -16,9 +16,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#ifndef MAP_HUGE_2MB
 #define MAP_HUGE_2MB (21 << 26)
-#endif
+#define MAP_HUGE_1GB (30 << 26)
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
@@ -28,7 +27,7 @@
 #define THP "/sys/kernel/mm/transparent_hugepage/"
 #define LIMIT_S 120
 
-enum { NR_PROCESSES = @NR_PROCESSES@, NR_TESTS = @NR_TESTS@, MAX_SETTINGS = 128, FOLIO_PAGES = 512 };
+enum { NR_PROCESSES = @NR_PROCESSES@, NR_TESTS = @NR_TESTS@, MAX_SETTINGS = 128, FOLIO_PAGES = @FOLIO_PAGES@ };
 
 /* ---- The processes. Each waits for the number of a step, does it, and answers. ---- */
 

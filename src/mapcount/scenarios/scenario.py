@@ -37,6 +37,8 @@ class Settings:
     max_ptes_none: int = 511
     """khugepaged/max_ptes_none: a folio of PMD size with more pages of zeros is split when memory is short (6.12 and later);
     511 is the kernel's default and means never."""
+    gigantic_pages: int = 0
+    """Pages of 1 GiB in a hugetlb pool of their own, set aside when a guest boots."""
     nodes: int = 1
     """NUMA nodes that have memory. Processors are on node 0 alone, and what is new comes from there."""
 

@@ -87,6 +87,8 @@ class Mmap:
     """HUGEPAGE or NOHUGEPAGE, told at once."""
     file: str = ""
     file_page: int = 0
+    gigantic: bool = False
+    """Of hugetlb: pages of 1 GiB, which a PUD maps, not of 2 MiB."""
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,8 @@ def _settings(settings: Settings, default: Settings) -> Iterator[str]:
             yield f"{name} {size_text(1 << order)} {word}"
     if settings.hugetlb_pages:
         yield f"hugetlb {settings.hugetlb_pages}"
+    if settings.gigantic_pages:
+        yield f"hugetlb-1G {settings.gigantic_pages}"
     if settings.swap:
         yield "swap"
     if settings.nodes != default.nodes:
@@ -138,7 +140,7 @@ def _mmap_text(step: Mmap) -> str:
     words = ["mmap", _place_text(step.span.area, step.span.first), size_text(step.span.nr_pages)]
     words += [word for word, advice in HUGEPAGE_WORDS.items() if step.advice is advice]
     if step.kind is Kind.HUGETLB:
-        words.append("hugetlb")
+        words.append("hugetlb-1G" if step.gigantic else "hugetlb")
     if step.shared:
         words.append("shared")
     if step.file:

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     Reader = Callable[["Call"], Step]
 
 HUGEPAGE_WORDS = {"huge": Advice.HUGEPAGE, "nohuge": Advice.NOHUGEPAGE}
-_OPTIONS = (*HUGEPAGE_WORDS, "hugetlb", "shared", "private")
+_OPTIONS = (*HUGEPAGE_WORDS, "hugetlb", "hugetlb-1G", "shared", "private")
+_EXCLUDES = {"shared": "private", "huge": "nohuge", "hugetlb": "hugetlb-1G"}
+_EXCLUDES |= {against: word for word, against in _EXCLUDES.items()}
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,9 @@ def _mmap(call: Call) -> Mmap:
     said, file, file_page = _options(options, nr_pages)
     advice = next((HUGEPAGE_WORDS[word] for word in said if word in HUGEPAGE_WORDS), None)
     shared = "shared" in said
-    kind = Kind.HUGETLB if "hugetlb" in said else Kind.SHMEM if file or shared else Kind.ANON
-    return Mmap(call.process, span, kind, shared, advice, file, file_page)
+    gigantic = "hugetlb-1G" in said
+    kind = Kind.HUGETLB if gigantic or "hugetlb" in said else Kind.SHMEM if file or shared else Kind.ANON
+    return Mmap(call.process, span, kind, shared, advice, file, file_page, gigantic)
 
 
 def _place_of(word: Word) -> tuple[str, int]:
@@ -94,7 +97,7 @@ def _options(words: Sequence[Word], nr_pages: int) -> tuple[dict[str, Word], str
     file, file_page = "", 0
     for word in words:
         if word.text in _OPTIONS:
-            against = {"shared": "private", "private": "shared", "huge": "nohuge", "nohuge": "huge"}.get(word.text)
+            against = _EXCLUDES.get(word.text)
             if word.text in said or against in said:
                 raise Mistake(word, f"{word.text} after {'itself' if word.text in said else against}: one of them")
             said[word.text] = word
@@ -103,7 +106,7 @@ def _options(words: Sequence[Word], nr_pages: int) -> tuple[dict[str, Word], str
         else:
             file, file_page, _ = file_range_of(word, nr_pages)
             where = word
-    if file and "hugetlb" in said:
+    if file and {"hugetlb", "hugetlb-1G"} & said.keys():
         raise Mistake(where, "a memfd is no hugetlb: leave one of them out")
     return said, file, file_page
 
