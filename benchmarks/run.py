@@ -62,6 +62,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Run what was asked for and print it; return the exit status."""
     options = parse_arguments()
+    options.load_before = os.getloadavg()[0]
     if os.geteuid() != 0:
         print("the benchmark needs root: PFNs, kpage files and THP settings; run: sudo make bench", file=sys.stderr)
         return 3
@@ -124,10 +125,13 @@ def document(
     parts = [
         "# Benchmarks",
         f"Made by `make bench` (`benchmarks/run.py`), medians of {options.runs} interleaved runs, on {machine()}.",
+        f"Load average: {options.load_before:.1f} when it began, {os.getloadavg()[1]:.1f} over its last five minutes.",
         f"Peers: thpmaps and page-types of Debian's {peers.package}." if peers else "Peers: left out.",
         ABOUT,
         "## Goals",
         goals_text(goals),
+        "## What limits it",
+        LIMITS,
         "## Figures",
         *map(scene_text, scenes),
     ]
@@ -146,6 +150,17 @@ dropped half, one rewrote an eighth of the small pages. `ns a page` is per mappe
 The second table of each scene counts what that capture read: a page costs 8 bytes in each of pagemap, kpageflags and
 kpagecount, a folio 8 bytes in kpagecgroup, and a PMD-mapped folio only its head in these; `floor ms` is the replay by
 file, slower for being timed call by call."""
+
+LIMITS = """Most of a capture is the kernel's own work, which the floor shows: about 0.15 us for an entry of kpageflags or
+kpagecount, 0.1 us for one of kpagecgroup, 0.5 us for a read call more. thpmaps reads pagemap and kpageflags alone. kpagecount
+and kpagecgroup are what it takes to tell who else maps a page, what is wasted, what raced, and who is charged.
+
+What stays above the floor is spread thin: about 0.3 us of Python for each read call, many passes of numpy over what was read,
+page faults (3.4 us each on a virtual machine), and what every capture does (the kernel's own numbers before and after,
+settings, the probe of kpagecount): that of a process which maps next to nothing takes 30 ms.
+
+Cost per page falls with size for three reasons that the floor shares: these fixed parts; smaps_rollup, which is read up to
+1 GiB alone; and small loads, whose pages the kernel scatters over more ranges when memory is fragmented."""
 
 VICTIM = """It maps, touches and unmaps 64 pages again and again, with 512 MiB resident, while captures follow one
 another without a pause: far more than anyone would take. Microseconds, two clock readings included. The busy process

@@ -11,7 +11,7 @@ from mapcount.check.bytecode import ARITHMETIC, Code
 from mapcount.check.effects import _EFFECTS, _RESULTS
 from mapcount.check.model import Call, Model
 from mapcount.check.promela import promela
-from mapcount.check.promela_thread import PROMELA_EFFECTS, PROMELA_OPERATORS, PROMELA_RESULTS, word_name
+from mapcount.check.promela_statements import PROMELA_EFFECTS, PROMELA_OPERATORS, PROMELA_RESULTS, word_name
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
 from mapcount.schemes.catalogue import find_scheme, scheme_ids
@@ -59,7 +59,12 @@ def test_names_of_words(name, variable):
 @pytest.mark.parametrize("scheme_id", scheme_ids())
 def test_every_scheme_with_every_reader_is_exported(scheme_id):
     scheme = find_scheme(scheme_id)
-    for reader in scheme.scheme.readers:
+    if scheme_id == "rmap-id":
+        with pytest.raises(UsageError, match="rmap-id reckons with 4294967295, which Promela's int"):
+            promela(Model(scheme, 2, ((Call("unmap_pmd", mm=1),),), NEW_PMD))
+        return
+    readers = [one for one in scheme.scheme.readers if one.quantity is not Quantity.COMPLETE_MAPPINGS]
+    for reader in readers:
         threads = ((Call("unmap_pmd", mm=1),), (Call("dup_pmd", mm=2),), (Call(reader.name),))
         text = promela(Model(scheme, 2, threads, (*NEW_PMD, Call("dup_pmd", mm=3))))
         assert re.findall(r"^proctype (\w)\(\)", text, re.MULTILINE) == ["a", "b", "c"]
@@ -99,6 +104,12 @@ def test_a_thread_that_wants_a_lock_waits(tmp_path):
     assert re.findall(r"d_step \{ (.*?) ->", text) == ["pc_a == 0 && m_lock == 0", "pc_a == 1"]
 
 
+def test_only_sequential_consistency_is_exported():
+    model = Model(find_scheme("mm-id"), 1, ((Call("folio_mapcount"),),), NEW_PMD, memory_model="tso")
+    with pytest.raises(UsageError, match="tso cannot be exported"):
+        promela(model)
+
+
 def test_a_truth_that_an_int_cannot_hold_is_refused():
     scheme = find_scheme("large-mapcount")
     threads = ((Call("map_ptes", 0, 16, 2),), (Call("folio_mapcount"),))
@@ -118,3 +129,6 @@ def test_a_truth_that_is_no_sum_is_refused(tmp_path):
     )
     with pytest.raises(UsageError, match="pages: pages of the folio that any entry maps"):
         promela(Model(scheme, 1, ((Call("pages"),),), (), Kind.FILE))
+    complete = Model(find_scheme("complete-mappings"), 1, ((Call("complete_mappings"),),), NEW_PMD)
+    with pytest.raises(UsageError, match="VMAs that map all of the folio's pages"):
+        promela(complete)

@@ -9,6 +9,7 @@ import pytest
 
 from docs.pages import ROOT, plain, sections, table
 from mapcount.capture.doctor import Finding
+from mapcount.check.ablation import Ablation
 from mapcount.report import json_report
 from mapcount.report.conform_record import ConformRecord
 from mapcount.report.scenario_list import ScenarioListings
@@ -23,7 +24,7 @@ UNITS = {"_bytes": "bytes", "_s": "seconds"}
 
 def definitions():
     _, found = msgspec.json.schema_components(
-        [Difference, Finding, Comparison, Description, RunRecord, ScenarioListings, ConformRecord]
+        [Difference, Finding, Comparison, Description, Ablation, RunRecord, ScenarioListings, ConformRecord]
     )
     return json.loads(json_report.schema_text())["$defs"] | found
 

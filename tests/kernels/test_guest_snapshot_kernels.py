@@ -15,7 +15,9 @@ from mapcount.mapping.schema import Consistency, Level, SwapKind
 from mapcount.scenarios.parser import parse
 from mapcount.scenarios.run import leave_at
 from mapcount.scenarios.steps import area_address
+from mapcount.schemes.eras import era_of
 from mapcount.survey.run import survey
+from mapcount.views.comparison import compare
 
 pytestmark = pytest.mark.kernels
 
@@ -121,3 +123,11 @@ def test_mappings_and_words_are_those_that_are_seen_step_by_step(taken):
                 assert [comm[slot] if slot >= 0 else None for slot in slots] == list(value)
             elif isinstance(value, int) and name != "_refcount":  # a file's page may be on its way to a list
                 assert rows.value[rows.word == name].tolist() == [value]
+
+
+def test_counters_are_what_the_kernels_way_of_counting_makes_of_the_mappings(taken):
+    backend, _, snapshot = taken
+    scheme = era_of(backend.release, page_mapcount=backend.page_mapcount).scheme
+    found = compare(snapshot, numbers=[scheme], answers=[], running=scheme).words
+    assert [check.first for check in found if check.differ] == []
+    assert sum(check.compared for check in found) > len(snapshot.folios)

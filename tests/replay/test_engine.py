@@ -24,8 +24,10 @@ from mapcount.schemes.words import Scope
 from replay.logs import FOLIOS, log_of_rows, random_log
 
 SEEDS = st.integers(0, 1 << 30)
-COMPILED_WITH_COSTS = ("original-thp", "double-map:seqlock", "large-mapcount:unbatched", "mm-id")
-"""Among them they use every operation that there is; to compile one takes some seconds."""
+COMPILED_WITH_COSTS = ("double-map:seqlock", "large-mapcount:unbatched", "mm-id")
+"""Among them they use every operation that can be compiled so; to compile one takes some seconds."""
+PLAIN_WITH_COSTS = ("original-thp",)
+"""Splitting a page, it looks at the first and goes on from the last: compiled, that is refused rather than miscounted."""
 
 
 def assert_same(one, other):
@@ -104,7 +106,8 @@ def test_costs_are_those_of_brute_force(engine, scheme_id, seed):
 
 
 def test_those_compiled_with_costs_use_every_operation():
-    used = {scheme_id: operations_of(find_scheme(scheme_id)) for scheme_id in scheme_ids()}
+    compiled = set(scheme_ids()) - set(PLAIN_WITH_COSTS)
+    used = {scheme_id: operations_of(find_scheme(scheme_id)) for scheme_id in compiled}
     assert set().union(*used.values()) == set().union(*(used[scheme_id] for scheme_id in COMPILED_WITH_COSTS))
 
 

@@ -16,6 +16,7 @@ from mapcount.report.table import View
 from mapcount.report.terminal import render
 from mapcount.views.answers import Answers
 from mapcount.views.comparison import CgroupNumber, Comparison, Found, Number, ProcessNumber
+from mapcount.views.observed import WordCheck
 
 MIB = 1 << 20
 NOW, NEXT = "mm-id", "no-page-mapcount"
@@ -150,3 +151,14 @@ def test_ndjson_names_the_table_of_each_line():
 
     assert lines[0]["row"] == "meta"
     assert {row["row"] for row in lines} == {"meta", *comparison_rows.TABLES}
+
+
+def test_counters_out_of_a_guest_are_told_with_the_first_that_differs():
+    assert "in this kernel's memory" not in text_of(sample())
+    right = WordCheck("_mapcount", "pages", 10007, 0, 0)
+    wrong = WordCheck("_large_mapcount", "folios", 101, 3, 7, "folio 13: 17 in memory, 19 by the mappings")
+    text = text_of(sample(words=[right, wrong]))
+    assert max(map(cell_len, text.splitlines())) <= 80
+    lines = [line.split() for line in text.splitlines() if line.startswith(("_mapcount ", "_large_mapcount "))]
+    assert lines == [["_mapcount", "pages", "10,007", "0", "0"], ["_large_mapcount", "folios", "98", "3", "7"]]
+    assert "_large_mapcount, folio 13: 17 in memory, 19 by the mappings" in " ".join(text.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,13 +129,13 @@ def walk_again(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, r
     starts, ends = ranges
     if plan.use_scan:
         # Joined over gaps: an address without a present page costs a scan next to nothing.
-        starts, ends = merge_ranges(starts, ends, PMD_PAGES)
-        wanted_starts, wanted_ends = ranges
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            windows = scan_windows(pagemap_fd, start << PAGE_SHIFT, end << PAGE_SHIFT, SCAN_PAGES)
-            for regions in _gathered_regions(plan, windows):
-                for clipped in _clip(regions, wanted_starts, wanted_ends):
-                    _read_regions(plan, pagemap_fd, vmas, pages, clipped)
+        spans = zip(*(edges.tolist() for edges in merge_ranges(starts, ends, PMD_PAGES)), strict=True)
+        windows = (
+            scan_windows(pagemap_fd, first << PAGE_SHIFT, last << PAGE_SHIFT, SCAN_PAGES) for first, last in spans
+        )
+        for regions in _gathered_regions(plan, chain.from_iterable(windows)):
+            # What lies between is known already: it must not be read along.
+            _read_regions(plan, pagemap_fd, vmas, pages, _clip(regions, starts, ends), join_gap=0)
         return
     _read_all(plan, pagemap_fd, vmas, pages, starts, ends)
 
@@ -148,25 +149,24 @@ def _read_all(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, st
             _read_ptes(plan, pagemap_fd, vmas, pages, np.array([page], np.uint64), np.array([last], np.uint64))
 
 
-def _clip(regions: U64, starts: U64, ends: U64) -> Iterator[U64]:
-    """Cut regions (rows of byte addresses) to the page-number ranges that were asked for."""
+def _clip(regions: U64, starts: U64, ends: U64) -> U64:
+    """Cut regions (rows of byte addresses) to page-number ranges; both are sorted and disjoint."""
     if not len(regions):
-        return
-    low = int(regions[0, 0]) >> PAGE_SHIFT
-    high = int(regions[-1, 1]) >> PAGE_SHIFT
-    first = int(np.searchsorted(ends, low, side="right"))
-    last = int(np.searchsorted(starts, high, side="left"))
-    for start, end in zip(
-        (starts[first:last] << PAGE_SHIFT).tolist(), (ends[first:last] << PAGE_SHIFT).tolist(), strict=True
-    ):
-        here = regions[(regions[:, 0] < end) & (regions[:, 1] > start)].copy()
-        if len(here):
-            here[:, 0] = np.maximum(here[:, 0], np.uint64(start))
-            here[:, 1] = np.minimum(here[:, 1], np.uint64(end))
-            yield here
+        return regions
+    low, high = int(regions[0, 0]) >> PAGE_SHIFT, int(regions[-1, 1]) >> PAGE_SHIFT
+    near = slice(np.searchsorted(ends, low, side="right"), np.searchsorted(starts, high, side="left"))
+    starts, ends = starts[near] << np.uint64(PAGE_SHIFT), ends[near] << np.uint64(PAGE_SHIFT)
+    first = np.searchsorted(regions[:, 1], starts, side="right")
+    times = np.maximum(np.searchsorted(regions[:, 0], ends, side="left") - first, 0)
+    clipped = regions[as_index(spread(first.view(np.uint64), times.view(np.uint64)))]
+    clipped[:, 0] = np.maximum(clipped[:, 0], np.repeat(starts, times))
+    clipped[:, 1] = np.minimum(clipped[:, 1], np.repeat(ends, times))
+    return clipped
 
 
-def _read_regions(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, regions: U64) -> None:
+def _read_regions(
+    plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages, regions: U64, *, join_gap: int = JOIN_GAP_PAGES
+) -> None:
     categories = regions[:, 2]
     huge = (categories & PAGE_IS_HUGE != 0) & (categories & PAGE_IS_PRESENT != 0)
     if huge.any():
@@ -174,7 +174,7 @@ def _read_regions(plan: WalkPlan, pagemap_fd: int, vmas: VmaList, pages: MmPages
         regions = regions[~huge]
     if len(regions):
         starts, ends = regions[:, 0] >> np.uint64(PAGE_SHIFT), regions[:, 1] >> np.uint64(PAGE_SHIFT)
-        starts, ends = merge_ranges(starts, ends, JOIN_GAP_PAGES)
+        starts, ends = merge_ranges(starts, ends, join_gap)
         _read_ptes(plan, pagemap_fd, vmas, pages, starts, ends)
 
 

@@ -202,12 +202,12 @@ class Model:
 
     def mms_of(self, thread: int) -> set[int]:
         """Return the address spaces that a thread works on."""
-        return {call.mm for call in self.threads[thread] if call.is_operation}
+        return {mm for call in self.threads[thread] if call.is_operation for mm in (call.mm, call.parent) if mm}
 
     def touches(self, call: Call) -> set[tuple[int, int]]:
-        """Return the (mm, page) whose mapping an operation changes."""
+        """Return the (mm, page) whose mapping an operation changes, or, of the parent at fork, must find unchanged."""
         pages = range(call.first, call.first + call.nr) if call.name in PTE_OPERATIONS else range(1 << self.order)
-        return {(call.mm, i) for i in pages}
+        return {(mm, i) for mm in (call.mm, call.parent) if mm for i in pages}
 
     def pages_of_others(self, thread: int) -> set[tuple[int, int]]:
         """Return the (mm, page) whose mapping other threads change."""
@@ -278,7 +278,7 @@ def _check_thread(model: Model, thread: int, calls: tuple[Call, ...]) -> None:
             continue
         if call.name.startswith("new_"):
             raise UsageError(f"{call}: a new folio is known to nobody else; it belongs to the start")
-        if call.mm in others:
+        if not others.isdisjoint({call.mm, call.parent}):
             _check_sharing(model, call, shares)
         if call.mm in perhaps:
             raise UsageError(
@@ -312,7 +312,7 @@ def _check_call(model: Model, call: Call, truth: FolioTruth, others: frozenset[i
         raise UsageError(f"{call}: the folio has pages 0..{truth.nr_pages}")
     sources = {call.mm} if call.by < 0 or call.name == "split_pmd" else set()
     if call.may_refuse:
-        sources = {mm for mm in truth.mms() if mm not in others and mm != call.mm}
+        sources = {call.parent} if call.parent else {mm for mm in truth.mms() if mm not in others and mm != call.mm}
         if call.mm in truth.mms() and not call.piece:
             raise UsageError(f"{call}: mm {call.mm} maps the folio already, it is no new child")
     elif not sources:

@@ -7,70 +7,17 @@ within a step alone are hidden variables, which are no part of a state.
 
 from __future__ import annotations
 
-import re
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from mapcount.check.bytecode import ARITHMETIC, JUMPS, Code, Register
+from mapcount.check.bytecode import JUMPS, Code
 from mapcount.check.liveness import successors
+from mapcount.check.promela_statements import RESULT, Approach, Names, access_to, own_work, without_needless_jumps
 from mapcount.check.slots import RESTS, slots
-from mapcount.errors import UsageError
-from mapcount.schemes.words import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable
 
     from mapcount.check.bytecode import Instruction, Operand, Program
-    from mapcount.schemes.words import Word
-
-RESULT = "result"
-"""A hidden variable: what an access or a call has just returned."""
-
-_LABEL = re.compile(r"\w+: ")
-
-PROMELA_EFFECTS = {
-    "add": "{word} = {word} + {argument}",
-    "sub": "{word} = {word} - {argument}",
-    "inc": "{word} = {word} + 1",
-    "dec": "{word} = {word} - 1",
-    "store": "{word} = {argument}",
-    "load": "",
-    "set": "{word} = 1",
-    "clear": "{word} = 0",
-    "lock": "{word} = 1",
-    "unlock": "{word} = 0",
-}
-PROMELA_RESULTS = {"new": "{word}", "zero": "({word} == 0)", "negative": "({word} < 0)", "old": RESULT}
-_FLOOR = "(({a}) % ({b}) != 0 && (({a}) < 0) != (({b}) < 0))"
-"""Whether Python's quotient is one less than C's."""
-PROMELA_OPERATORS = {
-    Code.ADD: "{a} + {b}",
-    Code.SUB: "{a} - {b}",
-    Code.MUL: "{a} * {b}",
-    Code.FLOORDIV: "{a} / {b} - " + _FLOOR,
-    Code.MOD: "{a} % {b} + {b} * " + _FLOOR,
-    Code.AND: "{a} & {b}",
-    Code.OR: "{a} | {b}",
-    Code.XOR: "{a} ^ {b}",
-    Code.LSHIFT: "{a} << {b}",
-    Code.RSHIFT: "{a} >> {b}",
-    Code.LT: "({a} < {b})",
-    Code.LE: "({a} <= {b})",
-    Code.EQ: "({a} == {b})",
-    Code.NE: "({a} != {b})",
-}
-
-
-def word_name(word: Word) -> str:
-    """Return the variable of a word: its name in the memory m."""
-    return "m" + "".join(c if c.isalnum() else "_" for c in f"{'' if word.name[0] == '_' else '_'}{word.name}").rstrip(
-        "_"
-    )
-
-
-def number(value: int) -> str:
-    """Return a constant as an operand."""
-    return str(value) if value >= 0 else f"(-{-value})"
 
 
 class Watch(NamedTuple):
@@ -172,7 +119,7 @@ class ThreadText:
         choices = "".join(f"  :: {text}\n" for text in [*steps, *more]) or "  :: false\n"
         return f"proctype {self.name}() {{\nend: do\n{choices}  od\n}}"
 
-    def variable(self, register: int) -> str | None:
+    def _variable(self, register: int) -> str | None:
         """Return the variable of a register that outlives a step."""
         return f"{self.name}{self._slots[register]}" if register in self._slots else None
 
@@ -244,31 +191,31 @@ class ThreadText:
         """Return where it may rest after the step from a place."""
         if self._code[pc].code is Code.HALT:
             return []
-        access = _Approach(self._code, pc).access
+        access = Approach(self._code, pc).access
         start = access + 1 if self._code[access].code is Code.ACCESS else access
         return [to for to in self._reach([start], *RESTS) if self._code[to].code in RESTS]
 
     def _step(self, pc: int, watch: Watch) -> str:
-        call, names = self._call(pc), _Names(self, f"{self.name}{self._place[pc]}_")
-        way = _Approach(self._code, pc)
+        call, names = self._call(pc), Names(self._variable, f"{self.name}{self._place[pc]}_")
+        way = Approach(self._code, pc)
         guard, given = self._take_locks(way)
         given = [*given, *way.statements(names, self._live[way.access])]
         if self._code[pc].code is Code.BEGIN:
             given = [*watch.before(call), *given]
         start = way.access
         if self._code[start].code is Code.ACCESS:
-            free, access = _access(self._code[start], names, way.known)
+            free, access = access_to(self._code[start], names, way.known)
             guard += free
             given += access
             start += 1
         further = any(self._progress(to) != self._progress(pc) for to in self._following(pc))
         end = [*(watch.further(call) if further else ()), "skip"]
         end[0] = f"{names.label('done')}: {end[0]}"
-        done = _without_needless_jumps([*given, *self._work(start, call, names, watch), *end])
+        done = without_needless_jumps([*given, *self._work(start, call, names, watch), *end])
         self.scratch = max(self.scratch, names.scratch)
         return f"d_step {{ {self.place} == {self._place[pc]}{guard} ->\n       " + ";\n       ".join(done) + " }"
 
-    def _take_locks(self, way: _Approach) -> tuple[str, list[str]]:
+    def _take_locks(self, way: Approach) -> tuple[str, list[str]]:
         """Return that nobody else holds what excludes the locks that are taken, as more of a guard; and the taking."""
         taken = given_back = excluded = 0
         for one in way.locks:
@@ -285,7 +232,7 @@ class ThreadText:
         changes = [f"{self.holds} = {self.holds} | {taken}"] if taken else []
         return guard, changes + ([f"{self.holds} = {self.holds} & ~{given_back}"] if given_back else [])
 
-    def _work(self, start: int, call: int, names: _Names, watch: Watch) -> list[str]:
+    def _work(self, start: int, call: int, names: Names, watch: Watch) -> list[str]:
         """Return the thread's own work from `start` to where it rests next, with labels for its jumps."""
         reached = sorted(self._reach([start], *RESTS))
         targets = {self._code[pc].jump for pc in reached if self._code[pc].code in JUMPS}
@@ -301,7 +248,7 @@ class ThreadText:
             lines += told
         return lines
 
-    def _rest(self, pc: int, names: _Names) -> list[str]:
+    def _rest(self, pc: int, names: Names) -> list[str]:
         """Return the end of a step: where the thread is now, and 0 for what nobody will read."""
         alive = {self._slots[register] for register in self._live[pc]}
         dead = sorted(set(self._slots.values()) - alive)
@@ -311,7 +258,7 @@ class ThreadText:
             f"goto {names.label('done')}",
         ]
 
-    def _one(self, one: Instruction, call: int, names: _Names, watch: Watch) -> list[str]:
+    def _one(self, one: Instruction, call: int, names: Names, watch: Watch) -> list[str]:
         a = names.operand(one.a)
         if one.code is Code.JUMP:
             return [f"goto {names.label(one.jump)}"]
@@ -324,118 +271,4 @@ class ThreadText:
         if one.code is Code.RELEASE:
             bits = self._locks.bits(one.a, alone=True, shared=True)
             return [f"{self.holds} = {self.holds} & ~{bits}"] if bits else []
-        return _own_work(one, names)
-
-
-class _Names:
-    """Names within one step: of registers, and of labels."""
-
-    def __init__(self, thread: ThreadText, prefix: str) -> None:
-        self._thread = thread
-        self._prefix = prefix
-        self._hidden: dict[int, str] = {}
-
-    @property
-    def scratch(self) -> int:
-        return len(self._hidden)
-
-    def register(self, register: int) -> str:
-        lasting = self._thread.variable(register)
-        return lasting or self._hidden.setdefault(register, f"t{len(self._hidden)}")
-
-    def operand(self, operand: Operand, known: Mapping[int, int] | None = None) -> str:
-        if isinstance(operand, Register):
-            constant = (known or {}).get(operand.number)
-            return self.register(operand.number) if constant is None else number(constant)
-        return number(operand)
-
-    def label(self, of: int | str) -> str:
-        return f"{self._prefix}{of}"
-
-
-class _Approach:
-    """What a thread does from a place up to and without its next access, or the END of a call that has none."""
-
-    def __init__(self, code: Sequence[Instruction], pc: int) -> None:
-        self.locks: list[Instruction] = []
-        """those that are taken and given back, in order"""
-        self.known: dict[int, int] = {}
-        """what registers hold by then, as far as it is always the same"""
-        self._done: list[Instruction] = []
-        while (one := code[pc]).code not in {Code.ACCESS, Code.END}:
-            bound = one._replace(a=self._bind(one.a), b=self._bind(one.b))
-            pc = one.jump if _jumps(bound) else pc + 1
-            if one.code in {Code.HOLD, Code.RELEASE}:
-                self.locks.append(bound)
-            elif one.target:
-                self._set(one.target.number, bound)
-            elif one.code is Code.STATISTIC:
-                self._done.append(bound)
-        self.access = pc
-
-    def statements(self, names: _Names, alive: Iterable[int]) -> list[str]:
-        """Return what has to be done, if these registers are read later."""
-        lines = [text for one in self._done for text in _own_work(one, names)]
-        return lines + [f"{names.register(one)} = {number(self.known[one])}" for one in alive if one in self.known]
-
-    def _bind(self, operand: Operand) -> Operand:
-        return self.known.get(operand.number, operand) if isinstance(operand, Register) else operand
-
-    def _set(self, register: int, bound: Instruction) -> None:
-        self.known.pop(register, None)
-        if isinstance(bound.a, Register) or isinstance(bound.b, Register):
-            self._done.append(bound)
-        else:
-            self.known[register] = bound.a if bound.code is Code.MOVE else ARITHMETIC[bound.code](bound.a, bound.b)
-
-
-def _jumps(one: Instruction) -> bool:
-    """Return whether an instruction jumps that depends on a constant, or on nothing. Raises UsageError for others."""
-    if one.code not in JUMPS or one.code is Code.JUMP:
-        return one.code is Code.JUMP
-    if isinstance(one.a, Register):
-        raise UsageError(f"{one.position[-1]}: which access comes after a lock depends on values: not exported")
-    return (one.a == 0) == (one.code is Code.JUMP_IF_ZERO)
-
-
-def _own_work(one: Instruction, names: _Names) -> list[str]:
-    """Return an instruction that touches registers and statistics alone."""
-    a, b = names.operand(one.a), names.operand(one.b)
-    if one.code is Code.STATISTIC:
-        return [f"m_stat_{a} = m_stat_{a} + {b}"]
-    if one.target is None:
-        return []
-    value = a if one.code is Code.MOVE else PROMELA_OPERATORS[one.code].format(a=a, b=b)
-    return [f"{names.register(one.target.number)} = {value}"]
-
-
-def _without_needless_jumps(statements: Sequence[str]) -> list[str]:
-    """Return statements without jumps to what follows anyway, and without labels that nothing jumps to."""
-    kept = [
-        one
-        for one, following in zip(statements, [*statements[1:], ""], strict=True)
-        if not (one.startswith("goto ") and following.startswith(f"{one.removeprefix('goto ')}: "))
-    ]
-    targets = {word for one in kept for at, word in pairwise(one.split()) if at == "goto"}
-    return [
-        one.partition(": ")[2] if _LABEL.match(one) and one.partition(":")[0] not in targets else one for one in kept
-    ]
-
-
-def _access(one: Instruction, names: _Names, known: Mapping[int, int]) -> tuple[str, list[str]]:
-    """Return what must be true for an access to happen (more of a guard), and its statements."""
-    assert one.word is not None
-    assert one.primitive is not None
-    index = f"[{names.operand(one.a, known)}]" if one.word.scope is Scope.PAGE else ""
-    word = f"{word_name(one.word)}{index}"
-    effect, result = one.primitive.effect, one.primitive.result
-    if effect not in PROMELA_EFFECTS or (one.target and result not in PROMELA_RESULTS):
-        raise UsageError(f"{one.primitive.name} cannot be exported to Promela: {effect}, returns {result}")
-    lines = [f"{RESULT} = {word}"] if result == "old" and one.target else []
-    if PROMELA_EFFECTS[effect]:
-        lines.append(PROMELA_EFFECTS[effect].format(word=word, argument=names.operand(one.b, known)))
-        if one.word.width_bits == 8:
-            lines.append(f"{word} = (({word} + 128) & 255) - 128")
-    if one.target:
-        lines.append(f"{names.register(one.target.number)} = {PROMELA_RESULTS[result].format(word=word)}")
-    return (f" && {word} == 0" if effect == "lock" else ""), lines
+        return own_work(one, names)

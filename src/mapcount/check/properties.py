@@ -123,7 +123,7 @@ REST_PROPERTIES: dict[str, RestProperty] = {
         ),
         RestProperty(
             "words-balance",
-            "at rest the scheme's words are what its invariants say",
+            "at rest the scheme's words are what its invariants say, and exact readers return what is true",
             "everyone",
             always=False,
         ),

@@ -166,10 +166,13 @@ class ThreadStates:
             return
         opens = self.program.instructions[state.pc].code is Code.BEGIN
         coming = Next(self._call_at[state.pc], opens, None, NO_CELL, run.held, run.excluded)
-        if one.code is Code.ACCESS:
-            yield from self._in_place_or_put_off(run, state, one, coming)
-        elif not run.late or run.late != list(state.late):
-            # A call that touches nothing that others see, or puts off all that it does.
+        if run.late != list(state.late):
+            # Stores have gone into the buffer: from here on they may be seen before what follows is done.
+            yield coming
+        elif one.code is Code.ACCESS:
+            yield from self._in_place_or_put_off(run, one, coming)
+        elif not run.late:
+            # A call that touches nothing that others see.
             yield coming
         yield from self._early(run, state, one, coming)
         for which in may_be_done(self._rules.memory, state.late):
@@ -177,16 +180,13 @@ class ThreadStates:
             access = self.program.instructions[late.pc]
             yield Next(coming.call, False, access, late.cell, state.held, 0, Way.LATE, which)
 
-    def _in_place_or_put_off(self, run: Run, state: Local, one: Instruction, coming: Next) -> Iterator[Next]:
+    def _in_place_or_put_off(self, run: Run, one: Instruction, coming: Next) -> Iterator[Next]:
         assert one.primitive is not None
         cell, late, memory = run.cell(one), tuple(run.late), self._rules.memory
         if one.primitive.effect == "load" and forwarded(memory, cell, late) is not None:
             yield coming
         elif not waits_for_late(memory, one.primitive, cell, late):
             yield coming._replace(access=one, cell=cell)
-        elif run.late != list(state.late):
-            # Stores that come before it go into the buffer, and it waits.
-            yield coming
         if may_be_late(memory, one.primitive):
             yield coming._replace(access=one, way=Way.PUT_OFF)
 

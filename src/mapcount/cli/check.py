@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "check"
 HELP = "go through every interleaving of readers and writers: what can a reader see, and was it ever true"
-FORMATS = ("table", "json", "text72")
+FORMATS = ("table", "json", "text72", "promela")
 _MAIL_COLUMNS = 72
 _SILENCE_S = 2.0
 
@@ -29,7 +29,7 @@ _SILENCE_S = 2.0
 def prepare(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "scheme", metavar="SCHEME", nargs="*", help="ways of counting, or whole models (default: the default set)"
+        "scheme", metavar="SCHEME", nargs="*", help="a way of counting, a file with a design, a model, a known race"
     )
     parser.add_argument(
         "--reader", metavar="R", action="append", default=[], help="a caller or a reader of the scheme; repeatable"
@@ -65,6 +65,9 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replay", metavar="ID", help="one interleaving, by the text that a violation was told with")
     parser.add_argument("--reach", metavar="COND", help="the shortest way to a word's value, like '_mapcount>=1'")
     parser.add_argument(
+        "--cross-check", action="store_true", help="let SPIN (spin and gcc) go through the same models, and compare"
+    )
+    parser.add_argument(
         "--list", action="store_true", help="the names: callers, properties, writers, locks, known races"
     )
     parser.add_argument(
@@ -89,11 +92,15 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         _print(args, names())
         return EXIT_OK
+    cells = models(args)
     if args.replay:
         return _replay(args)
-    cells = models(args)
     if args.reach:
         return _reach(args, cells)
+    if args.cross_check:
+        return _cross_check(args, cells)
+    if args.format == "promela":
+        return _promela(args, cells)
     return _show(args, [_judge(args, cell) for cell in cells])
 
 
@@ -187,6 +194,41 @@ def _reach(args: argparse.Namespace, cells: Sequence[Cell]) -> int:
         if way is not None:
             shown += interleaving(model, trace(model, way), _view(args))
     _print(args, shown)
+    return EXIT_OK
+
+
+def _cross_check(args: argparse.Namespace, cells: Sequence[Cell]) -> int:
+    """Print a line for each model, ours and SPIN's; EXIT_FINDING if any differs."""
+    from mapcount.check.cells import model_of
+    from mapcount.check.explore import explore
+    from mapcount.check.spin import cross_check
+    from mapcount.errors import UsageError
+    from mapcount.report.spin_table import Compared, spin_table
+
+    found: list[Compared] = []
+    for cell in cells:
+        begin = time.monotonic()
+        try:
+            explored = explore(model_of(cell), max_states=args.max_states)
+            ours_s = time.monotonic() - begin
+            found.append(Compared(str(cell), explored.states, ours_s, cross_check(explored)))
+        except UsageError as error:
+            say(args, f"{cell}: {error}")
+            continue
+        say(args, f"{cell}: {'equal' if found[-1].agreement.agrees else 'DIFFERENT'}")
+    _print(args, spin_table(found, _view(args)))
+    return EXIT_OK if all(one.agreement.agrees for one in found) else EXIT_FINDING
+
+
+def _promela(args: argparse.Namespace, cells: Sequence[Cell]) -> int:
+    from mapcount.check.cells import model_of
+    from mapcount.check.promela import promela
+    from mapcount.cli.output import write
+    from mapcount.errors import UsageError
+
+    if len(cells) != 1:
+        raise UsageError(f"--format promela writes one model, and {len(cells)} are named; give one as --list tells")
+    write(args, promela(model_of(cells[0])).encode())
     return EXIT_OK
 
 

@@ -27,6 +27,13 @@ READERS = {
     "statistics": ("NR_MAPPED",),
 }
 """Columns of the matrix, and the reader of each: the first that the scheme has."""
+WORDS = (
+    "exact: promised, and so here. right: not promised, yet right here. A share: of the folios (of the pages, for page) "
+    "of which the answer is wrong: + too much, - too little, ± either (of yes and no, yes is more). ≥, ≤: promised never "
+    "to be less, or more. ~: depends on the past. cannot: its words do not say. other: the number is about something "
+    "else. statistics: AnonPages and Mapped."
+)
+"""What the words of `verdict` mean."""
 _ONE_SIDED = {Promise.NEVER_LESS.value: "≥", Promise.NEVER_MORE.value: "≤"}
 
 
@@ -37,7 +44,28 @@ def report(comparison: Comparison, view: View) -> Iterator[RenderableType]:
     yield from cgroups(comparison, view)
     yield from found(comparison, view)
     yield from answers(comparison, view)
+    yield from words(comparison, view)
     yield from _provenance(comparison)
+
+
+def words(comparison: Comparison, view: View) -> Iterator[RenderableType]:
+    """Yield how counters out of a guest's memory compare with the mappings; nothing of other snapshots."""
+    if not comparison.words:
+        return
+    yield heading(f"Counters in this kernel's memory, beside {comparison.running} after the same mappings")
+    yield from tables(
+        [Column("word", text=True), Column("of", text=True), *map(Column, ("equal", "differ", "depends"))],
+        [
+            [row.word, row.unit, *map(format_count, (row.compared - row.differ, row.differ, row.depends))]
+            for row in comparison.words
+        ],
+        width=view.width,
+    )
+    yield from (sentence(f"{row.word}, {printable(row.first)}") for row in comparison.words if row.first)
+    yield note(
+        "depends: left out, since pasts that lead to these mappings leave different values. Flags and slots tell of the past "
+        "and are not compared: mapcount conform does that, step by step."
+    )
 
 
 def one_table(comparison: Comparison, by: str, view: View) -> Iterator[RenderableType]:
@@ -175,12 +203,7 @@ def answers(comparison: Comparison, view: View) -> Iterator[RenderableType]:
         ],
         width=view.width,
     )
-    yield note(
-        "exact: promised, and so here. right: not promised, yet right here. A share: of the folios (of the pages, for page) "
-        "of which the answer is wrong: + too much, - too little, ± either (of yes and no, yes is more). ≥, ≤: promised never "
-        "to be less, or more. ~: depends on the past. cannot: its words do not say. other: the number is about something "
-        "else. statistics: AnonPages and Mapped. By how much: --by answer."
-    )
+    yield note(f"{WORDS} By how much: --by answer.")
 
 
 def answers_by_scheme(comparison: Comparison) -> dict[str, dict[str, Answers]]:

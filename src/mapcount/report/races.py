@@ -85,7 +85,8 @@ def _summary(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
     counts = Counter(mark_of(verdict) for verdict in verdicts)
     told = ", ".join(f"{counts[mark]} {mark}" for mark in MEANINGS if counts[mark])
     states = sum(verdict.states for verdict in verdicts)
-    yield sentence(f"\n{plural(len(verdicts), 'model')}, {states:,} states: {told}")
+    models = sum(not verdict.cannot for verdict in verdicts)
+    yield sentence(f"\n{plural(models, 'model')}, {states:,} states: {told}")
     memories = [title for memory, title in TITLES.items() if any(one.cell.memory == memory for one in verdicts)]
     truths = sorted({verdict.cell.truth for verdict in verdicts})
     without = sorted(set().union(*(verdict.cell.without for verdict in verdicts)))

@@ -48,10 +48,10 @@ def steps_of(scheme: BoundScheme, operation: str, order: int) -> list[Touch]:
     return _run(scheme, operation, order).touched or []
 
 
-def cost_of(scheme: BoundScheme, operation: str, order: int) -> OperationCost:
-    """Return the accesses of an operation, as in `steps_of`, counted by kind."""
+def cost_of(scheme: BoundScheme, operation: str, order: int, *, without: frozenset[str] = frozenset()) -> OperationCost:
+    """Return the accesses of an operation, as in `steps_of`, counted by kind; those to words of `without` are left out."""
     memory = _run(scheme, operation, order)
-    touched = memory.touched or []
+    touched = [touch for touch in memory.touched or [] if touch.word not in without]
     kinds = Counter(touch.access for touch in touched)
     places = {place.word.name: place for place in scheme.scheme.places}
     pages = {touch.at if places[touch.word].word.scope is Scope.PAGE else places[touch.word].page for touch in touched}

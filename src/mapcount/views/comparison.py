@@ -19,6 +19,7 @@ from mapcount.schemes.catalogue import SCHEMES, find_scheme
 from mapcount.units import format_folio_size
 from mapcount.views.answers import Answers, answers_of, over_pasts, truths_of
 from mapcount.views.numbers import Key, cgroup_numbers, machine_numbers, process_numbers
+from mapcount.views.observed import CountersOverPasts, WordCheck
 from mapcount.views.quirks import quirks_for
 from mapcount.views.view import View, kernel_view, true_view
 
@@ -114,6 +115,8 @@ class Comparison:
     found: list[Found]
     """By scheme; of each first all folios, then by order."""
     answers: list[Answers]
+    words: list[WordCheck] = field(default_factory=list)
+    """Of a guest: counters out of its memory, beside those of `running`. Empty of other snapshots."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +162,7 @@ def compare(
     numbers_of = _numbers(truth)
     found: list[Found] = []
     answered: list[Answers] = []
+    counters = CountersOverPasts()
     logs = [log_of(snapshot, history).held() for history in histories] if past is None else [past.log.held()]
     for scheme_id, scheme in chosen.items():
         if progress:
@@ -168,6 +172,8 @@ def compare(
             [replayed] = replay(log, [scheme], replays=len(chosen) * len(logs))
             if past is not None:
                 replayed = replayed.of_folios(past.folios)
+            if scheme_id == running and len(snapshot.observed_words):
+                counters.add(replayed)
             if scheme_id in answers:
                 said.append(answers_of(truths, [replayed]))
             if scheme_id in numbers:
@@ -193,6 +199,7 @@ def compare(
         cgroups=_worst_first(of_cgroups),
         found=found,
         answers=answered,
+        words=counters.checks(snapshot),
     )
 
 
