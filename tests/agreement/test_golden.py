@@ -80,8 +80,8 @@ def test_a_scheme_that_counts_otherwise_is_caught(monkeypatch):
     model = ModelBackend(trace.kernel)
     count = model.machine.counts.__class__.count
 
-    def one_page_less(self, op, level, folio, first, nr_pages, mm):
-        count(self, op, level, folio, first, max(1, nr_pages - (nr_pages == 7)), mm)
+    def one_page_less(self, op, level, folio, first, nr_pages, *where):
+        count(self, op, level, folio, first, max(1, nr_pages - (nr_pages == 7)), *where)
 
     monkeypatch.setattr(model.machine.counts.__class__, "count", one_page_less)
     found = conform([one.scenario for one in trace.recorded], Pair(model, RecordedBackend(trace)), shrink_limit_s=0)

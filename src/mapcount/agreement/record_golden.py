@@ -93,8 +93,9 @@ def _record(image: Image, path: Path, before: Trace | None, only: list[str]) -> 
         )
     said = f"{len(trace.recorded)} scenarios, {trace.steps} steps in {time.monotonic() - began:.0f} s"
     if before:
-        # What was not asked for stays as it is, also if /proc was not read.
-        trace = completed(before, trace, wanted(), proc=lambda one: _with_proc(one) and _matches(one.name, only))
+        trace = completed(
+            before, trace, _to_keep(before, only), proc=lambda one: _with_proc(one) and _matches(one.name, only)
+        )
         skipped = {name: why for name, why in before.skipped.items() if not _matches(name, only)}
         trace = replace(trace, skipped=skipped | dict(trace.skipped))
         said += f"; {len(trace.recorded)} scenarios, {trace.steps} steps in all"
@@ -102,6 +103,14 @@ def _record(image: Image, path: Path, before: Trace | None, only: list[str]) -> 
     save(trace, new)
     os.replace(new, path)
     sys.stderr.write(f"{image.name}: {trace.kernel}, {said}\n")
+
+
+def _to_keep(before: Trace, only: list[str]) -> list[Scenario]:
+    """Return what the file is to hold: what was not asked for as it was recorded, whatever is wanted today."""
+    asked = [one for one in wanted() if _matches(one.name, only)]
+    others = [one.scenario for one in before.recorded if not _matches(one.scenario.name, only)]
+    order = {one.name: number for number, one in enumerate(wanted())}
+    return sorted([*others, *asked], key=lambda one: order.get(one.name, len(order)))
 
 
 def _matches(name: str, only: list[str]) -> bool:
