@@ -11,7 +11,7 @@ What it cannot answer: who else maps it, or how many do; only whether it is all 
 has pages (a file mapped twice, a PMD that is being replaced by PTEs) counts as several.
 
 What it costs: four to nine LOCKed operations more for each call, two of them on the sequence count, and a fourth struct page,
-from 8 bytes (order 2) to 48 (order 15) a folio. As measured by its author, unmapping a 2 MiB folio of PTEs took 49 % longer
+from 8 bytes (order 2) to 48 (order 15) a folio (tables of bytes take all six values for granted). As measured by its author, unmapping a 2 MiB folio of PTEs took 49 % longer
 and fork 106 % (Xeon 4210R, without what the later patches win back by letting a writer who is alone do without LOCKed
 operations, which is not modelled here).
 
