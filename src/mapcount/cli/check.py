@@ -209,12 +209,12 @@ def _cross_check(args: argparse.Namespace, cells: Sequence[Cell]) -> int:
     for cell in cells:
         begin = time.monotonic()
         try:
-            model = model_of(cell)
-        except UsageError:
+            explored = explore(model_of(cell), max_states=args.max_states)
+            ours_s = time.monotonic() - begin
+            found.append(Compared(str(cell), explored.states, ours_s, cross_check(explored)))
+        except UsageError as error:
+            say(args, f"{cell}: {error}")
             continue
-        explored = explore(model, max_states=args.max_states)
-        ours_s = time.monotonic() - begin
-        found.append(Compared(str(cell), explored.states, ours_s, cross_check(explored)))
         say(args, f"{cell}: {'equal' if found[-1].agreement.agrees else 'DIFFERENT'}")
     _print(args, spin_table(found, _view(args)))
     return EXIT_OK if all(one.agreement.agrees for one in found) else EXIT_FINDING

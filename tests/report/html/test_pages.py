@@ -103,7 +103,7 @@ def test_sections_that_have_nothing_to_say_are_left_out():
 def test_without_an_outlook_it_says_why():
     page = report_page(replace(surveyed(sample()), outlook=None))
     (section,) = [section for section in page.sections if section.id == "outlook"]
-    assert "would have taken long" in section.how
+    assert "nothing to compare" in section.how
     assert not section.blocks
 
 
@@ -112,9 +112,14 @@ def test_comparison_is_told_as_distance_from_the_truth():
     assert column(found["numbers-table"], "no-page-mapcount:percent") == [1.98, -1.19]
     assert column(found["processes-table"], "no-page-mapcount:off") == [-2 * MIB, -4]
     assert column(found["cgroups-table"], "mm-id:off") == [2 * MIB]
+    assert found["found-table"].rows == [
+        ["mm-id", 0, 0, 0, 7 * MIB, 0],
+        ["no-page-mapcount", 13, MIB, 0, 7 * MIB, 2],
+    ]
+    assert found["found-sizes"].rows == [["no-page-mapcount", "64K", 23, 13, MIB, 0, 2 * MIB, 1]]
     assert found["answers-table"].rows == [
         ["mm-id", "-", "-", "-", "exact", "-", "-"],
-        ["no-page-mapcount", "-", "-", "-", "1.3%~", "-", "-"],
+        ["no-page-mapcount", "-", "-", "-", "+1.3%≥~", "-", "-"],
     ]
 
 
