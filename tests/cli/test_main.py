@@ -151,5 +151,6 @@ def test_commands_are_those_of_the_design():
         "run",
         "kernels",
         "conform",
+        "check",
         "completion",
     ]
