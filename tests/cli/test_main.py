@@ -152,5 +152,6 @@ def test_commands_are_those_of_the_design():
         "kernels",
         "conform",
         "check",
+        "explain",
         "completion",
     ]
