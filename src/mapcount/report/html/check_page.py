@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from mapcount.check.cells import AT_REST, model_of
-from mapcount.check.contexts import CONTEXTS
+from mapcount.check.contexts import CONTEXTS, Class
 from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
 from mapcount.check.trace import trace
 from mapcount.report.html.page import Chart, Column, Facts, Page, Section, Series, Table, Text
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_DRAWN = 60
 _WIDTH = 100
+_SEVERITY = [Class.STALE, Class.ESTIMATE, Class.TORN, Class.RECHECKED, Class.CONSEQUENTIAL]
 _TONES: dict[str, Tone] = {
     "true": "whole",
     "stale": "whole-shared",
@@ -38,6 +39,7 @@ _TONES: dict[str, Tone] = {
 def check_page(verdicts: Sequence[Verdict]) -> Page:
     """Return the page of these verdicts; the first MOST_DRAWN violations have their interleaving."""
     found = [(verdict, broken) for verdict in verdicts for broken in verdict.violations]
+    found.sort(key=lambda one: -_SEVERITY.index(one[0].kind) if one[0].kind else 0)
     models = [verdict for verdict in verdicts if not verdict.cannot]
     sections = (
         _matrix(verdicts),
@@ -48,7 +50,9 @@ def check_page(verdicts: Sequence[Verdict]) -> Page:
     )
     states = sum(verdict.states for verdict in models)
     ways = len({one.cell.scheme for one in models})
-    size = f"{plural(len(models), 'model')} of {plural(ways, 'way')} of counting, {states:,} states, every interleaving of each."
+    size = (
+        f"{plural(len(models), 'model')} of {plural(ways, 'way')} of counting, {states:,} states: every interleaving."
+    )
     return Page(
         command="check",
         title="What a reader may see while others map and unmap",
@@ -74,7 +78,7 @@ def _matrix(verdicts: Sequence[Verdict]) -> Section:
     return Section(
         "matrix",
         "Scheme and caller",
-        "A row is a way of counting, a column a caller that reads. The words are explained below the table.",
+        "A row is a way of counting, a column a caller that reads. What the words mean stands above the table.",
         [
             Table("matrix", "Verdicts", columns, rows),
             Facts("marks", "What the words mean", list(MEANINGS.items())),
@@ -100,7 +104,7 @@ def _by_scheme(models: Sequence[Verdict]) -> Section:
     return Section(
         "by-scheme",
         "How many of each",
-        "A bar is a way of counting, its parts are models by their verdict; the longer `stale` and `true`, the better.",
+        "A bar is a way of counting, its parts are models by their verdict; the longer true and stale are, the better.",
         [chart, table] if rows else [],
     )
 
@@ -138,12 +142,9 @@ def _drawings(found: Sequence[tuple[Verdict, Violation]]) -> Section:
         Text(
             f"drawing-{number}",
             f"{verdict.cell}: {broken.property}",
-            render(
-                interleaving(model, trace(model, broken.schedule), View(width=_WIDTH)), width=_WIDTH, colour=False
-            ).splitlines(),
+            _drawing(verdict, broken),
         )
         for number, (verdict, broken) in enumerate(found)
-        for model in (model_of(verdict.cell),)
     ]
     return Section(
         "drawings",
@@ -152,6 +153,13 @@ def _drawings(found: Sequence[tuple[Verdict, Violation]]) -> Section:
         blocks,
         [f"The first {MOST_DRAWN} violations at most are drawn; the others are replayed on the command line."],
     )
+
+
+def _drawing(verdict: Verdict, broken: Violation) -> list[str]:
+    model = model_of(verdict.cell)
+    parts = interleaving(model, trace(model, broken.schedule), View(width=_WIDTH))
+    drawn = render(parts, width=_WIDTH, colour=False).splitlines()
+    return [f"{verdict.cell}: {broken.property}", broken.sentence, *drawn]
 
 
 def _names() -> Section:
