@@ -67,7 +67,7 @@ def era(kernel):
 
 def test_there_are_kernels_of_every_scheme_that_one_can_boot():
     assert {era(kernel).scheme for kernel in KERNELS} == {
-        "double-map:before-5.18",
+        "double-map:before-5.19",
         "double-map",
         "large-mapcount",
         "mm-id",
