@@ -15,6 +15,7 @@ from mapcount.cli import (
     compare,
     completion,
     conform,
+    cost,
     diff,
     doctor,
     explain,
@@ -56,6 +57,7 @@ _COMMANDS: tuple[Command, ...] = (
     kernels,
     conform,
     check,
+    cost,
     explain,
     completion,
 )

@@ -1,13 +1,14 @@
 // The folio map: canvas, what it shows and how it is moved by wheel, pointer and keys.
 
 const MOST_SCALE = 64;
+const MAP_KEYS = "Arrows step from folio to folio, plus and minus zoom, 0 shows all, Enter shows who maps a folio. "
+  + "The table below has the same folios.";
 
 class FolioMap {
   constructor(block) {
     Object.assign(this, { grouping: "size", colouring: "state", view: { scale: 1, x: 0, y: 0 }, hovered: -1, current: -1, opened: null, frame: 0 });
     this.canvas = make("canvas", {
-      tabindex: "0", role: "application", "aria-roledescription": "map", "aria-label":
-        `${block.caption}. Arrows step from folio to folio, plus and minus zoom, 0 shows all, Enter shows who maps a folio. The table below has the same folios.`,
+      tabindex: "0", role: "application", "aria-roledescription": "map", "aria-label": `${block.caption}. ${MAP_KEYS}`,
     });
     this.legend = make("ul", { class: "legend" });
     this.chip = make("span", { class: "chip" });

@@ -31,9 +31,10 @@ class Matrix {
 
   show() {
     const groups = new Map(this.rows.map((row) => [`${row.kind} ${row.order}`, row]));
+    const glyph = (state) => make("span", { class: `glyph ${state}`, "aria-hidden": "true" }, GLYPHS[state]);
     const head = make("tr", {}, make("th", { scope: "col", class: "unit-text" }, "kind, size"),
-      ...this.states.map(([state, title]) => make("th", { scope: "col" }, make("span", { class: `glyph ${state}`, "aria-hidden": "true" }, GLYPHS[state]), ` ${title}`)),
-      make("th", { scope: "col" }, "total"), make("th", { scope: "col" }, make("span", { class: "glyph waste", "aria-hidden": "true" }, GLYPHS.waste), " wasted"));
+      ...this.states.map(([state, title]) => make("th", { scope: "col" }, glyph(state), ` ${title}`)),
+      make("th", { scope: "col" }, "total"), make("th", { scope: "col" }, glyph("waste"), " wasted"));
     const body = [...groups.values()].map((one) =>
       this.line(`${one.kind} ${one.size}`, (row) => row.kind === one.kind && row.order === one.order, one));
     const foot = this.line("total", () => true, null);

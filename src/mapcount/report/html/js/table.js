@@ -119,7 +119,8 @@ class DataTable {
       const value = this.block.rows[index][i];
       const words = FORMATS[column.unit](value, unit);
       const zero = value === 0 && column.unit !== "number";
-      return make("td", { class: zero ? `unit-${column.unit} zero` : `unit-${column.unit}` }, this.pick && i === 0 ? this.pickButton(index, words) : words);
+      const inside = this.pick && i === 0 ? this.pickButton(index, words) : words;
+      return make("td", { class: zero ? `unit-${column.unit} zero` : `unit-${column.unit}` }, inside);
     });
     const act = this.pick ? (event) => { if (!event.target.closest("button")) this.pick(index); } : null;
     const chosen = this.chosen !== null && this.block.keys?.[index] === this.chosen;
