@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mapcount.cost.fit import counted_of, features
 from mapcount.cost.measured import Measured, Measurement
-from mapcount.schemes.catalogue import find_scheme
 
 PRICES = {
     "LOCKed operation": 5.0,
@@ -33,7 +32,7 @@ def measured(scheme="mm-id"):
     rows = []
     for order in (0, *range(2, 10)):
         for name in (*OPERATIONS, *(["pmd-split"] if order == 9 else [])):
-            ns = ns_of(name, counted_of(find_scheme(scheme), name, order, batched=True)) if order else 5.0
+            ns = ns_of(name, counted_of(scheme, name, order, batched=True)) if order else 5.0
             rows.append(Measurement(name, order, (ns,) * 3))
         rows += [
             Measurement("hot-locked", order, (5.0,) * 3),

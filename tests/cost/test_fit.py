@@ -13,7 +13,6 @@ from cost.invented import PRICES, ns_of
 from cost.invented import measured as invented
 from mapcount.cost.fit import ATOMIC, LINE, Fit, counted_of, features, fit, held_in, not_negative
 from mapcount.cost.measured import Measurement
-from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.eras import era_of
 
 ERA = era_of("6.18", page_mapcount=True)
@@ -21,7 +20,7 @@ ORDERS = [0, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
 def fitted(measured, orders=ORDERS):
-    return fit(measured, find_scheme(ERA.scheme), ERA.policies, held_in(orders))
+    return fit(measured, ERA.scheme, ERA.policies, held_in(orders))
 
 
 def test_known_prices_are_found_again():
@@ -60,18 +59,18 @@ def test_folios_of_one_page_are_not_fitted():
 
 def test_features_by_hand():
     """fork of 16 pages under mm-id: 33 LOCKed and one reference; a line and an entry a page; one call, one folio."""
-    found = features("fork", counted_of(find_scheme("mm-id"), "fork", 4, batched=True))
+    found = features("fork", counted_of("mm-id", "fork", 4, batched=True))
     assert found[ATOMIC] == 34 / 16
     assert found[LINE] == 1
     assert found["entry, fork"] == 1
     assert found["call, fork"] == found["folio, fork"] == 1 / 16
-    alone = features("fork", counted_of(find_scheme("mm-id"), "fork", 4, batched=False))
+    alone = features("fork", counted_of("mm-id", "fork", 4, batched=False))
     assert alone["call, fork"] == 1 and alone["folio, fork"] == 1 / 16
 
 
 def test_holes_make_a_call_for_each_page_even_of_a_kernel_that_batches():
     for name in ("fork-holes", "exit-holes"):
-        counted = counted_of(find_scheme("mm-id"), name, 4, batched=True)
+        counted = counted_of("mm-id", name, 4, batched=True)
         assert (counted.pages, counted.calls, counted.references) == (8, 8, 8)
         assert counted.struct_pages in {8, 9}, "every other page, and where the counts of the folio are"
 
@@ -96,7 +95,7 @@ def _off(matrix, solution, target):
 def test_a_price_is_what_it_is_under_any_scheme():
     """ns of a design that was not measured: the counts of that design, times the prices."""
     found = Fit({"LOCKed operation": 2.0, "entry, fork": 10.0}, ())
-    counted = counted_of(find_scheme("no-page-mapcount"), "fork", 4, batched=True)
+    counted = counted_of("no-page-mapcount", "fork", 4, batched=True)
     assert found.ns_per_page("fork", counted) == pytest.approx(10 + 2.0 * (17 + 1) / 16)
     assert ns_of("fork", counted) > 0
 

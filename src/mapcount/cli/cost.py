@@ -82,7 +82,6 @@ def _calibrate(args: argparse.Namespace) -> int:
     from mapcount.cost.published import compare
     from mapcount.kernels.folio_bench import measure
     from mapcount.report import calibration
-    from mapcount.schemes.catalogue import find_scheme
     from mapcount.schemes.eras import era_of
 
     if args.workload or args.operation or args.by or args.scheme:
@@ -97,7 +96,7 @@ def _calibrate(args: argparse.Namespace) -> int:
     era = era_of(os.uname().release, page_mapcount=probe_counts()[0] != "average")
     say(args, f"mapcount: measuring {len(orders)} sizes, {args.rounds} rounds; THP settings are changed meanwhile")
     measured = measure(orders, rounds=args.rounds, memory_mib=_MEMORY_MIB, progress=lambda words: say(args, words))
-    fitted = fit(measured, find_scheme(era.scheme), era.policies, held_in(orders))
+    fitted = fit(measured, era.scheme, era.policies, held_in(orders))
     compared = compare(fitted)
     if args.format != "table":
         return _write_data(args, calibration.data(measured, fitted, compared))

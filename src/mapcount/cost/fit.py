@@ -13,12 +13,14 @@ Residuals are relative, so that a large and a small folio weigh the same; no pri
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mapcount.cost.benchmark import FREES, operation_of, way_of
 from mapcount.cost.price import price
+from mapcount.schemes.catalogue import find_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from mapcount.cost.measured import Measured, Measurement
     from mapcount.cost.price import Price
-    from mapcount.schemes.bind import BoundScheme
     from mapcount.schemes.eras import Policies
 
     F64 = npt.NDArray[np.float64]
@@ -91,11 +92,11 @@ def features(operation: str, counted: Price) -> dict[str, float]:
     return found
 
 
-def fit(measured: Measured, scheme: BoundScheme, policies: Policies, fitted: Collection[int]) -> Fit:
+def fit(measured: Measured, scheme_id: str, policies: Policies, fitted: Collection[int]) -> Fit:
     """
     Return prices from the orders `fitted`; the other orders are predicted and tell the error.
 
-    `scheme` and `policies` are of the kernel that was measured (schemes/eras.py). Operations of one size alone (pmd-split)
+    `scheme_id` and `policies` are of the kernel that was measured (schemes/eras.py). Operations of one size alone (pmd-split)
     are fitted.
     """
     rows, targets, told = [], [], []
@@ -103,7 +104,7 @@ def fit(measured: Measured, scheme: BoundScheme, policies: Policies, fitted: Col
         if not one.order and one.name not in _ALONE:
             continue
         alone = _ALONE.get(one.name)
-        counted = None if alone else counted_of(scheme, one.name, one.order, batched=_batches(one.name, policies))
+        counted = None if alone else counted_of(scheme_id, one.name, one.order, batched=_batches(one.name, policies))
         things = alone or features(one.name, counted)  # type: ignore[arg-type]
         is_fitted = alone is not None or one.order in fitted or one.name == "pmd-split"
         told.append((one, things, is_fitted))
@@ -131,9 +132,12 @@ def _predicted(one: Measurement, ns: float, *, held_out: bool) -> Predicted:
     return Predicted(one.name, one.order, one.median, *one.spread, ns, ns / one.median - 1, held_out)
 
 
-def counted_of(scheme: BoundScheme, operation: str, order: int, *, batched: bool) -> Price:
+@cache
+def counted_of(scheme_id: str, operation: str, order: int, *, batched: bool) -> Price:
     """Return the counts of an operation of the benchmark: rmap and references batched, or neither."""
-    return price(scheme, operation_of(operation), order, rmap_batched=batched, references_batched=batched)
+    return price(
+        find_scheme(scheme_id), operation_of(operation), order, rmap_batched=batched, references_batched=batched
+    )
 
 
 def not_negative(matrix: F64, target: F64) -> F64:

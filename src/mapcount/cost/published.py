@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from mapcount.cost.benchmark import operation_of
-from mapcount.cost.price import price
-from mapcount.schemes.catalogue import find_scheme
+from mapcount.cost.fit import counted_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -85,13 +83,7 @@ def order_of(rows: Sequence[Compared]) -> Order:
 
 
 def _ns(fitted: Fit, operation: str, order: int, kernel: Kernel) -> float:
-    counted = price(
-        find_scheme(kernel.scheme),
-        operation_of(operation),
-        order,
-        rmap_batched=kernel.batched,
-        references_batched=kernel.batched,
-    )
+    counted = counted_of(kernel.scheme, operation, order, batched=kernel.batched)
     return fitted.ns_per_page(operation, counted)
 
 

@@ -9,7 +9,7 @@ from mapcount.cost.fit import counted_of
 from mapcount.cost.published import CONTENTION, SERIES, SMALL, order_of
 from mapcount.report.layout import heading, note, sentence
 from mapcount.report.table import Column, View, tables
-from mapcount.schemes.catalogue import SCHEMES, find_scheme
+from mapcount.schemes.catalogue import SCHEMES
 from mapcount.units import format_folio_size
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _schemes(fitted: Fit, operation: str, view: View) -> Iterator[RenderableType
 
     def cell(scheme: str, order: int) -> str:
         ns = [
-            fitted.ns_per_page(operation, counted_of(find_scheme(scheme), operation, order, batched=batched))
+            fitted.ns_per_page(operation, counted_of(scheme, operation, order, batched=batched))
             for batched in (False, True)
         ]
         return "{:.0f}/{:.0f}".format(*ns)
