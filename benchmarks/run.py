@@ -156,9 +156,11 @@ kpagecount, 0.1 us for one of kpagecgroup, 0.5 us for a read call more. thpmaps 
 and kpagecgroup are what it takes to tell who else maps a page, what is wasted, what raced, and who is charged.
 
 What stays above the floor is spread thin: about 0.3 us of Python for each read call, many passes of numpy over what was read,
-page faults (3.4 us each on this virtual machine), and what every capture does (the kernel's own numbers before and after,
-settings, the probe of kpagecount): that of a process which maps next to nothing takes 30 ms. Cost per page falls with size for three reasons that the floor shares: these fixed parts; smaps_rollup, which is
-read up to 1 GiB alone; and small loads, whose pages the kernel scatters over more ranges when memory is fragmented."""
+page faults (3.4 us each on a virtual machine), and what every capture does (the kernel's own numbers before and after,
+settings, the probe of kpagecount): that of a process which maps next to nothing takes 30 ms.
+
+Cost per page falls with size for three reasons that the floor shares: these fixed parts; smaps_rollup, which is read up to
+1 GiB alone; and small loads, whose pages the kernel scatters over more ranges when memory is fragmented."""
 
 VICTIM = """It maps, touches and unmaps 64 pages again and again, with 512 MiB resident, while captures follow one
 another without a pause: far more than anyone would take. Microseconds, two clock readings included. The busy process

@@ -59,6 +59,10 @@ def test_names_of_words(name, variable):
 @pytest.mark.parametrize("scheme_id", scheme_ids())
 def test_every_scheme_with_every_reader_is_exported(scheme_id):
     scheme = find_scheme(scheme_id)
+    if scheme_id == "rmap-id":
+        with pytest.raises(UsageError, match="rmap-id reckons with 4294967295, which Promela's int"):
+            promela(Model(scheme, 2, ((Call("unmap_pmd", mm=1),),), NEW_PMD))
+        return
     readers = [one for one in scheme.scheme.readers if one.quantity is not Quantity.COMPLETE_MAPPINGS]
     for reader in readers:
         threads = ((Call("unmap_pmd", mm=1),), (Call("dup_pmd", mm=2),), (Call(reader.name),))

@@ -9,6 +9,7 @@ import stat
 import pytest
 
 from mapcount import errors
+from report.test_public import no_pfn
 
 COMMANDS = {
     "report": lambda snapshot: ["report", snapshot],
@@ -72,6 +73,19 @@ def test_exit_code_of_diff_is_the_same(mapcount, snapshot, tmp_path):
     small_machine(7).save(tmp_path / "b.mapsnap")
     ran = mapcount("diff", snapshot, "b.mapsnap", "--html", "page.html", "--exit-code")
     assert ran.returncode == errors.EXIT_FINDING
+
+
+def test_with_by_the_table_too(mapcount, snapshot):
+    ran = mapcount("report", snapshot, "--html", "page.html", "--by", "program")
+    assert ran.stdout.startswith("program")
+
+
+def test_without_privilege_a_page_of_what_may_be_seen(mapcount, monkeypatch, tmp_path):
+    monkeypatch.setattr("mapcount.capture.session.capture", lambda **options: no_pfn())
+    monkeypatch.setattr(os, "geteuid", lambda: 65_534)
+    ran = mapcount("report", "--html", "page.html")
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert "folios may not, so no sizes and no sharing" in (tmp_path / "page.html").read_text()
 
 
 def test_quiet_says_nothing(mapcount, snapshot):

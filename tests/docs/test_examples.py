@@ -17,8 +17,8 @@ from docs.pages import PAGES, ROOT, blocks
 NOT_RUN = ("make ", "sudo ", "mapcount kernels fetch", "mapcount kernels list --update", "mapcount kernels add")
 NOT_RUN += ("mapcount conform", "mapcount capture --guest")
 """Commands that set up or test this very tree, need root, the network or a kernel of one's own, or boot kernels."""
-OTHER_CODES = {"mapcount doctor": {0, 3}}
-"""Exit code 3 without root is what doctor is for."""
+OTHER_CODES = {"mapcount doctor": {0, 3}, "mapcount check": {0, 1}}
+"""Exit code 3 without root is what doctor is for, and 1 what check is for."""
 PATH = re.compile(r"`((?:src|tests|benchmarks|docs)/[\w/.-]*)`")
 
 

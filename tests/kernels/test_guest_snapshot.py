@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from kernels.guest_ram import NEW, Ram
-from mapcount.kernels.guest_snapshot import GuestFacts, take_snapshot
+from mapcount.kernels.guest_snapshot import GuestFacts, _whole_entries, take_snapshot
+from mapcount.kernels.guest_tables import GuestEntries
 from mapcount.mapping.integrity import find_fault
 from mapcount.mapping.schema import Consistency, Kind, Level, SwapKind
 from mapcount.survey.run import survey
@@ -13,7 +15,8 @@ from mapcount.survey.run import survey
 ANON, FILE = 0xFFFF888000ABC001, 0xFFFF888000DEF000
 HEAP, HUGE, VVAR = 0x555500000000, 0x700000000000, 0x7FFFF7FF0000
 THP, PARTLY, SHARED, ZERO, DATA = 1024, 1536, 600, 601, 602
-SWAP_ENTRY, MIGRATION = 1 << 9, 31 << 59 | 1 << 9
+SWAP_ENTRY, NO_DEVICE, MIGRATION = 1 << 9, 1 << 59 | 1 << 9, 31 << 59 | 1 << 9
+"""Entries of types 0, 1 and 31. One device is swapped to: type 0."""
 
 
 class Files:
@@ -49,8 +52,8 @@ def guest():
     """
     /init (1) and p (57), with which 58 shares its mm; the two map a page together.
 
-    p also maps: a THP by a PMD; 13 pages of another folio, of which it gave back the rest; a zero page; data of the kernel.
-    Two pages of its heap are in swap, and one migrates.
+    p also maps: a THP by two PMDs; 13 pages of another folio, of which it gave back the rest; a zero page; data of the kernel.
+    Two pages of its heap are in swap, one migrates, and one has an entry of a type without a device.
     """
     ram = Ram()
     ram.task(0)
@@ -58,9 +61,10 @@ def guest():
     ram.task_of(2, 0)
     ram.task_of(58, ram.mms[57])
     ram.folio(THP, 9, mapping=ANON, refcount=1)
-    ram.word(THP, NEW.folio["_entire_mapcount"], "i", 0)
+    ram.word(THP, NEW.folio["_entire_mapcount"], "i", 1)
     ram.word(THP, NEW.folio["_mm_ids"], "Q", 11)
-    ram.map(p, HUGE, THP << 12 | 0x81, shift=21)
+    for address in (HUGE, HUGE + (2 << 20)):
+        ram.map(p, address, THP << 12 | 0x81, shift=21)
     ram.folio(PARTLY, 4, mapping=ANON, refcount=13)
     for page in range(13):
         ram.map(p, HEAP + (page << 12), PARTLY + page << 12 | 1)
@@ -71,7 +75,7 @@ def guest():
     ram.word(SHARED, NEW.page["_mapcount"], "i", 1)
     for top in (init, p):
         ram.map(top, HEAP + (17 << 12), SHARED << 12 | 1)
-    for page, entry in ((19, SWAP_ENTRY), (20, SWAP_ENTRY), (21, MIGRATION)):
+    for page, entry in ((19, SWAP_ENTRY), (20, SWAP_ENTRY), (21, MIGRATION), (22, NO_DEVICE)):
         ram.map(p, HEAP + (page << 12), entry)
     reserved = 1 << NEW.flags["reserved"]
     for pfn, address in ((ZERO, HEAP + (23 << 12)), (DATA, VVAR)):
@@ -80,8 +84,8 @@ def guest():
     heap = (HEAP, HEAP + (29 << 12), "rw-p", "[heap]", "")
     texts = proc_of(1, "init", heap, rss_kib=4)
     for pid in (57, 58):
-        huge, vvar = (HUGE, HUGE + (2 << 20), "rw-p", "", ""), (VVAR, VVAR + 4096, "r--p", "[vvar]", "")
-        texts |= proc_of(pid, "init", heap, huge, vvar, rss_kib=4 * (512 + 13 + 1))
+        huge, vvar = (HUGE, HUGE + (4 << 20), "rw-p", "", ""), (VVAR, VVAR + 4096, "r--p", "[vvar]", "")
+        texts |= proc_of(pid, "init", heap, huge, vvar, rss_kib=4 * (1024 + 13 + 1))
     texts |= {
         "/proc/meminfo": "MemTotal: 8192 kB\nAnonHugePages: 2048 kB\n",
         "/proc/vmstat": "nr_free_pages 23\n",
@@ -122,6 +126,7 @@ def test_processes_and_what_they_map(guest):
         (1, 1, HEAP + (17 << 12), SHARED, 0, 1, Level.PTE),
         (1, 1, HEAP + (23 << 12), ZERO, 0, 1, Level.PTE),
         (1, 2, HUGE, THP, 0, 512, Level.PMD),
+        (1, 2, HUGE + (2 << 20), THP, 0, 512, Level.PMD),
         (1, 3, VVAR, DATA, 0, 1, Level.PTE),
     ]
     kinds = {int(pfn): Kind(kind) for pfn, kind in zip(snapshot.folios.pfn, snapshot.folios.kind, strict=True)}
@@ -143,7 +148,7 @@ def test_small_pages_and_swap(guest):
         (int(vma), SwapKind(kind)): int(pages)
         for vma, kind, pages in zip(swap.vma_id, swap.kind, swap.pages, strict=True)
     }
-    assert rows == {(1, SwapKind.SWAP): 2, (1, SwapKind.SPECIAL): 1}
+    assert rows == {(1, SwapKind.SWAP): 2, (1, SwapKind.SPECIAL): 2}
     assert snapshot.folios.pfn is None
 
 
@@ -163,10 +168,10 @@ def test_words_and_counts(guest):
     assert said(PARTLY, "_mm_id[0]") == [(0, 16, 0)]  # the kernel's 7 is /init
     assert said(PARTLY, "_mm_id[1]") == [(0, 16, -2)]  # 99 is nobody here
     assert said(THP, "_mm_id[0]") == [(0, 512, 1)] and said(THP, "_mm_id[1]") == [(0, 512, -1)]
-    assert said(THP, "_entire_mapcount") == [(0, 512, 0)]
+    assert said(THP, "_entire_mapcount") == [(0, 512, 1)]
     assert said(SHARED, "_refcount") == [(0, 1, 3)]
     assert counted(PARTLY) == [(0, 13, 1), (13, 3, 0)]
-    assert counted(THP) == [(0, 512, 1)] and counted(SHARED) == [(0, 1, 2)]
+    assert counted(THP) == [(0, 512, 2)] and counted(SHARED) == [(0, 1, 2)]
     assert set(snapshot.folios.consistency[[folio_of(snapshot, pfn) for pfn in (THP, PARTLY, SHARED)]]) == {
         Consistency.CHECKED
     }
@@ -195,8 +200,8 @@ def test_hugetlb_is_known_by_its_vma(guest):
     ram.word(THP, NEW.folio["_entire_mapcount"], "i", 0)
     for pid in (57, 58):
         files.texts[f"/proc/{pid}/smaps"] = files.texts[f"/proc/{pid}/smaps"].replace(
-            f"{HUGE:x}-{HUGE + (2 << 20):x} rw-p 00000000 00:00 0 \nRss: 4 kB\nVmFlags: rd wr mr",
-            f"{HUGE:x}-{HUGE + (2 << 20):x} rw-p 00000000 00:00 0 \nRss: 4 kB\nVmFlags: rd wr mr ht sd",
+            f"{HUGE:x}-{HUGE + (4 << 20):x} rw-p 00000000 00:00 0 \nRss: 4 kB\nVmFlags: rd wr mr",
+            f"{HUGE:x}-{HUGE + (4 << 20):x} rw-p 00000000 00:00 0 \nRss: 4 kB\nVmFlags: rd wr mr ht sd",
         )
     snapshot = taken(guest, keep_pfns=True)
     assert snapshot.folios.kind[folio_of(snapshot, THP)] == Kind.HUGETLB
@@ -217,3 +222,17 @@ def test_metadata_and_what_the_kernel_said(guest):
     verdicts = {check.name: check.verdict for check in survey(snapshot).checks}
     assert verdicts["Rss of pid 57 (p)"] == verdicts["Rss of pid 1 (init)"] == "equal"
     assert verdicts["PMD-mapped anon (AnonHugePages)"] == verdicts["anon folios of 64kB"] == "equal"
+
+
+def test_entries_of_all_levels_are_runs_of_their_own():
+    pmd, pud = 512, 512**2
+    page = np.concatenate([np.arange(3), 512 + np.arange(2 * pmd), (1 << 20) + np.arange(2 * pud)])
+    level = np.repeat([Level.PTE, Level.PMD, Level.PUD], [3, 2 * pmd, 2 * pud]).astype(np.uint8)
+    entries = GuestEntries(page, page + (1 << 21), level, np.empty(0, np.int64), np.empty(0, np.uint64))
+    whole = {level: _whole_entries(entries, level, pages) for level, pages in ((Level.PMD, pmd), (Level.PUD, pud))}
+    assert whole[Level.PMD].page.tolist() == [512, 1024] and whole[Level.PMD].nr_pages.tolist() == [pmd] * 2
+    assert (
+        whole[Level.PUD].page.tolist() == [1 << 20, (1 << 20) + pud] and whole[Level.PUD].nr_pages.tolist() == [pud] * 2
+    )
+    assert whole[Level.PUD].pfn.tolist() == [(1 << 20) + (1 << 21), (1 << 20) + (1 << 21) + pud]
+    assert set(whole[Level.PUD].level.tolist()) == {Level.PUD}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from machine.runs import KERNELS, Run
+from mapcount.errors import KernelFeatureError
 from mapcount.machine.export import snapshot
 from mapcount.mapping.schema import Level
 
@@ -50,6 +51,15 @@ def test_places_and_pools_of_both_sizes(kernel):
     run.do("p: write a[0]\np: write b[600]")
     assert [row.level for row in run.seen.mappings] == [Level.PUD, Level.PMD]
     assert run.do("p: mprotect a[0:512] ro\np: mprotect b[0:512] ro\np: mprotect a ro") == [EINVAL, 0, 0]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_it_lies_on_its_node_and_where_it_would_move_is_not_known(kernel):
+    run = gigantic(kernel, MAPPED, nodes=2)
+    run.text = "set nodes 2\n" + run.text
+    assert run.do("p: migrate a[262141:262144] to 0") == [3]
+    with pytest.raises(KernelFeatureError, match="of 1 GiB"):
+        run.do("p: migrate a[0] to 1")
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -99,6 +99,6 @@ def test_what_pasts_do_not_agree_about_is_left_out(machine):
     for unsure in (4, 5):
         counted = np.array([17, unsure, 0])
         counters.add(SimpleNamespace(words={"_large_mapcount": counted}, folios=SimpleNamespace(base=base)))
-    rows = [(0, "_large_mapcount", 0, 16, 17), (1, "_large_mapcount", 0, 512, 4)]
+    rows = [(0, "_large_mapcount", 0, 16, 17), (1, "_large_mapcount", 0, 512, 9)]
     snapshot = dataclasses.replace(machine, observed_words=words(*rows))
     assert counters.checks(snapshot) == [WordCheck("_large_mapcount", "folios", 1, 0, 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mapcount.check.cells import AT_REST, Cell
 from mapcount.check.contexts import CONTEXTS
 from mapcount.check.named import NAMED
-from mapcount.schemes.catalogue import SCHEMES
+from mapcount.schemes.catalogue import SCHEMES, find_scheme
 
 MOST_MODELS = 150
 PAGES = 2
@@ -29,8 +29,7 @@ def default_cells(schemes: tuple[str, ...] = (), pages: int | None = None) -> tu
 
 def default_pages(scheme: str) -> int:
     """Return the pages of a scheme's models with a reader: two, or more where it does not count such folios."""
-    known = next((one for one in SCHEMES if one.id == scheme.partition(":")[0]), None)
-    return LARGER if known is not None and 1 in known.unsupported_orders else PAGES
+    return LARGER if 1 in find_scheme(scheme).scheme.unsupported_orders else PAGES
 
 
 def _cells(scheme: str, pages: int | None) -> list[Cell]:

@@ -51,11 +51,11 @@ def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False)
     """
     Return the program of a thread that makes these calls one after the other.
 
-    `memory` tells what does not change (kind, pins, orders), and what is looked up is written to it; it is not kept.
-    Statistics are left out unless wanted.
+    `memory` tells what does not change (kind, pins, orders); it is not kept. Statistics are left out unless wanted.
     Raises SchemeSourceError for what is not in the subset.
     """
     assembler = Assembler()
+    looked = memory.looked[0]
     for number, entry in enumerate(entries):
         memory.looked[0] = entry.looked
         assembler.position = (frame(entry.function, definition(entry.function)),)
@@ -74,6 +74,7 @@ def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False)
         for lock in entry.holds:
             assembler.emit(Code.RELEASE, lock)
         assembler.emit(Code.END, result, jump=number)
+    memory.looked[0] = looked
     return assembler.finish()
 
 

@@ -67,12 +67,25 @@ def promela(model: Model, *, telling: bool = False) -> str:
     Return the model in Promela; a reader's promise, and that no thread waits for ever, are assertions.
 
     With `telling` the verifier prints, by lines of C, each answer that it meets and the words of each final state, which
-    spin.py reads. Raises UsageError for what cannot be said in Promela: a truth that is no sum over address spaces, or one
-    over 30, or another memory model than sc; SchemeSourceError as Steps does.
+    spin.py reads. Raises UsageError for what cannot be said in Promela: a truth that is no sum over address spaces, one over
+    30, numbers over 32 bits, or another memory model than sc; SchemeSourceError as Steps does.
     """
     if model.memory_model != "sc":
         raise UsageError(f"Promela has one memory model, sc: {model.memory_model} cannot be exported")
-    return _Export(Steps(model), telling=telling).text()
+    steps = Steps(model)
+    _check_numbers(steps)
+    return _Export(steps, telling=telling).text()
+
+
+def _check_numbers(steps: Steps) -> None:
+    """Refuse a model that reckons with numbers over 32 bits: Promela's int ends there, whatever the width of a word."""
+    code = [one for states in steps.threads for one in states.program.instructions]
+    constants = [operand for one in code for operand in (one.a, one.b) if isinstance(operand, int)]
+    beyond = [value for value in (*constants, *steps.first) if not -(1 << 31) <= value < 1 << 31]
+    if beyond:
+        raise UsageError(
+            f"{steps.model.scheme.id} reckons with {beyond[0]}, which Promela's int of 32 bits does not hold"
+        )
 
 
 def _letter(thread: int) -> str:

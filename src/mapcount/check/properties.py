@@ -123,8 +123,20 @@ REST_PROPERTIES: dict[str, RestProperty] = {
         ),
         RestProperty(
             "words-balance",
-            "at rest the scheme's words are what its invariants say",
+            "at rest the scheme's words are what its invariants say, and exact readers return what is true",
             "everyone",
+            always=False,
+        ),
+        RestProperty(
+            "comes-to-rest",
+            "no interleaving ends with threads that wait for each other for ever",
+            "everyone",
+            always=True,
+        ),
+        RestProperty(
+            "exclusive-is-alone",
+            "at rest no page that several address spaces map is marked PG_anon_exclusive",
+            "copy-on-write and GUP, which take such a page for the process's own",
             always=False,
         ),
         RestProperty(

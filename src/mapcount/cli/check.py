@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mapcount.cli.common import add_common, add_output, add_top, positive, say, view_of
+from mapcount.cli.html import add_html, is_text_wanted, write_html
 from mapcount.errors import EXIT_FINDING, EXIT_OK
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _SILENCE_S = 2.0
 def prepare(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "scheme", metavar="SCHEME", nargs="*", help="ways of counting, or whole models (default: the default set)"
+        "scheme", metavar="SCHEME", nargs="*", help="a way of counting, a file with a design, a model, a known race"
     )
     parser.add_argument(
         "--reader", metavar="R", action="append", default=[], help="a caller or a reader of the scheme; repeatable"
@@ -78,6 +79,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-w", "--wide", action="store_true", help="use the width of the terminal, not 80 columns")
     parser.add_argument("--no-pager", action="store_true", help="do not pipe long output through $PAGER")
     add_output(parser, "write the result to FILE")
+    add_html(parser)
     add_top(parser)
     add_common(parser)
 
@@ -92,9 +94,9 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         _print(args, names())
         return EXIT_OK
+    cells = models(args)
     if args.replay:
         return _replay(args)
-    cells = models(args)
     if args.reach:
         return _reach(args, cells)
     if args.cross_check:
@@ -147,8 +149,14 @@ def _show(args: argparse.Namespace, verdicts: Sequence[Verdict]) -> int:
     from mapcount.cli.output import write
     from mapcount.report import races, races_record
 
+    if args.html is not None:
+        from mapcount.report.html.check_page import check_page
+
+        write_html(args, check_page(verdicts))
     if args.format == "json":
         write(args, races_record.document(verdicts))
+    elif not is_text_wanted(args):
+        pass
     elif args.show or args.fewest_switches or len(verdicts) == 1:
         _print(args, _in_full(args, verdicts))
     else:
@@ -209,12 +217,12 @@ def _cross_check(args: argparse.Namespace, cells: Sequence[Cell]) -> int:
     for cell in cells:
         begin = time.monotonic()
         try:
-            model = model_of(cell)
-        except UsageError:
+            explored = explore(model_of(cell), max_states=args.max_states)
+            ours_s = time.monotonic() - begin
+            found.append(Compared(str(cell), explored.states, ours_s, cross_check(explored)))
+        except UsageError as error:
+            say(args, f"{cell}: {error}")
             continue
-        explored = explore(model, max_states=args.max_states)
-        ours_s = time.monotonic() - begin
-        found.append(Compared(str(cell), explored.states, ours_s, cross_check(explored)))
         say(args, f"{cell}: {'equal' if found[-1].agreement.agrees else 'DIFFERENT'}")
     _print(args, spin_table(found, _view(args)))
     return EXIT_OK if all(one.agreement.agrees for one in found) else EXIT_FINDING

@@ -28,7 +28,7 @@ def _is_whole(text: str) -> bool:
     """Return whether an argument names a model, not a scheme."""
     from mapcount.check.named import NAMED
 
-    return "/" in text or text in NAMED
+    return ("/" in text and not text.endswith(".py")) or text in NAMED
 
 
 def _by_name(args: argparse.Namespace) -> list[Cell]:
@@ -42,8 +42,9 @@ def _by_name(args: argparse.Namespace) -> list[Cell]:
 def _by_scheme(args: argparse.Namespace) -> list[Cell]:
     from mapcount.check.default_models import default_cells
     from mapcount.schemes.catalogue import SCHEMES, find_scheme
+    from mapcount.schemes.load import scheme_named
 
-    schemes = tuple(text for text in args.scheme if not _is_whole(text))
+    schemes = tuple(scheme_named(text) for text in args.scheme if not _is_whole(text))
     for scheme in schemes:
         find_scheme(scheme)
     if args.scheme and not schemes:

@@ -17,13 +17,14 @@ def add_html(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--html",
         metavar="FILE",
-        help="write a page for a browser to FILE, in place of tables; with -o or --json also that",
+        help="write a page for a browser to FILE, in place of tables; with -o, --by or --json also those",
     )
 
 
 def is_text_wanted(args: argparse.Namespace) -> bool:
-    """Say whether the command is to print too: without --html, or if -o or another format asks for it."""
-    return args.html is None or args.output is not None or args.format != "table"
+    """Say whether the command is to print too: without --html, or if -o, --by or another format asks for it."""
+    asked = args.output is not None or getattr(args, "by", None) is not None or args.format != "table"
+    return args.html is None or asked
 
 
 def write_html(args: argparse.Namespace, page: Page) -> None:

@@ -74,7 +74,8 @@ class Guest:
         """
         self.image = image
         qemu, agent = _find_qemu(), build_agent()
-        _check_memory(hardware.memory_mib)
+        if lack := lack_of_memory(hardware):
+            raise GuestError(lack)
         with ExitStack() as stack:
             self._ram = _file(stack, RAM_NAME)
             os.ftruncate(self._ram, hardware.memory_mib << 20)
@@ -224,10 +225,10 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _check_memory(memory_mib: int) -> None:
+def lack_of_memory(hardware: Hardware) -> str:
+    """Return, for people, that there is not enough memory for a guest; nothing if there is."""
     with open("/proc/meminfo", encoding="ascii") as file:
         free_kib = next((int(line.split()[1]) for line in file if line.startswith("MemAvailable:")), None)
-    if free_kib is not None and free_kib >> 10 < memory_mib:
-        raise GuestError(
-            f"A guest takes up to {memory_mib} MiB of memory, and {free_kib >> 10} MiB are available: free some first"
-        )
+    if free_kib is None or free_kib >> 10 >= hardware.memory_mib:
+        return ""
+    return f"A guest takes up to {hardware.memory_mib} MiB of memory, and {free_kib >> 10} MiB are available: free some first"

@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from mapcount.errors import GuestError
+from mapcount.errors import GuestError, KernelFeatureError
 from mapcount.kernels.driver import Driver
-from mapcount.kernels.guest import Guest
+from mapcount.kernels.guest import Guest, lack_of_memory
 from mapcount.kernels.guest_files import GuestFiles
 from mapcount.kernels.guest_ksm import GuestKsm
 from mapcount.kernels.guest_memory import GuestMemory, ask_symbols
@@ -153,7 +153,10 @@ class GuestBackend:
 
     def close(self) -> None:
         """End the guest."""
-        self._equip(self._hardware, anew=True)
+        self._drop()
+        if self._state is not None:
+            self._state.close()
+            self._state = None
 
     def __enter__(self) -> Self:
         return self
@@ -163,14 +166,14 @@ class GuestBackend:
     ) -> None:
         self.close()
 
-    def _equip(self, hardware: Hardware, *, anew: bool = False) -> None:
-        """Let the next guest have this hardware; end the one that runs if it has other, or in any case."""
-        if hardware == self._hardware and not anew:
+    def _equip(self, hardware: Hardware) -> None:
+        """Let the next guest have this hardware. Raises KernelFeatureError if that takes more memory than there is."""
+        if hardware == self._hardware:
             return
-        self._drop()
-        if self._state is not None:
-            self._state.close()
-            self._state = None
+        self.close()
+        self._hardware = ORDINARY
+        if hardware != ORDINARY and (lack := lack_of_memory(hardware)):
+            raise KernelFeatureError(lack)
         self._hardware = hardware
 
     def _booted(self) -> _Machine:

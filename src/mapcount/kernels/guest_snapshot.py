@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _THP = "/sys/kernel/mm/transparent_hugepage"
 _SIZES = tuple(f"{4 << order}kB" for order in range(1, PMD_ORDER + 1))
+_PAGES_OF_ENTRY = {Level.PMD: 1 << PMD_ORDER, Level.PUD: 1 << 2 * PMD_ORDER}
 _KERNELS_OWN = ("[vvar", "[vdso")
 _SWAP_TYPE = np.uint64(59)
 """The lowest bit of a swap entry's type: arch/x86/include/asm/pgtable_64.h."""
@@ -70,9 +71,10 @@ def take_snapshot(memory: GuestMemory, files: GuestFiles, facts: GuestFacts, *, 
     `observed_counts` is what kpagecount has to say by these words; without counts per page, of order-0 folios alone.
     """
     started_at, started_s, started_cpu_s = time.time(), time.monotonic(), time.process_time()
-    addresses = {pid: mm for pid, mm in memory.all_mms().items() if mm}
+    tasks = memory.all_mms()
+    addresses = {pid: mm for pid, mm in tasks.items() if mm}
     found = [_Mm.read(files, mm, pids, facts) for mm, pids in _by_mm(addresses)]
-    meta = _metadata(files, facts, started_at, memory)
+    meta = _metadata(files, facts, started_at)
     nodes, swap_types = parse_zones(_text(files, "/proc/zoneinfo")), _text(files, "/proc/swaps").count("\n") - 1
     # Last, and these last of all: a long answer may be the first to write to a page that /init shares with its children.
     stats = _stats(files) | {stat: value for row, one in enumerate(found) for stat, value in _rollup(files, row, one)}
@@ -93,7 +95,7 @@ def take_snapshot(memory: GuestMemory, files: GuestFiles, facts: GuestFacts, *, 
         "verdicts": {word.name.lower(): int((verdicts == word).sum()) for word in Consistency},
         "races": {"pages_over": len(differs.over), "pages_under": differs.nr_under},
         "processes_seen": len(addresses),
-        "kernel_threads": len(memory.all_mms()) - len(addresses),
+        "kernel_threads": len(tasks) - len(addresses),
         "elapsed_s": time.monotonic() - started_s,
         "cpu_s": time.process_time() - started_cpu_s,
         "peak_rss_bytes": peak_rss_bytes(),
@@ -170,15 +172,17 @@ def _runs(entries: GuestEntries, frames: GuestFrames, vmas: VmaList) -> list[Raw
     ones, never = np.ones(len(page), np.uint64), np.zeros(len(page), np.bool_)
     classes = frames.classes[entries.pfn[by_pte]]
     runs, _ = cut_runs(Pieces(page, pfn, ones, never), classes, vmas.start >> np.uint64(12))
-    first = np.flatnonzero(~by_pte)[:: 1 << PMD_ORDER]
-    sizes = np.full(len(first), 1 << PMD_ORDER, np.uint32)
-    whole = RawRuns(
-        entries.page[first].astype(np.uint64), entries.pfn[first].astype(np.uint64), sizes, entries.level[first]
-    )
-    return [runs, whole]
+    return [runs, *(_whole_entries(entries, level, pages) for level, pages in _PAGES_OF_ENTRY.items())]
 
 
-def _metadata(files: GuestFiles, facts: GuestFacts, started_at: float, memory: GuestMemory) -> dict[str, Any]:
+def _whole_entries(entries: GuestEntries, level: Level, nr_pages: int) -> RawRuns:
+    """Return a run for each entry of a level above PTEs."""
+    first = np.flatnonzero(entries.level == level)[::nr_pages]
+    page, pfn = entries.page[first].astype(np.uint64), entries.pfn[first].astype(np.uint64)
+    return RawRuns(page, pfn, np.full(len(first), nr_pages, np.uint32), entries.level[first])
+
+
+def _metadata(files: GuestFiles, facts: GuestFacts, started_at: float) -> dict[str, Any]:
     total = re.search(r"^MemTotal:\s+(\d+) kB", _text(files, "/proc/meminfo"), re.MULTILINE)
     return {
         "mapcount_version": mapcount.__version__,
@@ -194,7 +198,6 @@ def _metadata(files: GuestFiles, facts: GuestFacts, started_at: float, memory: G
         "settings": dict(_settings(files)),
         "started_at": started_at,
         "command_line": facts.command_line,
-        "bytes_read": memory.nr_frames << 12,
         "notes": [facts.note, "Read out of a guest's memory while it stood still: all of one moment."],
     }
 

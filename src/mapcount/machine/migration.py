@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mapcount.errors import KernelFeatureError
 from mapcount.machine.cow import EXCLUSIVE
 from mapcount.machine.deferred_split import is_partially_mapped, is_queued
 from mapcount.machine.folio_split import split_folio
-from mapcount.machine.folios import PMD_PAGES, Folio
+from mapcount.machine.folios import PMD_ORDER, PMD_PAGES, Folio
 from mapcount.machine.page_tables import PmdEntry, spans
 from mapcount.machine.rmap import places_of
 from mapcount.machine.swap import enter_cache
@@ -27,7 +28,11 @@ _HAS_QUEUE = 2
 
 
 def migrate(machine: Machine, mm: Mm, first: int, end: int, node: int) -> int:
-    """Move what pages `[first, end)` are mapped to; return how many of them lie on the node then: do_pages_move()."""
+    """
+    Move what pages `[first, end)` are mapped to; return how many of them lie on the node then: do_pages_move().
+
+    Raises KernelFeatureError for a page of 1 GiB.
+    """
     if node >= machine.settings.nodes:
         return ENODEV
     for page in _mapped_pages(mm, first, end):
@@ -43,17 +48,20 @@ def migrate(machine: Machine, mm: Mm, first: int, end: int, node: int) -> int:
 def _mapped_pages(mm: Mm, first: int, end: int) -> Iterator[int]:
     """Yield the pages for which there is a page table at least."""
     for pmd, at, until in spans(first, end):
-        if pmd in mm.tables:
+        if mm.entry_at(pmd * PMD_PAGES) is not None:
             yield from range(pmd * PMD_PAGES + at, pmd * PMD_PAGES + until)
 
 
 def _look_up(machine: Machine, mm: Mm, page: int) -> tuple[Folio, int] | None:
     """Return the folio that a page is mapped to, and the page within it; None for nothing, a swap entry, and zero pages."""
-    entry = mm.tables.get(page // PMD_PAGES)
-    at = page % PMD_PAGES
+    entry = mm.entry_at(page)
     if entry is None:
         return None
-    number, sub = (entry.folio, at) if isinstance(entry, PmdEntry) else (int(entry.folio[at]), int(entry.page[at]))
+    at = page % PMD_PAGES
+    if isinstance(entry, PmdEntry):
+        number, sub = entry.folio, page % entry.nr_pages
+    else:
+        number, sub = int(entry.folio[at]), int(entry.page[at])
     if number not in machine.folios:
         return None
     if machine.era.policies.migration_needs_access and machine.vma_of(mm, page).protection is Protection.NONE:
@@ -75,6 +83,8 @@ def _may_move(machine: Machine, folio: Folio, page: int) -> bool:
 
 def _move(machine: Machine, folio: Folio, node: int) -> None:
     """Move a folio, or its pages if it is to be split first: migrate_pages_batch()."""
+    if folio.order > PMD_ORDER:
+        raise KernelFeatureError("The model does not know what becomes of a hugetlb page of 1 GiB that is to move")
     if machine.era.policies.migration_splits and folio.order >= _HAS_QUEUE and _waits_for_split(machine, folio):
         for part in split_folio(machine, folio).values():
             _move_whole(machine, part, node)
@@ -87,20 +97,11 @@ def _waits_for_split(machine: Machine, folio: Folio) -> bool:
     return folio.kind is Kind.ANON and is_queued(machine, folio) and is_partially_mapped(machine, folio)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """What a migration entry stands for: an entry that mapped a page, or all of the folio."""
-
-    place: Place
-    exclusive: bool
-
-
 def _move_whole(machine: Machine, folio: Folio, node: int) -> None:
     """Copy a folio: migrate_folio_unmap(), then migrate_folio_move()."""
     new = machine.new_folio(folio.kind, folio.order)
-    new.node = node
-    for name in ("data", "dirty", "lazyfree", "uptodate", "was_seen"):
-        setattr(new, name, getattr(folio, name))
+    new.node, new.data, new.uptodate = node, folio.data, folio.uptodate
+    new.dirty, new.lazyfree = folio.dirty, folio.lazyfree
     exclusive = _exclusive_pages(machine, folio)
     places = places_of(machine, folio)
     folio.extra_refs += 1
@@ -139,7 +140,7 @@ def _one_by_one(place: Place) -> Iterator[Place]:
         yield place
         return
     for page in range(place.nr_pages):
-        yield type(place)(place.mm, place.vma, place.page + page, place.first + page, 1, Level.PTE)
+        yield replace(place, page=place.page + page, first=place.first + page, nr_pages=1)
 
 
 def _queue(machine: Machine, folio: Folio, *, partially_mapped: bool) -> None:

@@ -27,6 +27,13 @@ READERS = {
     "statistics": ("NR_MAPPED",),
 }
 """Columns of the matrix, and the reader of each: the first that the scheme has."""
+WORDS = (
+    "exact: promised, and so here. right: not promised, yet right here. A share: of the folios (of the pages, for page) "
+    "of which the answer is wrong: + too much, - too little, ± either (of yes and no, yes is more). ≥, ≤: promised never "
+    "to be less, or more. ~: depends on the past. cannot: its words do not say. other: the number is about something "
+    "else. statistics: AnonPages and Mapped."
+)
+"""What the words of `verdict` mean."""
 _ONE_SIDED = {Promise.NEVER_LESS.value: "≥", Promise.NEVER_MORE.value: "≤"}
 
 
@@ -196,12 +203,7 @@ def answers(comparison: Comparison, view: View) -> Iterator[RenderableType]:
         ],
         width=view.width,
     )
-    yield note(
-        "exact: promised, and so here. right: not promised, yet right here. A share: of the folios (of the pages, for page) "
-        "of which the answer is wrong: + too much, - too little, ± either (of yes and no, yes is more). ≥, ≤: promised never "
-        "to be less, or more. ~: depends on the past. cannot: its words do not say. other: the number is about something "
-        "else. statistics: AnonPages and Mapped. By how much: --by answer."
-    )
+    yield note(f"{WORDS} By how much: --by answer.")
 
 
 def answers_by_scheme(comparison: Comparison) -> dict[str, dict[str, Answers]]:

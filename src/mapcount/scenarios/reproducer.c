@@ -16,8 +16,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#ifndef MAP_HUGE_1GB
 #define MAP_HUGE_2MB (21 << 26)
 #define MAP_HUGE_1GB (30 << 26)
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif

@@ -71,6 +71,11 @@ def bind(scheme: Scheme, variant: str = "", constants: Mapping[str, int] | None 
     lacking = [name for name in OPERATIONS if name not in found]
     if lacking:
         raise UsageError(f"scheme {scheme.id} has no operation {lacking[0]}: {scheme.module} must define it")
+    alias = next((name for name, function in found.items() if function.__name__ != name), None)
+    if alias:
+        raise UsageError(
+            f"scheme {scheme.id}: {alias} is {found[alias].__name__} under another name; give it a function of its own"
+        )
     closure = functions_called([*found.values(), dispatch.apply], instead=found)
     globals_of = [function.__globals__ for function in closure.values()]
     missing = [name for name in wanted if not any(name in names for names in globals_of)]

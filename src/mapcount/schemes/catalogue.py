@@ -39,6 +39,9 @@ SCHEMES: tuple[Scheme, ...] = (
     total_mapped_pages.SCHEME,
 )
 
+LOADED: dict[str, Scheme] = {}
+"""Designs of this process, by id (load.py)."""
+
 
 def scheme_ids() -> list[str]:
     """Return every id that `find_scheme` knows, variants after their scheme."""
@@ -52,7 +55,7 @@ def scheme_ids() -> list[str]:
 def find_scheme(scheme_id: str) -> BoundScheme:
     """Return the scheme of an id, `name` or `name:variant`. Raises UsageError that lists the known ones."""
     name, _, variant = scheme_id.partition(":")
-    for scheme in SCHEMES:
+    for scheme in (*SCHEMES, *LOADED.values()):
         if scheme.id == name:
             return bind(scheme, variant)
     raise UsageError(f"there is no scheme {scheme_id!r}; there are: {', '.join(scheme_ids())}")

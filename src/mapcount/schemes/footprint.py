@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from mapcount.schemes.words import STRUCT_PAGE_BYTES, Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from mapcount.schemes.scheme import Scheme
 
 PAGE_BYTES = 4096
@@ -38,27 +40,28 @@ class Fit:
     says: str
 
 
-def page_bytes(scheme: Scheme) -> int:
-    """Return the bytes of counters that every page of a large folio needs for itself."""
+def page_bytes(scheme: Scheme, without: Container[str] = ()) -> int:
+    """Return the bytes of counters that every page of a large folio needs for itself; words of `without` are left out."""
     return sum(
         place.word.width_bits // 8
         for place in scheme.places
         if place.word.scope is Scope.PAGE and not place.word.is_flag and not place.small_only
+        if not place.anyhow and place.word.name not in without
     )
 
 
-def folio_bytes(scheme: Scheme) -> int:
-    """Return the bytes of counters that a large folio has once."""
+def folio_bytes(scheme: Scheme, without: Container[str] = ()) -> int:
+    """Return the bytes of counters that a large folio has once; words of `without` are left out."""
     return sum(
         place.word.width_bits // 8
         for place in scheme.places
-        if place.word.scope is Scope.FOLIO and not place.word.is_flag
+        if place.word.scope is Scope.FOLIO and not place.word.is_flag and place.word.name not in without
     )
 
 
-def footprint(scheme: Scheme, order: int) -> Footprint:
-    """Return what the counters of folios of one order (1 or higher) take."""
-    bytes_per_folio = folio_bytes(scheme) + (page_bytes(scheme) << order)
+def footprint(scheme: Scheme, order: int, without: Container[str] = ()) -> Footprint:
+    """Return what the counters of folios of one order (1 or higher) take; words of `without` are left out."""
+    bytes_per_folio = folio_bytes(scheme, without) + (page_bytes(scheme, without) << order)
     return Footprint(order, bytes_per_folio, bytes_per_folio * (GIB // PAGE_BYTES >> order))
 
 

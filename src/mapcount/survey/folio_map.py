@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mapcount.mapping.snapshot import Snapshot
 
 MOST_FOLIOS = 50_000
-MOST_RUNS = 100_000
+MOST_RUNS = 80_000
 MOST_BINS = 2_000
 PTE, PMD, BOTH = range(3)
 

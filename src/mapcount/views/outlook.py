@@ -34,12 +34,12 @@ class OutlookRow:
     """with CONFIG_NO_PAGE_MAPCOUNT"""
 
 
-def outlook(snapshot: Snapshot) -> list[OutlookRow] | None:
+def outlook(snapshot: Snapshot, *, patient: bool = False) -> list[OutlookRow] | None:
     """
     Return the numbers now and without counts per page, after the usual past (replay/histories.py).
 
-    None if there is nothing to count, if no design is known of that kernel, if it has no counts per page already, or if it
-    would take long because the designs are not compiled yet (`compare` compiles them).
+    None if there is nothing to count, if no design is known of that kernel, if it has no counts per page already, or, unless
+    `patient`, if it would take some seconds because the designs are not compiled yet (`compare` compiles them).
     """
     if snapshot.meta.tier == "no-pfn" or not len(snapshot.folios):
         return None
@@ -47,7 +47,9 @@ def outlook(snapshot: Snapshot) -> list[OutlookRow] | None:
         now = era_of_snapshot(snapshot.meta).scheme
     except UsageError:
         return None
-    if now == WITHOUT or not all(is_quick(find_scheme(scheme), snapshot.folios.order, 2) for scheme in (now, WITHOUT)):
+    if now == WITHOUT:
+        return None
+    if not patient and not all(is_quick(find_scheme(scheme), snapshot.folios.order, 2) for scheme in (now, WITHOUT)):
         return None
     found = compare(snapshot, numbers=[now, WITHOUT], answers=[], running=now, histories=[DEFAULT_HISTORY])
     return [OutlookRow(row.name, row.unit, row.truth, row.values[now], row.values[WITHOUT]) for row in found.numbers]

@@ -37,8 +37,9 @@ def hostile_comparison():
         ],
         cgroups=[CgroupNumber("anon", "bytes", 5 * MIB, cgroup=HOSTILE, **uss)],
         found=[
-            Found(NOW, 53, 7 * MIB, 0, 0, 0, 7 * MIB, 0),
-            Found(NEXT, 53, 7 * MIB, 13, MIB, 0, 7 * MIB, 2),
+            Found(NOW, None, 53, 7 * MIB, 0, 0, 0, 7 * MIB, 0),
+            Found(NEXT, None, 53, 7 * MIB, 13, MIB, 0, 7 * MIB, 2),
+            Found(NEXT, 4, 23, 2 * MIB, 13, MIB, 0, 2 * MIB, 1),
         ],
         answers=[
             Answers(NOW, "mapped_shared", "shared", "exact", 1009, 0, 0, 0, 0, 0),

@@ -45,6 +45,17 @@ def small_machine(name="parent", path="[heap]", cgroup="/prime"):
     return b.build(host="prime", kernel_release="6.18.44", started_at=1_790_000_000.0, mem_total_bytes=1 << 30)
 
 
+def many_processes():
+    """101 processes with pids from 1009 in steps of 3: the i-th maps 16 - i % 11 pages of a folio, and i small ones."""
+    b = SnapshotBuilder()
+    for i in range(101):
+        mm = b.add_mm(pid=1009 + 3 * i, comm=f"worker-{i}")
+        vma = b.add_vma(mm)
+        b.map_pages(mm, vma, b.add_folio(4), 0, 16 - i % 11)
+        b.add_small(vma, i + 1)
+    return b.build(host="prime", kernel_release="6.18.44", started_at=1_790_000_000.0)
+
+
 OUTLOOK = (
     OutlookRow("AnonPages", "bytes", 7 << 20, 7 << 20, 8 << 20),
     OutlookRow("bit 56 set", "pages", 101, 101, 97),

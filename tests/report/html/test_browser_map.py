@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from builders import SnapshotBuilder
-from report.html.big_machine import PROCESSES
 from report.html.machines import big_text, page_of, small_machine
 
 CANVAS = "#folio-map .canvas-box canvas"
@@ -136,11 +135,3 @@ def test_picking_a_process_dims_the_others(watched):
     assert drawn(page, 120, 60) == shared
     page.get_by_role("button", name="anon 64K, whole, one").click()
     assert drawn(page, 120, 60) != shared
-
-
-def test_a_process_of_a_large_machine_and_its_folios(watched):
-    page = watched.open(big_text())
-    page.get_by_label("Filter Processes").fill(str(1009 + 3 * (PROCESSES - 1)))
-    page.locator("#processes-table button.pick").click()
-    processes = {row.split(" (")[0] for row in page.locator("#folio-table tbody td:nth-child(9)").all_inner_texts()}
-    assert f"worker-{(PROCESSES - 1) % 53}" in processes

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from report.html.big_machine import PROCESSES, SHAPES
-from report.html.machines import FORMULA, HOSTILE, OUTLOOK, big_text, page_of, small_machine
+from report.html.machines import FORMULA, HOSTILE, OUTLOOK, big_text, many_processes, page_of, small_machine
 
 SMALL = page_of(small_machine(), OUTLOOK)
 
@@ -71,20 +71,25 @@ def test_pages_that_are_not_mapped_are_told(watched):
 
 
 def test_sorting_by_a_heading(watched):
-    page = watched.open(big_text())
+    page = watched.open(page_of(many_processes()))
+    pids = [str(1009 + 3 * i) for i in range(101)]
+    page.locator("#processes-table thead button", has_text="pid").click()
+    assert column(page, "processes-table", "pid") == pids[::-1][:50]
+    page.locator("#processes-table").get_by_role("button", name="Rows after").click()
+    assert column(page, "processes-table", "pid") == pids[::-1][50:100]
     heading = page.locator("#processes-table thead button", has_text="rss")
     heading.click()
-    sizes = column(page, "processes-table", "rss")
-    first = page.locator("#processes-table tbody tr").first.inner_text()
+    # Small pages are i + 1, pages of the folio 16 - i % 11.
+    sizes = sorted((i + 17 - i % 11) * 4 for i in range(101))
+    assert column(page, "processes-table", "rss") == [f"{size} KiB" for size in sizes[:50:-1]]
     assert page.locator("#processes-table th[aria-sort=descending]").inner_text() == "rss ▼"
     heading.click()
     assert page.locator("#processes-table th[aria-sort=ascending]").inner_text() == "rss ▲"
-    assert page.locator("#processes-table tbody tr").first.inner_text() != first
-    assert len(sizes) == 50
-    page.locator("#processes-table thead button", has_text="pid").click()
-    assert column(page, "processes-table", "pid") == [str(1009 + 3 * (PROCESSES - 1 - i)) for i in range(50)]
-    page.locator("#processes-table").get_by_role("button", name="Rows after").click()
-    assert column(page, "processes-table", "pid")[0] == str(1009 + 3 * (PROCESSES - 51))
+    assert column(page, "processes-table", "rss") == [f"{size} KiB" for size in sizes[:50]]
+    page.keyboard.press("Enter")
+    assert page.locator("#processes-table th[aria-sort]").inner_text() == "rss ▼"
+    page.locator("#processes-table thead button", has_text="process").click()
+    assert column(page, "processes-table", "process") == sorted(f"worker-{i}" for i in range(101))[:50]
 
 
 def test_filtering_by_words_and_conditions(watched):
@@ -166,6 +171,11 @@ def test_a_machine_of_24_gib(watched):
     page.get_by_label("Group by").select_option("cgroup")
     page.locator("#folio-table button.pick").first.click()
     assert page.locator("#folio-detail h3").inner_text().startswith("Folio ")
+
+    page.get_by_label("Filter Processes").fill(str(1009 + 3 * (PROCESSES - 1)))
+    page.locator("#processes-table button.pick").click()
+    processes = {row.split(" (")[0] for row in column(page, "folio-table", "first process")}
+    assert f"worker-{(PROCESSES - 1) % 53}" in processes
 
 
 @pytest.mark.parametrize("watched", [{"viewport": {"width": 390, "height": 800}}], indirect=True)

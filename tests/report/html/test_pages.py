@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from mapcount.check.cells import parse_cell
+from mapcount.check.verdicts import judge
+from mapcount.report.html.check_page import check_page
 from mapcount.report.html.compare_page import compare_page
 from mapcount.report.html.diff_page import diff_page
 from mapcount.report.html.owner_sections import MOST_ROWS
@@ -103,7 +106,7 @@ def test_sections_that_have_nothing_to_say_are_left_out():
 def test_without_an_outlook_it_says_why():
     page = report_page(replace(surveyed(sample()), outlook=None))
     (section,) = [section for section in page.sections if section.id == "outlook"]
-    assert "would have taken long" in section.how
+    assert "nothing to compare" in section.how
     assert not section.blocks
 
 
@@ -112,9 +115,14 @@ def test_comparison_is_told_as_distance_from_the_truth():
     assert column(found["numbers-table"], "no-page-mapcount:percent") == [1.98, -1.19]
     assert column(found["processes-table"], "no-page-mapcount:off") == [-2 * MIB, -4]
     assert column(found["cgroups-table"], "mm-id:off") == [2 * MIB]
+    assert found["found-table"].rows == [
+        ["mm-id", 0, 0, 0, 7 * MIB, 0],
+        ["no-page-mapcount", 13, MIB, 0, 7 * MIB, 2],
+    ]
+    assert found["found-sizes"].rows == [["no-page-mapcount", "64K", 23, 13, MIB, 0, 2 * MIB, 1]]
     assert found["answers-table"].rows == [
         ["mm-id", "-", "-", "-", "exact", "-", "-"],
-        ["no-page-mapcount", "-", "-", "-", "1.3%~", "-", "-"],
+        ["no-page-mapcount", "-", "-", "-", "+1.3%≥~", "-", "-"],
     ]
 
 
@@ -127,6 +135,17 @@ def test_difference_of_two_snapshots():
     assert column(renamed["processes-table"], "comm") == ["parent", "renamed"]
     assert column(renamed["processes-table"], "wasted_bytes:change") == [-15 * PAGE, 15 * PAGE]
     assert column(renamed["timeline-table"], "wasted") == [15 * PAGE, 15 * PAGE]
+
+
+def test_verdicts_of_two_models():
+    """The race that 6.10 ended: torn with a count per page, stale with one counter."""
+    cells = ("nr-pages-mapped/mapcount/pmd-and-ptes/2", "large-mapcount/mapcount/pmd-and-ptes/2")
+    page = check_page([judge(parse_cell(cell), engine="plain") for cell in cells])
+    found = blocks(page)
+    assert found["matrix"].rows == [["nr-pages-mapped", "TORN"], ["large-mapcount", "stale"]]
+    assert column(found["violations"], "property") == ["explainable", "never-under", "no-false-unmapped"]
+    assert column(found["violations"], "steps") == [7, 7, 8]
+    assert "returns 0" in " ".join(found["drawing-2"].lines)
 
 
 def test_steps_of_a_run_by_hand():

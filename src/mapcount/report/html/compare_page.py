@@ -9,16 +9,18 @@ from mapcount.report import comparison as printed
 from mapcount.report.html.page import Chart, Column, Page, Section, Series, Table, Tone
 from mapcount.report.html.report_page import obtained, title_of
 from mapcount.report.text import plural
-from mapcount.units import format_bytes
+from mapcount.units import format_bytes, format_folio_size
 from mapcount.views.answers import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mapcount.views.comparison import Comparison, Number
+    from mapcount.report.html.page import Block
+    from mapcount.views.comparison import Comparison, Found, Number
 
 _TONES: tuple[Tone, ...] = ("whole", "part", "whole-shared", "waste", "plain", "third", "part-shared", "second")
 _TOP = 20
+_SCHEME = Column("scheme", "scheme", "text")
 MOST_ROWS = 2_000
 
 
@@ -153,34 +155,51 @@ def _owned(
     return Section(name, title, how, [chart, table])
 
 
+_FOUND = (
+    Column("missed", "missed"),
+    Column("missed_bytes", "bytes missed", "bytes"),
+    Column("missed_least_bytes", "at least", "bytes", "over all pasts"),
+    Column("missed_most_bytes", "at most", "bytes", "over all pasts"),
+    Column("mistaken", "mistaken", "count", "whole folios that are queued to be split"),
+)
+
+
 def _found(comparison: Comparison) -> Section:
     title = "Would partial mapping be noticed?"
-    if not comparison.found or not comparison.found[0].folios:
-        return Section("found", title, "There are none above order 1 outside of the swap cache.", [])
-    whole = comparison.found[0]
-    columns = (
-        Column("scheme", "scheme", "text"),
-        Column("missed", "missed"),
-        Column("missed_bytes", "bytes missed", "bytes"),
-        Column("missed_least_bytes", "at least", "bytes", "over all pasts"),
-        Column("missed_most_bytes", "at most", "bytes", "over all pasts"),
-        Column("mistaken", "mistaken", "count", "whole folios that are queued to be split"),
-    )
-    rows = [[getattr(row, column.key) for column in columns] for row in comparison.found]
-    series = [
-        Series("missed_bytes", "missed after the usual past", "waste"),
-        Series("missed_most_bytes", "at most", "unknown"),
-    ]
+    rows = [row for row in comparison.found if row.order is None]
+    if not rows or not rows[0].folios:
+        return Section("found", title, "No anon folio above order 1 is mapped in part, outside of the swap cache.", [])
+    blocks: list[Block] = [
+        Chart(
+            "found-chart", "Memory that is not noticed", "bars", "found-table", ("scheme",),
+            [
+                Series("missed_bytes", "missed after the usual past", "waste"),
+                Series("missed_most_bytes", "at most", "unknown"),
+            ],
+            "bytes",
+        ),
+        Table("found-table", "What the deferred split would miss", [_SCHEME, *_FOUND], _found_rows(rows)),
+    ]  # fmt: skip
+    sized = [row for row in comparison.found if row.order is not None]
+    if sized:
+        columns = [_SCHEME, Column("size", "size", "text"), Column("folios", "folios"), *_FOUND]
+        cells = [
+            [row.scheme, format_folio_size(row.order or 0, comparison.meta.page_size), row.folios, *values[1:]]
+            for row, values in zip(sized, _found_rows(sized), strict=True)
+        ]
+        blocks.append(Table("found-sizes", "The same by size of folio", columns, cells, folded=True))
     return Section(
         "found",
         title,
-        f"{plural(whole.folios, 'folio')} with {format_bytes(whole.unmapped_bytes)} that nobody maps. A bar is what each way "
-        "of counting does not notice: it stays until the folio is unmapped whole, collapsed or swapped out.",
-        [
-            Chart("found-chart", "Memory that is not found", "bars", "found-table", ("scheme",), series, "bytes"),
-            Table("found-table", "What the deferred split would miss", columns, rows),
-        ],
-    )  # fmt: skip
+        f"{plural(rows[0].folios, 'folio')} mapped in part, with {format_bytes(rows[0].unmapped_bytes)} that nobody maps. A "
+        "bar is what of it a way of counting does not notice: it stays until the folio is unmapped whole, collapsed or "
+        "swapped out.",
+        blocks,
+    )
+
+
+def _found_rows(rows: Sequence[Found]) -> list[list[Any]]:
+    return [[row.scheme, *(getattr(row, column.key) for column in _FOUND)] for row in rows]
 
 
 def _answers(comparison: Comparison) -> Section | None:
@@ -197,14 +216,12 @@ def _answers(comparison: Comparison) -> Section | None:
     return Section(
         "answers",
         "Who answers what",
-        "A row is a way of counting, a column a question that the kernel asks of it. exact: promised, and so here. right: not "
-        "promised, yet right here. A share: of the folios (pages, for page) of which the answer is wrong. ~: depends on the "
-        "past. cannot: its words do not say. other: the number is about something else.",
+        f"A row is a way of counting, a column a question that the kernel asks of it. {printed.WORDS}",
         [
             Table("answers-table", "Who answers what", columns, rows),
             Table("answers-detail", "Answers beside the truth", detail, details, folded=True),
         ],
-        ["statistics: AnonPages and Mapped. A design that no kernel could be held against says so: mapcount schemes."],
+        ["A design that no kernel could be held against says so: mapcount schemes."],
     )
 
 

@@ -31,7 +31,7 @@ class Surveyed:
     states: Sequence[StateRow]
     folios: FolioMap
     outlook: Sequence[OutlookRow] | None
-    """None where finding out would take long (views/outlook.py)."""
+    """None where there is nothing to compare (views/outlook.py)."""
 
 
 def report_page(found: Surveyed) -> Page:

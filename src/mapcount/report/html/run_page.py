@@ -25,14 +25,14 @@ def run_page(run: ScenarioRun) -> Page:
     """Return the page of a run: as many of its steps as were done."""
     steps = [(step_text(step), seen) for step, seen in run.done if not isinstance(step, Expect)]
     name = run.scenario.name or "A scenario"
-    sections = (_steps(), _timeline(steps), _words(steps), _expectations(run), _scenario(run))
+    sections = (_steps() if steps else None, _timeline(steps), _words(steps), _expectations(run), _scenario(run))
     lead = [run.scenario.says, f"{plural(len(steps), 'step')}, on: {run.machine}.", *_expected(run)]
     return Page(
         command="run",
         title=f"{name}, on: {run.machine}",
         lead=[words for words in lead if words],
         sections=[section for section in sections if section],
-        packed={"steps": list(_states(steps))},
+        packed={"steps": list(_states(steps))} if steps else None,
     )
 
 

@@ -49,8 +49,8 @@ def outlook(rows: Sequence[OutlookRow] | None) -> Section:
     more = "By process, by folio, in other ways of counting: mapcount compare --html FILE."
     if rows is None:
         words = (
-            "Not found out here: it would have taken long, or this kernel keeps no counts per page already. "
-            "In the first case run mapcount compare once: it makes this quick, for good."
+            "There is nothing to compare: this kernel keeps no counts per page already, or it is not known how it counts, or "
+            "no large folio is mapped."
         )
         return Section("outlook", title, words, [], [more])
     changed = [row for row in rows if row.without != row.now]

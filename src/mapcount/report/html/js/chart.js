@@ -25,7 +25,7 @@ function ticksOf(block, rows) {
   const sums = rows.map((row) => (block.stacked ? [row.values.reduce((a, b) => a + b, 0)] : row.values)).flat();
   const [least, most] = [Math.min(0, ...sums), Math.max(0, ...sums)];
   if (least === most) return {};
-  const interval = 2 ** Math.ceil(Math.log2((most - least) / 8));
+  const interval = 2 ** Math.ceil(Math.log2((most - least) / 5));
   return { interval, min: Math.floor(least / interval) * interval, max: Math.ceil(most / interval) * interval };
 }
 
@@ -74,7 +74,8 @@ function chartFigure(block) {
   const box = make("div", { class: "drawing", tabindex: "0", role: "group", "aria-label": `${block.caption}. Arrow keys go through it.` });
   box.style.height = `${height}px`;
   const columns = [{ key: block.category.join("_") }, ...block.series.map((series) => ({ key: series.key }))];
-  const bar = make("div", { class: "bar" }, make("h3", {}, block.caption), make("a", { href: `#${block.table}` }, `All its numbers: ${table.caption}`),
+  const numbers = make("a", { href: `#${block.table}` }, `All its numbers: ${table.caption}`);
+  const bar = make("div", { class: "bar" }, make("h3", {}, block.caption), numbers,
     make("span", { class: "downloads" }, ...downloadButtons(block.id, columns, () => rows.map((row) => [row.name, ...row.values]))));
   drawLater(box, () => drawChart(block, rows, box));
   return make("figure", {}, bar, box);
@@ -103,7 +104,10 @@ function drawAll() {
 
 function drawChart(block, rows, box) {
   const chart = echarts.init(box);
-  const redraw = () => chart.setOption(chartOption(block, rows), true);
+  const redraw = () => {
+    chart.setOption(chartOption(block, rows), true);
+    chart.getZr().flush();
+  };
   redraw();
   themeWatchers.push(redraw);
   let width = box.clientWidth;

@@ -1,15 +1,18 @@
 // One folio: what it is, who maps which of its pages, and where. From here it goes on to the processes.
 
+const BY = ["PTEs", "PMDs", "PMDs and PTEs"];
+
 function showDetail(place, ref) {
   if (ref < 0) {
+    const more = "These are not in the page one by one: there are too many. A report of fewer processes (--pid, --cgroup) shows all.";
     place.replaceChildren(make("h3", { tabindex: "-1" }, "Binned folios"), ...cellWords(ref).map((line) => make("p", {}, line)),
-      make("p", { class: "note" }, "These are not in the page one by one: there are too many. A report of fewer processes (--pid, --cgroup) shows all."));
+      make("p", { class: "note" }, more));
     return;
   }
   const { folios } = store;
   const facts = [
     ["state", stateWords(folios.state[ref])],
-    ["mapped", `${formatCount(folios.mapped[ref])} of ${plural(pagesOf(ref), "page")}, by ${["PTEs", "PMDs", "PMDs and PTEs"][folios.level[ref]]}`],
+    ["mapped", `${formatCount(folios.mapped[ref])} of ${plural(pagesOf(ref), "page")}, by ${BY[folios.level[ref]]}`],
     ["wasted", formatBytes(folios.wasted[ref] * store.page_size) + (folios.swapcache[ref] ? ": it is in the swap cache" : "")],
     ["mappings", `${formatCount(folios.mappings[ref])} of pages; a PMD counts one for each`],
     ["charged to", store.cgroups[folios.cgroup[ref]] || "no cgroup, or unknown"],
@@ -25,8 +28,9 @@ function showDetail(place, ref) {
 function mappers(ref) {
   const runs = runsOf(ref);
   const found = pairsOf(ref).map(({ mm, pages }) => mapper(ref, mm, pages, runs.filter((run) => run.mm === mm)));
-  const hidden = store.folios.unseen[ref] ? [make("p", { class: "note" }, "Some process that was not read maps it too: the kernel counts more than was seen.")] : [];
-  const left = runs.length || !found.length ? [] : [make("p", { class: "note" }, "Which pages is left out for size.")];
+  const note = (is, words) => (is ? [make("p", { class: "note" }, words)] : []);
+  const hidden = note(store.folios.unseen[ref], "Some process that was not read maps it too: the kernel counts more than was seen.");
+  const left = note(!runs.length && found.length, "Which pages is left out for size.");
   return [make("h4", {}, plural(found.length, "process maps it", "processes map it")), ...found, ...hidden, ...left];
 }
 

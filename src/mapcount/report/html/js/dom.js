@@ -15,6 +15,16 @@ function byId(id) {
   return document.getElementById(id);
 }
 
+// Do what puts other buttons in place of those in a container, and leave the focus where it was among them.
+function keepFocus(container, act) {
+  const buttons = () => [...container.querySelectorAll("button")];
+  const at = buttons().indexOf(document.activeElement);
+  act();
+  if (at < 0) return;
+  const now = buttons();
+  (now[at]?.disabled ? now.find((button) => !button.disabled) : now[at])?.focus({ preventScroll: true });
+}
+
 // Say something to who does not see it happen.
 function announce(words) {
   byId("announcer").textContent = words;

@@ -1,7 +1,5 @@
 // Puts each block in its place. What has to be unpacked comes after what can be shown at once.
 
-const tables = new Map();
-
 const BUILDERS = {
   table: (block) => {
     const table = new DataTable(block, { pick: byId("folio-map") ? pickerOf(block) : null });
@@ -41,8 +39,7 @@ async function start() {
     const build = BUILDERS[block.kind];
     if (build) byId(block.id).append(build(block));
   }
-  addEventListener("beforeprint", drawAll);
-  themeWatchers.push(() => onPaper.matches && drawAll());
+  themeWatchers.push(() => paper && drawAll());
   await showPacked();
   document.documentElement.dataset.ready = "yes";
 }

@@ -1,13 +1,14 @@
 // The folio map: canvas, what it shows and how it is moved by wheel, pointer and keys.
 
 const MOST_SCALE = 64;
+const MAP_KEYS = "Arrows step from folio to folio, plus and minus zoom, 0 shows all, Enter shows who maps a folio. "
+  + "The table below has the same folios.";
 
 class FolioMap {
   constructor(block) {
-    Object.assign(this, { grouping: "size", colouring: "state", view: { scale: 1, x: 0, y: 0 }, hovered: -1, current: -1, frame: 0 });
+    Object.assign(this, { grouping: "size", colouring: "state", view: { scale: 1, x: 0, y: 0 }, hovered: -1, current: -1, opened: null, frame: 0 });
     this.canvas = make("canvas", {
-      tabindex: "0", role: "application", "aria-roledescription": "map", "aria-label":
-        `${block.caption}. Arrows step from folio to folio, plus and minus zoom, 0 shows all, Enter shows who maps a folio. The table below has the same folios.`,
+      tabindex: "0", role: "application", "aria-roledescription": "map", "aria-label": `${block.caption}. ${MAP_KEYS}`,
     });
     this.legend = make("ul", { class: "legend" });
     this.chip = make("span", { class: "chip" });
@@ -70,7 +71,7 @@ class FolioMap {
     this.pickedRows = Uint8Array.from({ length: store.count }, (_, i) => row(i));
     this.pickedBins = Uint8Array.from({ length: store.binCount }, (_, i) => bin(i));
     const clear = chosen.kind === "all" ? null
-      : make("button", { type: "button", "aria-label": "Show all folios again", onclick: selectAll }, "✕");
+      : make("button", { type: "button", "aria-label": "Show all folios again", onclick: () => { selectAll(); this.canvas.focus(); } }, "✕");
     this.chip.replaceChildren(`Shown: ${chosen.words}`, ...(clear ? [" ", clear] : []));
     this.draw();
   }
@@ -124,7 +125,11 @@ class FolioMap {
       if (keyOnMap(this, event)) event.preventDefault();
     });
     selectionWatchers.push((chosen) => this.pick(chosen));
-    themeWatchers.push(() => this.draw());
+    themeWatchers.push(() => {
+      // At once: nothing waits for a frame when a page is printed.
+      if (this.layout) paint(this);
+      if (this.opened !== null) showDetail(this.detail, this.opened);
+    });
     new ResizeObserver(() => this.resize()).observe(this.canvas);
   }
 
@@ -152,9 +157,8 @@ class FolioMap {
   }
 
   open(cell) {
-    const ref = this.layout.cells.ref[cell];
-    showDetail(this.detail, ref);
-    document.documentElement.dataset.folio = ref >= 0 ? store.folios.id[ref] : "";
+    this.opened = this.layout.cells.ref[cell];
+    showDetail(this.detail, this.opened);
   }
 }
 

@@ -31,9 +31,10 @@ class Matrix {
 
   show() {
     const groups = new Map(this.rows.map((row) => [`${row.kind} ${row.order}`, row]));
+    const glyph = (state) => make("span", { class: `glyph ${state}`, "aria-hidden": "true" }, GLYPHS[state]);
     const head = make("tr", {}, make("th", { scope: "col", class: "unit-text" }, "kind, size"),
-      ...this.states.map(([state, title]) => make("th", { scope: "col" }, make("span", { class: `glyph ${state}`, "aria-hidden": "true" }, GLYPHS[state]), ` ${title}`)),
-      make("th", { scope: "col" }, "total"), make("th", { scope: "col" }, make("span", { class: "glyph waste", "aria-hidden": "true" }, GLYPHS.waste), " wasted"));
+      ...this.states.map(([state, title]) => make("th", { scope: "col" }, glyph(state), ` ${title}`)),
+      make("th", { scope: "col" }, "total"), make("th", { scope: "col" }, glyph("waste"), " wasted"));
     const body = [...groups.values()].map((one) =>
       this.line(`${one.kind} ${one.size}`, (row) => row.kind === one.kind && row.order === one.order, one));
     const foot = this.line("total", () => true, null);
@@ -49,7 +50,7 @@ class Matrix {
     });
     return make("tr", {}, make("th", { scope: "row", class: "unit-text" }, title), ...cells,
       make("td", { class: "total" }, this.words(this.sum(this.measure, test))),
-      make("td", { class: "wasted" }, formatBytes(this.sum("wasted_bytes", test))));
+      this.wasted(this.sum("wasted_bytes", test)));
   }
 
   cell(value, whole, state, pick, title) {
@@ -65,6 +66,10 @@ class Matrix {
       ? make("button", { type: "button", "aria-label": `${title}, ${named}: ${words}. Show in the map`, onclick: choose }, words)
       : value ? words : "";
     return make("td", { class: `${state} shade-${shade}` }, inside);
+  }
+
+  wasted(bytes) {
+    return make("td", { class: bytes ? "wasted" : "zero" }, formatBytes(bytes));
   }
 
   words(value) {

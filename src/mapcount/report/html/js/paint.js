@@ -22,11 +22,12 @@ function paletteOf(context, colours) {
   return {
     fills: colours.values.map(([, , name]) => tone(name)),
     ground: tone("raised"), ink: tone("cell-ink"), line: tone("ground"), edge: tone("ink"), faint: tone("faint"),
-    waste: hatch(context, tone("waste"), 6), unmapped: hatch(context, tone("faint"), 6), binned: hatch(context, `color-mix(in srgb, ${tone("cell-ink")} 40%, transparent)`, 8),
+    waste: hatch(context, tone("waste"), 6), unmapped: hatch(context, tone("faint"), 6),
+    binned: hatch(context, `color-mix(in srgb, ${tone("cell-ink")} 40%, transparent)`, 8),
   };
 }
 
-// Fill the pages of a folio that nobody maps, one by one if its runs are known, else as a share of its height.
+// Fill the pages of a folio that nobody maps: one by one if its runs are known and there is room, else as a share.
 function paintUnmapped(context, palette, map, row, start, x, y, width, height) {
   const pages = pagesOf(row);
   const { mapped } = store.folios;
@@ -43,12 +44,13 @@ function paintUnmapped(context, palette, map, row, start, x, y, width, height) {
     blank(x, y + height - part, width, part);
     return;
   }
+  const side = scale < 2 * PAGE_PIXELS ? scale : scale - 1;
   const seen = new Uint8Array(pages);
   for (const run of runsOf(row)) seen.fill(1, run.first, run.end);
   seen.forEach((is, page) => {
     if (is) return;
     const [left, top] = map.toScreen(...cornerOf(map.layout, start + page));
-    blank(left, top, scale - 0.5, scale - 0.5);
+    blank(left, top, side, side);
   });
 }
 

@@ -4,6 +4,7 @@ class StepPlayer {
   constructor(block, steps) {
     this.steps = steps;
     this.at = 0;
+    const within = (at) => Math.max(0, Math.min(steps.length - 1, at));
     this.list = make("ol", { class: "step-list", tabindex: "0", role: "listbox", "aria-label": block.caption });
     this.state = make("div", { class: "state", "aria-live": "polite" });
     this.list.append(...steps.map((step, i) =>
@@ -12,10 +13,13 @@ class StepPlayer {
       const to = { ArrowDown: this.at + 1, ArrowUp: this.at - 1, Home: 0, End: steps.length - 1 }[event.key];
       if (to === undefined) return;
       event.preventDefault();
-      this.show(Math.max(0, Math.min(steps.length - 1, to)));
+      this.show(within(to));
     });
-    const go = (label, title, by) => make("button", { type: "button", "aria-label": title, onclick: () => this.show(Math.max(0, Math.min(steps.length - 1, this.at + by))) }, label);
-    const rows = () => steps.flatMap((step, i) => step.folios.flatMap((folio) => folio.entries.map((entry) => [i + 1, step.text, folio.name, folio.order, ...entry])));
+    const go = (label, title, by) =>
+      make("button", { type: "button", "aria-label": title, onclick: () => this.show(within(this.at + by)) }, label);
+    const rowsOf = (step, i) => step.folios.flatMap((folio) =>
+      folio.entries.map((entry) => [i + 1, step.text, folio.name, folio.order, ...entry]));
+    const rows = () => steps.flatMap(rowsOf);
     const columns = ["step", "text", "folio", "order", "process", "area", "page", "first", "end", "level"].map((key) => ({ key }));
     const bar = make("div", { class: "bar" }, go("‹", "The step before", -1), go("›", "The next step", 1),
       make("span", { class: "downloads" }, ...downloadButtons("steps", columns, rows)));
@@ -49,8 +53,9 @@ function folioState(folio) {
     if (!processes.has(process)) processes.set(process, []);
     processes.get(process).push({ first, end, level, words: `${level} ${first}:${end} at ${area}[${place}]` });
   }
+  const ranges = (runs) => runs.slice(0, 6).map((run) => run.words).join(", ") + (runs.length > 6 ? `, ${runs.length - 6} more` : "");
   const lines = [...processes].map(([process, runs]) => make("div", { class: "stripe" }, make("b", {}, process),
-    strip(pages, runs), make("span", { class: "ranges" }, runs.slice(0, 6).map((run) => run.words).join(", ") + (runs.length > 6 ? `, ${runs.length - 6} more` : ""))));
+    strip(pages, runs), make("span", { class: "ranges" }, ranges(runs))));
   const words = Object.entries(folio.words).map(([name, value]) => {
     const changed = !folio.new && folio.changed.includes(name);
     return make("tr", { class: changed ? "chosen" : null }, make("th", { scope: "row", class: "unit-text" }, name),

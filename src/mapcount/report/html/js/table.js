@@ -1,6 +1,7 @@
 // A table that can be sorted by its headings, filtered, paged, downloaded, and whose rows may pick folios of the map.
 
 const ROWS_PER_PAGE = 50;
+const tables = new Map();
 
 class DataTable {
   constructor(block, { pick = null } = {}) {
@@ -84,12 +85,12 @@ class DataTable {
   show() {
     const order = this.sorted();
     const shown = order.slice(this.at, this.at + ROWS_PER_PAGE);
-    this.head.replaceChildren(...this.block.columns.map((column, i) => this.heading(column, i)));
+    keepFocus(this.head, () => this.head.replaceChildren(...this.block.columns.map((column, i) => this.heading(column, i))));
     this.body.replaceChildren(...shown.map((i) => this.row(i)));
     const { rows, left_out: leftOut } = this.block;
     const all = order.length === rows.length ? plural(rows.length, "row") : `${formatCount(order.length)} of ${plural(rows.length, "row")}`;
     this.count.textContent = leftOut ? `${all}; ${formatCount(leftOut)} more are not in this page` : all;
-    this.showPager(order.length);
+    keepFocus(this.pager, () => this.showPager(order.length));
   }
 
   showPager(total) {
@@ -118,7 +119,8 @@ class DataTable {
       const value = this.block.rows[index][i];
       const words = FORMATS[column.unit](value, unit);
       const zero = value === 0 && column.unit !== "number";
-      return make("td", { class: zero ? `unit-${column.unit} zero` : `unit-${column.unit}` }, this.pick && i === 0 ? this.pickButton(index, words) : words);
+      const inside = this.pick && i === 0 ? this.pickButton(index, words) : words;
+      return make("td", { class: zero ? `unit-${column.unit} zero` : `unit-${column.unit}` }, inside);
     });
     const act = this.pick ? (event) => { if (!event.target.closest("button")) this.pick(index); } : null;
     const chosen = this.chosen !== null && this.block.keys?.[index] === this.chosen;

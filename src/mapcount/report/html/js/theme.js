@@ -1,15 +1,22 @@
 // Light and dark: as the system has it, until the button says otherwise; light on paper. Pictures are drawn anew then.
 
 const darkSystem = matchMedia("(prefers-color-scheme: dark)");
-const onPaper = matchMedia("print");
+const printing = matchMedia("print");
 const themeWatchers = [];
 let chosenTheme = null;
+let paper = false;
 
 function applyTheme() {
-  const dark = onPaper.matches ? false : (chosenTheme ?? (darkSystem.matches ? "dark" : "light")) === "dark";
+  const dark = !paper && (chosenTheme ?? (darkSystem.matches ? "dark" : "light")) === "dark";
   document.documentElement.dataset.theme = dark ? "dark" : "light";
   byId("theme").textContent = dark ? "Light" : "Dark";
   for (const watcher of themeWatchers) watcher();
+}
+
+function putOnPaper(is) {
+  if (paper === is) return;
+  paper = is;
+  applyTheme();
 }
 
 function startTheme() {
@@ -18,7 +25,9 @@ function startTheme() {
     applyTheme();
   });
   darkSystem.addEventListener("change", applyTheme);
-  onPaper.addEventListener("change", applyTheme);
+  addEventListener("beforeprint", () => putOnPaper(true));
+  addEventListener("afterprint", () => putOnPaper(false));
+  printing.addEventListener("change", () => putOnPaper(printing.matches));
   applyTheme();
 }
 
