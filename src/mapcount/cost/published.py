@@ -139,7 +139,7 @@ SERIES = (
     Series(
         "_nr_pages_mapped in batches (6.12)",
         "20240807115515.1640951-1-david@redhat.com; it says how much faster, taken as so much less time",
-        "no machine told",
+        "the machine is not told",
         Kernel("large-mapcount:unbatched", batched=True),
         Kernel("large-mapcount", batched=True),
         _by_size("munmap", (-10, -15, -17, -21, -22, -22, -23, -27)),

@@ -126,7 +126,7 @@ def _published(compared: Sequence[Compared], view: View) -> Iterator[RenderableT
     for series in SERIES:
         rows = [row for row in compared if row.series == series.title]
         pairs, same = order_of(rows)
-        yield sentence(f"\n{series.title}. On {series.machine}. {series.source}")
+        yield sentence(f"\n{series.title}; {series.machine}; {series.source}")
         yield from tables(
             [
                 Column("operation", text=True),
