@@ -53,6 +53,7 @@ def test_a_scenario_is_a_workload(capsys):
         (["--operation", "spoon"], "no operation 'spoon'"),
         (["--scheme", "spoon"], "no scheme 'spoon'"),
         (["--operation", "pmd-split", "--sizes", "4K"], "add 2M"),
+        (["--operation", "fork", "--by", "reader"], "asks for another table"),
         (["--workload", "fork-partial-unmap-64k", "--by", "reader"], "--workload prices what happened"),
         (["--workload", "/nowhere.maplog"], "/nowhere.maplog"),
     ],

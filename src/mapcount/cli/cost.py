@@ -138,6 +138,8 @@ def _price_lists(args: argparse.Namespace, schemes: Sequence[BoundScheme]) -> in
     from mapcount.cost.readers import reader_prices
     from mapcount.report import cost_tables
 
+    if args.operation and args.by not in {None, "operation"}:
+        raise UsageError(f"--operation chooses operations, and --by {args.by} asks for another table")
     wanted = (args.by,) if args.by else ("operation",) if args.operation else _BY
     chosen = find_operations(args.operation) if args.operation else OPERATIONS
     memory_bytes = args.memory << 30 if args.memory else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -150,7 +152,7 @@ def _price_lists(args: argparse.Namespace, schemes: Sequence[BoundScheme]) -> in
         return _write_data(args, {"operation": prices, "reader": readers, "budget": budgets})
     view, parts = view_of(args), list[RenderableType]()
     if prices:
-        parts += [*cost_tables.operations(prices, chosen, view), *cost_tables.legend()]
+        parts += [*cost_tables.operations(prices, chosen, view), *cost_tables.legend(schemes)]
     parts += cost_tables.readers(readers, view) if readers else ()
     parts += cost_tables.struct_page_budget(budgets, memory_bytes, view) if budgets else ()
     print_parts(args, parts)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from mapcount.cost.measured import Measured, Measurement
     from mapcount.cost.price import Price
+    from mapcount.mapping.schema import Bools
     from mapcount.schemes.eras import Policies
 
     F64 = npt.NDArray[np.float64]
@@ -99,33 +100,29 @@ def fit(measured: Measured, scheme_id: str, policies: Policies, fitted: Collecti
     `scheme_id` and `policies` are of the kernel that was measured (schemes/eras.py). Operations of one size alone (pmd-split)
     are fitted.
     """
-    rows, targets, told = [], [], []
-    for one in measured.measurements:
-        if not one.order and one.name not in _ALONE:
-            continue
-        alone = _ALONE.get(one.name)
-        counted = None if alone else counted_of(scheme_id, one.name, one.order, batched=_batches(one.name, policies))
-        things = alone or features(one.name, counted)  # type: ignore[arg-type]
-        is_fitted = alone is not None or one.order in fitted or one.name == "pmd-split"
-        told.append((one, things, is_fitted))
-        if is_fitted:
-            rows.append(things)
-            targets.append(one.median)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    matrix = np.array([[row.get(name, 0.0) for name in names] for row in rows])
-    weights = 1 / np.array(targets)
-    found = not_negative(matrix * weights[:, None], np.ones(len(targets)))
-    prices = dict(zip(names, found.tolist(), strict=True))
-    return Fit(
-        prices,
-        tuple(
-            _predicted(
-                one, sum(prices.get(name, 0.0) * number for name, number in things.items()), held_out=not is_fitted
-            )
-            for one, things, is_fitted in told
-            if one.name not in _ALONE
-        ),
+    told = [
+        (one, _things(one, scheme_id, policies), one.name in _ALONE or one.name == "pmd-split" or one.order in fitted)
+        for one in measured.measurements
+        if one.order or one.name in _ALONE
+    ]
+    names = list(dict.fromkeys(name for _, things, is_fitted in told if is_fitted for name in things))
+    relative = np.array(
+        [[things.get(name, 0.0) / one.median for name in names] for one, things, is_fitted in told if is_fitted]
     )
+    prices = dict(zip(names, not_negative(relative, np.ones(len(relative))).tolist(), strict=True))
+    rows = [
+        _predicted(one, sum(prices.get(name, 0.0) * number for name, number in things.items()), held_out=not is_fitted)
+        for one, things, is_fitted in told
+        if one.name not in _ALONE
+    ]
+    return Fit(prices, tuple(rows))
+
+
+def _things(one: Measurement, scheme_id: str, policies: Policies) -> Mapping[str, float]:
+    if one.name in _ALONE:
+        return _ALONE[one.name]
+    batched = policies.batches_fork if way_of(one.name) == "fork" else policies.batches_unmap
+    return features(one.name, counted_of(scheme_id, one.name, one.order, batched=batched))
 
 
 def _predicted(one: Measurement, ns: float, *, held_out: bool) -> Predicted:
@@ -141,20 +138,35 @@ def counted_of(scheme_id: str, operation: str, order: int, *, batched: bool) -> 
 
 
 def not_negative(matrix: F64, target: F64) -> F64:
-    """Solve least squares with no solution below 0: what would be is left out, the worst first, until none is."""
-    kept = list(range(matrix.shape[1]))
+    """Solve least squares with no solution below 0 (Lawson and Hanson, Solving Least Squares Problems, 1974, chapter 23)."""
     solution: F64 = np.zeros(matrix.shape[1])
-    while kept:
-        found, *_ = np.linalg.lstsq(matrix[:, kept], target, rcond=None)
-        if found.min() >= 0:
-            solution[kept] = found
+    free = np.zeros(matrix.shape[1], bool)
+    for _ in range(_MOST_ROUNDS * matrix.shape[1]):
+        gain = np.where(free, 0.0, matrix.T @ (target - matrix @ solution))
+        if gain.max() <= _NO_GAIN:
             break
-        kept.pop(int(found.argmin()))
+        free[int(gain.argmax())] = True
+        solution = _with_free(matrix, target, solution, free)
     return solution
 
 
-def _batches(operation: str, policies: Policies) -> bool:
-    return policies.batches_fork if way_of(operation) == "fork" else policies.batches_unmap
+def _with_free(matrix: F64, target: F64, solution: F64, free: Bools) -> F64:
+    """Return the best solution with the `free` columns alone; those that would fall below 0 are free no more."""
+    while True:
+        wanted = np.zeros(matrix.shape[1])
+        wanted[free], *_ = np.linalg.lstsq(matrix[:, free], target, rcond=None)
+        below = free & (wanted <= 0)
+        if not below.any():
+            return wanted
+        step = (solution[below] / (solution[below] - wanted[below])).min()
+        solution = solution + step * (wanted - solution)
+        free &= solution > _NO_GAIN
+        solution[~free] = 0.0
+
+
+_MOST_ROUNDS = 3
+"""A column; more only happen where columns are so alike that it does not matter which is chosen."""
+_NO_GAIN = 1e-10
 
 
 def held_in(orders: Sequence[int]) -> list[int]:

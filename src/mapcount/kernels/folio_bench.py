@@ -14,6 +14,7 @@ from mapcount.cost.operations import PMD_ORDER
 from mapcount.errors import KernelFeatureError, NotAllowedError
 from mapcount.kernels.c_build import build
 from mapcount.kernels.host_settings import HostSettings, apply_settings
+from mapcount.kernels.host_watchdog import read_setting
 from mapcount.scenarios.scenario import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def measure(
     program = _build()
     times: dict[tuple[str, int], list[float]] = {}
     with HostSettings() as held:
-        apply_settings(held, Settings())
+        apply_settings(held, Settings(thp="madvise"))
         for number in range(rounds + 1):
             progress(f"round {number} of {rounds}" if number else "warming up")
             for order in orders:
@@ -95,11 +96,12 @@ def _round(held: HostSettings, program: Path, order: int, memory_mib: int) -> di
 
 def _allow(held: HostSettings, order: int) -> None:
     """Let faults make folios of this size alone where madvise asks."""
-    held.set(f"{_THP}/enabled", "madvise")
     for other in range(2, PMD_ORDER + 1):
         path = f"{_THP}/hugepages-{4 << other}kB/enabled"
+        wanted = "madvise" if other == order else "never"
         if os.path.exists(path):
-            held.set(path, "madvise" if other == order else "never")
+            if read_setting(path) != wanted:
+                held.set(path, wanted)
         elif other == order:
             raise KernelFeatureError(
                 f"{path} is missing: this kernel has no anon folios of that size (Linux 6.8 brought them)"

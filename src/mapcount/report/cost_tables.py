@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mapcount.cost.price import Price
     from mapcount.cost.readers import ReaderPrice
     from mapcount.cost.workload import WorkloadPrice
+    from mapcount.schemes.bind import BoundScheme
 
 
 def operations(prices: Sequence[Price], known: Sequence[Operation], view: View) -> Iterator[RenderableType]:
@@ -76,14 +77,19 @@ def _in_full(prices: Sequence[Price], view: View) -> Iterator[RenderableType]:
     )
 
 
-def legend() -> list[RenderableType]:
-    """Say what the columns of `operations` mean."""
+def legend(schemes: Sequence[BoundScheme]) -> list[RenderableType]:
+    """Say what the columns of `operations` mean, and which schemes a real kernel was held against."""
     words = (
         "neither .. both: LOCKed operations where rmap, references, neither or both take a run of pages at once. Then, with "
         "both: plain stores and loads, distinct struct pages (of 64 bytes: cache lines), page-table entries that the design "
         "looks at in order to count, and bytes of counters of a folio."
     )
-    return [sentence(""), note(words)]
+    seen = [one.id for one in schemes if one.scheme.referee[0].isdigit()]
+    return [
+        sentence(""),
+        note(words),
+        note(f"Held against real kernels, access by access: {', '.join(seen) or 'none'}."),
+    ]
 
 
 def readers(prices: Sequence[ReaderPrice], view: View) -> Iterator[RenderableType]:
