@@ -98,3 +98,15 @@ def test_a_calibration_as_data(capsys, invented_machine):
 def test_calibrations_that_cannot_be(capsys, invented_machine, options):
     code, _, err = run(capsys, "cost", "--calibrate", *options)
     assert code == 2 and "--calibrate" in err
+
+
+def test_a_page_holds_the_prices(capsys, tmp_path):
+    page = tmp_path / "cost.html"
+    code, out, err = run(capsys, *FEW, "--html", str(page))
+    assert (code, out) == (0, "") and "cost.html" in err
+    text = page.read_text()
+    for words in ("What counting costs", "fork-sizes", "pmd-split-chart", "readers-table", "budget-table"):
+        assert words in text
+    assert "remap-sizes" not in text, "there is nothing to show of it"
+    code, _, err = run(capsys, "cost", "--calibrate", "--html", str(tmp_path / "other.html"))
+    assert code == 2 and "--html shows price lists" in err

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mapcount.cli.common import FORMATS, add_common, add_format, add_output, positive, say, view_of
+from mapcount.cli.html import add_html, is_text_wanted, write_html
 from mapcount.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
         "--memory", metavar="GIB", type=positive, help="memory for the struct page budget (default: this machine's)"
     )
     add_output(parser, "write the price list to FILE")
+    add_html(parser)
     add_format(parser, FORMATS)
     add_common(parser)
 
@@ -64,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     from mapcount.schemes.catalogue import SCHEMES, find_scheme
 
     check_file(args)
+    if args.html is not None and (args.calibrate or args.workload):
+        raise UsageError("--html shows price lists, and --calibrate and --workload make none; give one of them")
     if args.calibrate:
         return _calibrate(args)
     args.sizes = args.sizes or _orders(_SIZES)
@@ -148,6 +152,12 @@ def _price_lists(args: argparse.Namespace, schemes: Sequence[BoundScheme]) -> in
         raise UsageError("only a folio of 2M has a PMD to split: add 2M to --sizes")
     readers = list(reader_prices(schemes, args.sizes)) if "reader" in wanted else []
     budgets = budget(schemes, memory_bytes) if "budget" in wanted else []
+    if args.html is not None:
+        from mapcount.report.html.cost_page import cost_page
+
+        write_html(args, cost_page(prices, chosen, readers, budgets))
+    if not is_text_wanted(args):
+        return EXIT_OK
     if args.format != "table":
         return _write_data(args, {"operation": prices, "reader": readers, "budget": budgets})
     view, parts = view_of(args), list[RenderableType]()
