@@ -41,6 +41,9 @@ _ALONE: Mapping[str, Mapping[str, float]] = {
     "hot-stores": {STORE: 1.0},
     "line-stores": {STORE: 1.0, LINE: 1.0},
 }
+_MOST_ROUNDS = 3
+"""A column, of not_negative; more only happen where columns are so alike that it does not matter which is chosen."""
+_NO_GAIN = 1e-10
 
 
 @dataclass(frozen=True)
@@ -162,11 +165,6 @@ def _with_free(matrix: F64, target: F64, solution: F64, free: Bools) -> F64:
         solution = solution + step * (wanted - solution)
         free &= solution > _NO_GAIN
         solution[~free] = 0.0
-
-
-_MOST_ROUNDS = 3
-"""A column; more only happen where columns are so alike that it does not matter which is chosen."""
-_NO_GAIN = 1e-10
 
 
 def held_in(orders: Sequence[int]) -> list[int]:

@@ -26,7 +26,7 @@ _COUNTS = (
     Column("loads", "loads"),
     Column("struct_pages", "struct pages", says="distinct; cache lines, of 64 bytes each"),
     Column("entries_read", "PTEs read", says="that the design looks at in order to count"),
-    Column("bytes_per_folio", "counters", "bytes", "of one folio"),
+    Column("bytes_per_folio", "bytes of counters", says="of one folio"),
 )
 
 
