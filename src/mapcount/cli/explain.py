@@ -51,7 +51,10 @@ def run(args: argparse.Namespace) -> int:
     check_file(args)
     if args.question is None or args.search is not None:
         return _list(args)
-    found = answer(find(args.question), Given(lambda: _take(args)))
+    given = Given(lambda: _take(args))
+    found = answer(find(args.question), given)
+    if args.snapshot and not given.is_used:
+        warn(f"{args.question} is not about a machine: {args.snapshot} was not looked at")
     if args.format == "json":
         write(args, explanation_record.document(found))
     else:

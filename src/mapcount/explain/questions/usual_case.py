@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mapcount.explain.counting import ERAS, PMD_ORDER, counters
+from mapcount.explain.costs import ERAS, PMD_ORDER
 from mapcount.explain.evidence import Figures, Heading, Says
 from mapcount.explain.question import Asked, Question, prose
 from mapcount.explain.sources import MATTHEW, MM_IDS, NO_PAGE_MAPCOUNT, THE_10TH, THREAD
+from mapcount.schemes.catalogue import find_scheme
+from mapcount.schemes.steps import cost_of
 from mapcount.survey.run import survey
 from mapcount.units import format_folio_size
 
@@ -23,7 +25,8 @@ def evidence(given: Given) -> Iterator[Part]:
     columns = (Heading("counted by", "text"), Heading("kernels", "text"), Heading("by PMD"), Heading("by 512 PTEs"))
     rows = []
     for scheme, when in ERAS.items():
-        by_pmd, by_ptes = (counters(scheme, name, PMD_ORDER).struct_pages for name in ("unmap_pmd", "unmap_ptes"))
+        bound = find_scheme(scheme)
+        by_pmd, by_ptes = (cost_of(bound, name, PMD_ORDER).struct_pages for name in ("unmap_pmd", "unmap_ptes"))
         rows.append((scheme, when, by_pmd, by_ptes))
     yield Figures("Struct pages touched to unmap a folio of 2 MiB, all of it at once", columns, tuple(rows))
     yield from _on_a_machine(given)
