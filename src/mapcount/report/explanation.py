@@ -57,6 +57,8 @@ def listing(questions: Sequence[Question]) -> Iterator[RenderableType]:
 
 
 def _as_asked(asked: Asked) -> str:
+    if not asked.by:
+        return f"{asked.words}\n(not asked in the thread)"
     words = f'"{asked.words}"' if asked.verbatim else asked.words
     who = ", ".join(filter(None, (asked.by, asked.when)))
     return f"{words}\n{who}{'' if asked.verbatim else ' (our words)'}"

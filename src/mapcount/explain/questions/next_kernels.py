@@ -68,9 +68,13 @@ def _values(row: OutlookRow) -> tuple[str, ...]:
 QUESTION = Question(
     id="next-kernels",
     title="What changes for my numbers in the next kernels?",
-    asked=(Asked("It follows from removing counts per page: who shows numbers that are made of them?", "", ""),),
+    asked=(
+        Asked(
+            "It follows from removing counts per page: who shows numbers that are made of them?", "", "", verbatim=False
+        ),
+    ),
     answer=prose("""
-        Nothing, as long as your kernel counts per page, and by default it does (7.1). If it is built without
+        Little, as long as your kernel counts per page, and by default it does (7.1). If it is built without
         (CONFIG_NO_PAGE_MAPCOUNT), numbers about large folios become coarser.
 
         Rss stays exact: it is counted for each process. Pss divides by the mean of the folio's mappings per page instead
@@ -83,7 +87,7 @@ QUESTION = Question(
     evidence=evidence,
     history=prose("""
         6.15 brought the choice. The intention told in May 2026 is to make it the default. A proposal of April 2026 counts
-        mapped pages beside mappings, which brings the mean closer to the truth where PMDs and PTEs are mixed.
+        mapped pages beside mappings, in one place and under one lock; these numbers stay as coarse.
         """),
     sources=(NO_PAGE_MAPCOUNT, "fs/proc/task_mmu.c and fs/proc/page.c, 7.1", RFC_2026, "LWN 1073418, May 2026"),
     words=("Pss", "Uss", "folio", "deferred split"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mapcount.explain.evidence import Figures, Heading, Says
 from mapcount.explain.question import Asked, Question, prose
-from mapcount.explain.sources import LARGE_MAPCOUNT, MM_IDS, PETER, THE_10TH, THREAD
+from mapcount.explain.sources import LARGE_MAPCOUNT, MM_IDS, PETER, THREAD
 from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.describe import describe
 
@@ -47,9 +47,14 @@ QUESTION = Question(
     title="Where do the counters lie, and does a new one cost a cache line?",
     asked=(
         Asked(
-            "Does moving _nr_pages_mapped to the next struct page cost a cache line?", PETER, THE_10TH, verbatim=False
+            "Does moving _nr_pages_mapped to the next struct page cost a cache line?",
+            PETER,
+            "August 2023",
+            verbatim=False,
         ),
-        Asked("Could the reference count of a tail page, which is unused, hold it?", PETER, THE_10TH, verbatim=False),
+        Asked(
+            "Could the reference count of a tail page, which is unused, hold it?", PETER, "August 2023", verbatim=False
+        ),
     ),
     answer=prose("""
         A folio has one struct page for each of its pages, but most fields matter only in the first. So those of the

@@ -45,7 +45,12 @@ QUESTION = Question(
     id="refcount",
     title="Why is the mapcount not the refcount?",
     asked=(
-        Asked("It follows from the race: who needs to know whether a folio is used otherwise compares both.", "", ""),
+        Asked(
+            "It follows from the race: who needs to know whether a folio is used otherwise compares both.",
+            "",
+            "",
+            verbatim=False,
+        ),
     ),
     answer=prose("""
         Every mapping of a folio is a use of it, so it counts in both: first the reference is taken, then the mapping is

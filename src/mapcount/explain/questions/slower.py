@@ -44,7 +44,10 @@ QUESTION = Question(
             THE_10TH,
         ),
         Asked(
-            "Were fewer loops for the reader held against more atomics for the writer?", PETER, THE_10TH, verbatim=False
+            "Were fewer loops for the reader held against more atomics for the writer?",
+            PETER,
+            "August 2023",
+            verbatim=False,
         ),
     ),
     answer=prose("""

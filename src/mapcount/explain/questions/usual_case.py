@@ -11,7 +11,7 @@ from mapcount.explain.sources import MATTHEW, MM_IDS, NO_PAGE_MAPCOUNT, THE_10TH
 from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.steps import cost_of
 from mapcount.survey.run import survey
-from mapcount.units import format_folio_size
+from mapcount.units import format_folio_size, format_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +58,8 @@ def _on_a_machine(given: Given) -> Iterator[Part]:
         for row in large
     )
     yield Figures(f"\n{whose}: large folios by what maps them", columns, rows)
+    folios, by_ptes = sum(row.folios for row in large), sum(row.pte_only + row.pmd_and_pte for row in large)
+    yield Says(f"PTEs map {by_ptes:,} of {folios:,} large folios: {format_share(by_ptes, folios)}.")
 
 
 QUESTION = Question(
@@ -65,8 +67,7 @@ QUESTION = Question(
     title="Why does the usual case touch every struct page, and how usual is it?",
     asked=(
         Asked(
-            "So the _usual_ case ends up touching every struct page. Which sucks. Also it's one of the things which stands in "
-            "the way of shrinking struct page.",
+            "So the _usual_ case ends up touching every struct page. Which sucks.",
             MATTHEW,
             THE_10TH,
         ),
