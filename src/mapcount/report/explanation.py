@@ -37,7 +37,10 @@ def explanation(answer: Answer, view: View) -> Iterator[RenderableType]:
         yield _indented(f"\n{_as_asked(asked)}")
     yield from _paragraphs("In plain words", question.answer)
     yield heading("Evidence, found just now")
-    for part in answer.evidence:
+    for before, part in zip((None, *answer.evidence), answer.evidence, strict=False):
+        # Sentences follow one another; what is drawn stands by itself.
+        if before and not (isinstance(before, Says) and isinstance(part, Says)):
+            yield sentence("")
         yield from _part(part, view)
     if any(isinstance(part, Race | Verdicts) for part in answer.evidence):
         yield note("Verdicts hold for models of 2 or 4 pages and their writers; what that leaves out: docs/check.md.")
@@ -93,7 +96,6 @@ def _part(part: Part, view: View) -> Iterator[RenderableType]:
     elif isinstance(part, Verdicts):
         yield sentence(f"{part.title}\n")
         yield from matrix(part.verdicts, view)
-        yield sentence("")
     else:
         yield from _race(part, view)
 

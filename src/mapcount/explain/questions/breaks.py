@@ -58,9 +58,10 @@ QUESTION = Question(
         """),
     evidence=evidence,
     history=prose("""
-        Nobody in the thread named a bug that the patch would mend. Known ones were others: statistics that drifted when two
-        CPUs changed two counters of one folio (mended in 6.2), a copy on write that summed while a PMD was split (mended in
-        5.8), and khugepaged, which read without a reference and met a folio that was freed meanwhile (mended in 2025).
+        In what is quoted of the thread nobody names a bug that the patch would mend. Known ones were others: statistics that
+        drifted when two CPUs changed two counters of one folio (mended in 6.2), a copy on write that summed while a PMD was
+        split (mended in 5.8), and khugepaged, which read without a reference and met a folio that was freed meanwhile
+        (mended in 2025).
         """),
     sources=(
         THREAD,

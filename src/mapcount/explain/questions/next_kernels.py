@@ -48,16 +48,14 @@ def evidence(given: Given) -> Iterator[Part]:
 
 def _on_a_machine(rows: list[OutlookRow] | None, whose: str) -> Iterator[Part]:
     if rows is None:
-        yield Says(
-            f"\n{whose}: ask `mapcount compare`, it takes some seconds the first time (or nothing would change)."
-        )
+        yield Says(f"{whose}: ask `mapcount compare`, it takes some seconds the first time (or nothing would change).")
         return
     changed = [row for row in rows if row.now != row.without]
     if not changed:
-        yield Says(f"\n{whose}: no number would change, with these mappings.")
+        yield Says(f"{whose}: no number would change, with these mappings.")
         return
     columns = (Heading("number", "text"), Heading("truth"), Heading("now"), Heading("without"))
-    yield Figures(f"\n{whose}: what would change", columns, tuple((row.name, *_values(row)) for row in changed))
+    yield Figures(f"{whose}: what would change", columns, tuple((row.name, *_values(row)) for row in changed))
 
 
 def _values(row: OutlookRow) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def evidence(given: Given) -> Iterator[Part]:
 def _on_a_machine(found: Survey, whose: str) -> Iterator[Part]:
     large = [row for row in found.sizes if row.order and row.kind == "anon"]
     if not large:
-        yield Says(f"\n{whose}: no large folio of anon memory is mapped.")
+        yield Says(f"{whose}: no large folio of anon memory is mapped.")
         return
     columns = (
         Heading("anon folios of", "text"),
@@ -66,7 +66,7 @@ def _on_a_machine(found: Survey, whose: str) -> Iterator[Part]:
         )
         for row in large
     )
-    yield Figures(f"\n{whose}", columns, rows)
+    yield Figures(f"{whose}", columns, rows)
     partial, folios = sum(row.partially_mapped for row in large), sum(row.folios for row in large)
     yield Says(f"Of {folios:,} large anon folios {partial:,} are partially mapped: {format_share(partial, folios)}.")
 

@@ -38,7 +38,7 @@ def evidence(_given: Given) -> Iterator[Part]:
             references = seen.word("_refcount")
             rows.append((seen.step, mappings, references, references - mappings))
     yield Figures(f"A folio of a file in memory (model of {RELEASE})", columns, tuple(rows))
-    yield race("\nSomebody has a pin, and compaction looks for one", "hidden-pin", "pin-never-hidden")
+    yield race("Somebody has a pin, and compaction looks for one", "hidden-pin", "pin-never-hidden")
 
 
 QUESTION = Question(

@@ -51,7 +51,7 @@ def evidence(_given: Given) -> Iterator[Part]:
         Heading("becomes", "text"),
         Heading("the same in", "share"),
     )
-    yield Figures("\nWhat becomes of each, and in what share of random states it is the same as before", columns, rows)
+    yield Figures("What becomes of each, and in what share of random states it is the same as before", columns, rows)
 
 
 QUESTION = Question(

@@ -28,7 +28,7 @@ def evidence(_given: Given) -> Iterator[Part]:
         asked = reader_price(scheme, "folio_mapcount")
         rows.append((scheme, asked.loads, asked.struct_pages))
     columns = (Heading("counted by", "text"), Heading("loads"), Heading("struct pages"))
-    yield Figures("\nOne read of the mapcount of a folio of 2 MiB that two processes map by PTEs", columns, tuple(rows))
+    yield Figures("One read of the mapcount of a folio of 2 MiB that two processes map by PTEs", columns, tuple(rows))
 
 
 QUESTION = Question(

@@ -36,7 +36,7 @@ def _on_a_machine(given: Given) -> Iterator[Part]:
     snapshot, whose = given.taken
     large = [row for row in survey(snapshot).sizes if row.order and row.kind in {"anon", "shmem", "file"}]
     if not large:
-        yield Says(f"\n{whose}: no large folio is mapped.")
+        yield Says(f"{whose}: no large folio is mapped.")
         return
     columns = (
         Heading("kind, size", "text"),
@@ -57,7 +57,7 @@ def _on_a_machine(given: Given) -> Iterator[Part]:
         )
         for row in large
     )
-    yield Figures(f"\n{whose}: large folios by what maps them", columns, rows)
+    yield Figures(f"{whose}: large folios by what maps them", columns, rows)
     folios, by_ptes = sum(row.folios for row in large), sum(row.pte_only + row.pmd_and_pte for row in large)
     yield Says(f"PTEs map {by_ptes:,} of {folios:,} large folios: {format_share(by_ptes, folios)}.")
 

@@ -40,7 +40,7 @@ def evidence(_given: Given) -> Iterator[Part]:
     columns = (Heading("_large_mapcount"), Heading("folio_mapcount()"), Heading("is that mapped?", "text"))
     yield Figures("A folio mapped 2^31 - 1 times, and then once more, and again", columns, tuple(rows))
     tables = (MOST * PTE_BYTES,)
-    yield Figures("\nPage tables that so many PTEs take", (Heading("memory", "bytes"),), (tables,))
+    yield Figures("Page tables that so many PTEs take", (Heading("memory", "bytes"),), (tables,))
 
 
 QUESTION = Question(
