@@ -64,3 +64,13 @@ def test_only_what_was_said_stands_in_quotes():
         for asked in question.asked:
             assert (f'"{asked.words}"' in text) == asked.verbatim
             assert (f"{asked.by}, {asked.when}" if asked.by else "not asked in the thread") in text
+
+
+def test_a_snapshot_may_come_from_anyone():
+    hostile = "a kernel named \x1b[31mred"
+    parts = (Says(hostile), Figures(hostile, (Heading("a", "text"),), ((hostile,),)))
+
+    text = render(explanation(Answer(QUESTIONS[0], parts), View()), width=80, colour=False)
+
+    assert "\x1b" not in text
+    assert text.count("\\x1b[31mred") == 3

@@ -15,6 +15,7 @@ from mapcount.report.interleaving import drawing
 from mapcount.report.layout import heading, note, sentence
 from mapcount.report.races import matrix
 from mapcount.report.table import Column, View, tables
+from mapcount.report.text import printable
 from mapcount.units import format_bytes, format_count, format_share
 
 if TYPE_CHECKING:
@@ -87,9 +88,9 @@ def _list(title: str, lines: Sequence[str], view: View) -> Iterator[RenderableTy
 
 def _part(part: Part, view: View) -> Iterator[RenderableType]:
     if isinstance(part, Says):
-        yield sentence(part.words)
+        yield sentence(printable(part.words))
     elif isinstance(part, Figures):
-        yield sentence(f"{part.title}\n")
+        yield sentence(f"{printable(part.title)}\n")
         columns = [Column(one.title, text=one.unit == "text") for one in part.columns]
         rows = [[_cell(cell, one.unit) for cell, one in zip(row, part.columns, strict=True)] for row in part.rows]
         yield from tables(columns, rows, width=view.width)

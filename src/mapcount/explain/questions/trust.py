@@ -31,7 +31,9 @@ def evidence(_given: Given) -> Iterator[Part]:
         (name, *(_told(verdict_of(f"{model}{more}")) for more in LOCKS.values())) for name, model in READERS.items()
     )
     columns = (Heading("what is read", "text"), *(Heading(lock, "text") for lock in LOCKS))
-    yield Figures("What a reader gets that holds these locks, while others fault, fork and unmap", columns, rows)
+    yield Figures(
+        "What a reader gets that holds these locks, while others fault, fork and unmap (2 pages)", columns, rows
+    )
 
 
 def _told(verdict: Verdict) -> str:
