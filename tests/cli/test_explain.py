@@ -77,7 +77,7 @@ def test_the_snapshot_that_was_named_is_looked_at(mapcount, snapshot):
 
 def test_a_scenario_in_place_of_a_snapshot(mapcount):
     shown = mapcount("explain", "partial", "dontneed-part-2M").stdout
-    assert "dontneed-part-2M (" in shown
+    assert "dontneed-part-2M, a scenario, on the model of" in shown
 
 
 def test_without_root_the_example_is_shown_and_said_so(mapcount, monkeypatch):

@@ -89,6 +89,7 @@ def _questions(args: argparse.Namespace) -> list[Question]:
 def _take(args: argparse.Namespace) -> Taken:
     """Return the machine that was named, or this one; where its folios are hidden, the example that ships."""
     from mapcount.cli.report import load
+    from mapcount.cli.scenario_source import is_scenario
     from mapcount.errors import BadSnapshotError, NotAllowedError
     from mapcount.explain.given import Taken
 
@@ -98,7 +99,8 @@ def _take(args: argparse.Namespace) -> Taken:
             raise BadSnapshotError(
                 f"{args.snapshot} holds no folios: the kernel hid page frame numbers from who took it. Take one as root"
             )
-        return Taken(snapshot, f"{args.snapshot} ({snapshot.meta.kernel_release})")
+        whose = "a scenario, on the model of" if is_scenario(args.snapshot) else "a snapshot of"
+        return Taken(snapshot, f"{args.snapshot}, {whose} {snapshot.meta.kernel_release}")
     from mapcount.cli.capture import require_linux
     from mapcount.cli.live import capture_machine, load_example
 

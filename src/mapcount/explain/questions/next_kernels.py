@@ -8,14 +8,14 @@ from mapcount.explain.evidence import Figures, Heading, Says
 from mapcount.explain.question import Asked, Question, prose
 from mapcount.explain.scenes import play
 from mapcount.explain.sources import NO_PAGE_MAPCOUNT, RFC_2026
-from mapcount.units import format_bytes, format_count
 from mapcount.views.outlook import outlook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mapcount.explain.evidence import Cell, Part
+    from mapcount.explain.evidence import Cell, Part, Unit
     from mapcount.explain.given import Given
+    from mapcount.mapping.snapshot import Snapshot
     from mapcount.views.outlook import OutlookRow
 
 RELEASE = "6.18"
@@ -43,24 +43,35 @@ def evidence(given: Given) -> Iterator[Part]:
     )
     yield Figures(title, columns, tuple(rows))
     snapshot, whose = given.taken
-    yield from _on_a_machine(outlook(snapshot), whose)
+    yield from _on_a_machine(snapshot, whose)
 
 
-def _on_a_machine(rows: list[OutlookRow] | None, whose: str) -> Iterator[Part]:
+def _on_a_machine(snapshot: Snapshot, whose: str) -> Iterator[Part]:
+    rows = outlook(snapshot)
     if rows is None:
-        yield Says(f"{whose}: ask `mapcount compare`, it takes some seconds the first time (or nothing would change).")
+        yield Says(f"{whose}: {_why_not(snapshot)}.")
         return
     changed = [row for row in rows if row.now != row.without]
     if not changed:
         yield Says(f"{whose}: no number would change, with these mappings.")
         return
-    columns = (Heading("number", "text"), Heading("truth"), Heading("now"), Heading("without"))
-    yield Figures(f"{whose}: what would change", columns, tuple((row.name, *_values(row)) for row in changed))
+    sizes = [row for row in changed if row.unit == "bytes"]
+    yield from _changes(f"{whose}: sizes that would change", "bytes", sizes)
+    yield from _changes(f"{whose}: counts that would change", "count", [row for row in changed if row not in sizes])
 
 
-def _values(row: OutlookRow) -> tuple[str, ...]:
-    form = format_bytes if row.unit == "bytes" else format_count
-    return tuple(form(value) for value in (row.truth, row.now, row.without))
+def _changes(title: str, unit: Unit, rows: list[OutlookRow]) -> Iterator[Part]:
+    if rows:
+        columns = (Heading("number", "text"), *(Heading(name, unit) for name in ("truth", "now", "without")))
+        yield Figures(title, columns, tuple((row.name, row.truth, row.now, row.without) for row in rows))
+
+
+def _why_not(snapshot: Snapshot) -> str:
+    if snapshot.meta.counts_are == "average":
+        return "it has no counts per page, so nothing changes"
+    if not len(snapshot.folios):
+        return "no large folio is mapped, so nothing changes"
+    return "ask `mapcount compare`: to count so many pages takes some seconds the first time"
 
 
 QUESTION = Question(
