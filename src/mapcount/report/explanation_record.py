@@ -111,13 +111,13 @@ def _question(question: Question) -> QuestionRecord:
 
 def _evidence(part: Part) -> EvidenceRecord:
     if isinstance(part, Says):
-        return EvidenceRecord("sentence", part.words.strip())
+        return EvidenceRecord("sentence", part.words)
     if isinstance(part, Figures):
         columns = [ColumnRecord(one.title, one.unit) for one in part.columns]
         titles = [one.title for one in part.columns]
         rows = [dict(zip(titles, row, strict=True)) for row in part.rows]
-        return EvidenceRecord("figures", part.title.strip(), columns=columns, rows=rows)
+        return EvidenceRecord("figures", part.title, columns=columns, rows=rows)
     if isinstance(part, Verdicts):
-        return EvidenceRecord("verdicts", part.title.strip(), models=[race_record(one) for one in part.verdicts])
+        return EvidenceRecord("verdicts", part.title, models=[race_record(one) for one in part.verdicts])
     assert isinstance(part, Race)
-    return EvidenceRecord("race", part.title.strip(), models=[race_record(part.verdict)])
+    return EvidenceRecord("race", part.title, models=[race_record(part.verdict)])
