@@ -118,6 +118,12 @@ def test_of_what_is_missing_only_some(tmp_path, monkeypatch):
     assert [one.scenario.name for one in trace.recorded][:2] == ["small-pages", "cow-2M"]
     assert [bool(one.observations[0].proc) for one in trace.recorded][:2] == [False, True]
     assert set(trace.skipped) == {"walk-64k", "cow-64k"}, "those that were skipped before are, still"
+    walks = [one for one in trace.recorded if one.scenario.name.startswith("walk")]
+    assert len(walks) == len(record_golden.PROFILES) * len(record_golden.SEEDS)
+    monkeypatch.setattr(record_golden, "WALK_STEPS", 9)
+    record_golden.main([str(tmp_path), "--missing", "--only", "walk-2M-*", "6.1"])
+    lengths = {one.scenario.name: len(one.scenario.steps) for one in load(tmp_path / "6.1.json").recorded[2:]}
+    assert lengths == {"walk-small-7": 8, "walk-small-11": 8, "walk-2M-7": 10, "walk-2M-11": 10}, "others as they were"
 
 
 def test_what_changed_is_missing_and_what_is_gone_is_left_out(tmp_path, monkeypatch):

@@ -151,5 +151,8 @@ def test_commands_are_those_of_the_design():
         "run",
         "kernels",
         "conform",
+        "check",
+        "cost",
+        "explain",
         "completion",
     ]

@@ -12,6 +12,7 @@ from mapcount.capture.doctor import Finding
 from mapcount.check.ablation import Ablation
 from mapcount.report import json_report
 from mapcount.report.conform_record import ConformRecord
+from mapcount.report.explanation_record import AnswerRecord, QuestionList
 from mapcount.report.scenario_list import ScenarioListings
 from mapcount.report.scenario_record import RunRecord
 from mapcount.schemes.describe import Description
@@ -24,7 +25,18 @@ UNITS = {"_bytes": "bytes", "_s": "seconds"}
 
 def definitions():
     _, found = msgspec.json.schema_components(
-        [Difference, Finding, Comparison, Description, Ablation, RunRecord, ScenarioListings, ConformRecord]
+        [
+            Difference,
+            Finding,
+            Comparison,
+            Description,
+            Ablation,
+            RunRecord,
+            ScenarioListings,
+            ConformRecord,
+            AnswerRecord,
+            QuestionList,
+        ]
     )
     return json.loads(json_report.schema_text())["$defs"] | found
 

@@ -34,6 +34,12 @@ def test_a_loop_that_does_nothing_else_and_loops_within():
     )
 
 
+def test_a_loop_down_over_its_pages():
+    assert rewritten(f"for i in range(b - 1, a, -1):\n    {T}") == (
+        "for i in range(b - 1, a, -1):\n    pass\nlow, high, gap = touch_range(low, high, gap, a + 1, b - 1 + 1)"
+    )
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -73,7 +73,7 @@ def test_flags(name, word, value, argument):
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_every_operation_is_described(name):
     effect, parameters = PRIMITIVES[name].effect, list(inspect.signature(getattr(ops, name)).parameters)
-    without_word = effect in {"ask", "tell", "barrier"}
+    without_word = effect in {"ask", "look", "tell", "barrier"}
     arguments = parameters[1 if without_word else 2 :]
     for cost in (False, True):
         lines, _ = statements(name, None if without_word else FLAGS[0].at(0), arguments, cost=cost)

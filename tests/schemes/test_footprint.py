@@ -48,3 +48,7 @@ def test_only_designs_without_a_count_per_page_leave_struct_page_one_word(scheme
 def test_bytes_that_counters_take(scheme, order_2, order_9):
     counted = find_scheme(scheme).scheme
     assert [footprint(counted, order).bytes_per_folio for order in (2, 9)] == [order_2, order_9]
+
+
+def test_a_reference_count_is_no_counter_of_a_design():
+    assert footprint(find_scheme("original-thp").scheme, 9).bytes_per_folio == 512 * 4

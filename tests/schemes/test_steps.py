@@ -6,7 +6,7 @@ import pytest
 
 from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.ops import Access
-from mapcount.schemes.steps import cost_of, steps_of
+from mapcount.schemes.steps import cost_of, cost_of_one_page, steps_of
 
 
 def locked_by_word(scheme_id, operation, order):
@@ -79,3 +79,11 @@ def test_struct_pages_are_counted_once():
 def test_an_unknown_operation_is_named():
     with pytest.raises(ValueError, match="'remap' is no operation; there are: new_ptes"):
         steps_of(find_scheme("mm-id"), "remap", 4)
+
+
+def test_one_page_of_a_whole_folio():
+    """The page, _nr_pages_mapped and the lock; who counts complete mappings pays for the 511 pages that stay."""
+    today, idea = (cost_of_one_page(find_scheme(name), 9) for name in ("mm-id", "complete-mappings"))
+    assert (today.locked, today.lookups, today.entries_read) == (3, 0, 0)
+    # 511 pages and once how many, and a complete mapping less: _entire_mapcount and its mark.
+    assert (idea.locked, idea.lookups, idea.entries_read) == (511 + 1 + 2, 1, 512)

@@ -26,6 +26,8 @@ def test_the_answers_of_a_folio_of_four_pages():
         Quantity.VMAS: 4,
         Quantity.TABLE_PAIRS: 5,
         Quantity.COMPLETE_MAPPINGS: 2,
+        Quantity.EXTRA_REFERENCES: 0,
+        Quantity.OTHERS: 1,
     }
     assert truth.entries_of(1) == 4
     assert truth.pte_counts() == [2, 2, 3, 1]

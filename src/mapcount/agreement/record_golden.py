@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SEEDS = (7, 11)
 WALK_STEPS = 120
+LONGER = {"file": 330, "pieces": 520}
+"""By profile, steps of walks that are longer: so many that each operation has an effect often enough (coverage.py)."""
 WITH_PROC = (
     "child-only-partial-64k",
     "cow-64k",
@@ -74,7 +76,10 @@ def main(arguments: list[str]) -> int:
 
 def wanted() -> list[Scenario]:
     """Return what a golden trace holds: the scenarios of the library, then walks."""
-    return [*load_all(), *(walk_scenario(profile, seed, WALK_STEPS) for profile in PROFILES for seed in SEEDS)]
+    return [
+        *load_all(),
+        *(walk_scenario(profile, seed, LONGER.get(profile, WALK_STEPS)) for profile in PROFILES for seed in SEEDS),
+    ]
 
 
 def _record(image: Image, path: Path, before: Trace | None, only: list[str]) -> None:
@@ -82,19 +87,20 @@ def _record(image: Image, path: Path, before: Trace | None, only: list[str]) -> 
     if before:
         if before.image_sha256 != image.sha256:
             raise KernelImageError(f"{path} was recorded with another image: record it whole, without --missing")
-        scenarios = [one for one in missing(before, scenarios, proc=_with_proc) if _matches(one.name, only)]
+        scenarios = [one for one in missing(before, scenarios, proc=with_proc) if _matches(one.name, only)]
     with GuestBackend(image) as backend:
         trace = record(
             backend,
             scenarios,
-            proc=_with_proc,
+            proc=with_proc,
             image_sha256=image.sha256,
             config=image.config.read_text(errors="replace") if image.config else "",
         )
     said = f"{len(trace.recorded)} scenarios, {trace.steps} steps in {time.monotonic() - began:.0f} s"
     if before:
-        # What was not asked for stays as it is, also if /proc was not read.
-        trace = completed(before, trace, wanted(), proc=lambda one: _with_proc(one) and _matches(one.name, only))
+        trace = completed(
+            before, trace, _to_keep(before, only), proc=lambda one: with_proc(one) and _matches(one.name, only)
+        )
         skipped = {name: why for name, why in before.skipped.items() if not _matches(name, only)}
         trace = replace(trace, skipped=skipped | dict(trace.skipped))
         said += f"; {len(trace.recorded)} scenarios, {trace.steps} steps in all"
@@ -104,11 +110,20 @@ def _record(image: Image, path: Path, before: Trace | None, only: list[str]) -> 
     sys.stderr.write(f"{image.name}: {trace.kernel}, {said}\n")
 
 
+def _to_keep(before: Trace, only: list[str]) -> list[Scenario]:
+    """Return what the file is to hold: what was not asked for as it was recorded, whatever is wanted today."""
+    asked = [one for one in wanted() if _matches(one.name, only)]
+    others = [one.scenario for one in before.recorded if not _matches(one.scenario.name, only)]
+    order = {one.name: number for number, one in enumerate(wanted())}
+    return sorted([*others, *asked], key=lambda one: order.get(one.name, len(order)))
+
+
 def _matches(name: str, only: list[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in only)
 
 
-def _with_proc(scenario: Scenario) -> bool:
+def with_proc(scenario: Scenario) -> bool:
+    """Tell whether /proc is read in a scenario."""
     return scenario.name in WITH_PROC
 
 

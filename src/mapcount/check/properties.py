@@ -128,6 +128,18 @@ REST_PROPERTIES: dict[str, RestProperty] = {
             always=False,
         ),
         RestProperty(
+            "comes-to-rest",
+            "no interleaving ends with threads that wait for each other for ever",
+            "everyone",
+            always=True,
+        ),
+        RestProperty(
+            "exclusive-is-alone",
+            "at rest no page that several address spaces map is marked PG_anon_exclusive",
+            "copy-on-write and GUP, which take such a page for the process's own",
+            always=False,
+        ),
+        RestProperty(
             "no-wrap",
             "no counter is ever below what an unused one holds: read as unsigned it would be huge",
             "readers that take a counter for a number of mappings",

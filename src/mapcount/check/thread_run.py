@@ -32,7 +32,7 @@ class Local(NamedTuple):
     late: tuple[Late, ...] = ()
     """accesses that it has put off, the oldest first (memory_order.py)"""
     early: tuple[tuple[int, int], ...] = ()
-    """cells that it has loaded ahead of their turn, and what it saw"""
+    """cells that it has loaded ahead of their turn, and what it saw: the oldest first of each, which is used first"""
 
 
 class Rules(NamedTuple):
@@ -62,14 +62,16 @@ class Run:
         self.held = state.held
         self.excluded = 0
         self.late = list(state.late)
-        self.early = dict(state.early)
+        self.early = list(state.early)
         self.statistics: list[tuple[int, int]] = []
 
     def state(self) -> Local:
         """Return the thread as it is now."""
         live = self._rules.program.live[self.pc]
         registers = tuple(self._registers[number] for number in live)
-        return Local(self.pc, registers, self._returned, self.held, tuple(self.late), tuple(sorted(self.early.items())))
+        return Local(
+            self.pc, registers, self._returned, self.held, tuple(self.late), tuple(sorted(self.early, key=_cell_of))
+        )
 
     def value(self, operand: Operand) -> int:
         """Return the value of a register or a constant."""
@@ -96,6 +98,10 @@ class Run:
         if ends_early_loads(one.primitive):
             self.early.clear()
         self.pc += 1
+
+    def load_early(self, cell: int, value: int) -> None:
+        """Remember what a load saw that is done before its turn."""
+        self.early.append((cell, value))
 
     def put_off(self, one: Instruction) -> None:
         """Leave an access for later."""
@@ -146,7 +152,7 @@ class Run:
                 return barrier_waits(self._rules.memory, one.primitive, tuple(self.late))
             case Code.ACCESS:
                 assert one.primitive is not None
-                is_early = one.primitive.effect == "load" and self.cell(one) in self.early
+                is_early = one.primitive.effect == "load" and self.cell(one) in map(_cell_of, self.early)
                 return not is_early and not always_late(self._rules.memory, one.primitive)
         return False
 
@@ -154,7 +160,9 @@ class Run:
         """Do an access that nobody sees now: a load that was done early, a store that waits in the buffer."""
         assert one.primitive is not None
         if one.primitive.effect == "load":
-            self.access_done(one, self.early[self.cell(one)])
+            seen = next(found for found in self.early if found[0] == self.cell(one))
+            self.early.remove(seen)
+            self.access_done(one, seen[1])
         else:
             self.put_off(one)
 
@@ -187,3 +195,7 @@ class Run:
         if bit:
             self.held |= bit
             self.excluded |= excluded_by(lock, shared=shared)
+
+
+def _cell_of(early: tuple[int, int]) -> int:
+    return early[0]

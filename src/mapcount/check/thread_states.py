@@ -12,6 +12,7 @@ surroundings after its last access to a word of the scheme does not prolong it: 
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.check.bytecode import Code, Instruction, Program
@@ -183,7 +184,7 @@ class ThreadStates:
     def _in_place_or_put_off(self, run: Run, one: Instruction, coming: Next) -> Iterator[Next]:
         assert one.primitive is not None
         cell, late, memory = run.cell(one), tuple(run.late), self._rules.memory
-        if one.primitive.effect == "load" and forwarded(memory, cell, late) is not None:
+        if one.primitive.effect == "load" and forwarded(cell, late) is not None:
             yield coming
         elif not waits_for_late(memory, one.primitive, cell, late):
             yield coming._replace(access=one, cell=cell)
@@ -195,14 +196,15 @@ class ThreadStates:
         if coming.call not in self._readers:
             return
         own = run.cell(one) if one.code is Code.ACCESS else NO_CELL
-        for access, cell in sorted(self._loads_ahead(run.pc), key=lambda found: found[1]):
-            if cell != own and cell not in dict(state.early):
-                yield coming._replace(access=access, cell=cell, way=Way.EARLY)
+        pending = Counter(cell for cell, _ in state.early)
+        for cell, loads in sorted(self._loads_ahead(run.pc).items()):
+            if cell != own and pending[cell] < len(loads):
+                yield coming._replace(access=loads[pending[cell]], cell=cell, way=Way.EARLY)
 
-    def _loads_ahead(self, start: int) -> set[tuple[Instruction, int]]:
-        """Return the loads that may follow before anything that orders them, by cell."""
+    def _loads_ahead(self, start: int) -> dict[int, list[Instruction]]:
+        """Return the loads that may follow before anything that orders them, by cell; one of a loop is one."""
         code = self.program.instructions
-        found: dict[int, Instruction] = {}
+        found: dict[int, list[Instruction]] = {}
         waiting, seen = [start], set()
         while waiting:
             pc = waiting.pop()
@@ -214,9 +216,9 @@ class ThreadStates:
                 continue
             if one.code is Code.ACCESS and one.primitive is not None and one.primitive.effect == "load":
                 for cell in self._layout.cells_of(one):
-                    found.setdefault(cell, one)
+                    found.setdefault(cell, []).append(one)
             waiting.extend(successors(code, pc))
-        return {(one, cell) for cell, one in found.items()}
+        return found
 
     def _move(self, local: int, old: int, coming: Next) -> Move | None:
         state = self.locals[local]
@@ -228,7 +230,7 @@ class ThreadStates:
             one = run.to_access()
             assert one is not None
             if coming.way is Way.EARLY:
-                run.early[coming.cell] = old
+                run.load_early(coming.cell, old)
             elif coming.way is Way.PUT_OFF:
                 run.put_off(one)
             elif one.code is Code.ACCESS:
@@ -244,7 +246,7 @@ class ThreadStates:
         """Do an access in its place; return what the cell holds then, None if the thread has to wait for a bit lock."""
         assert one.primitive is not None
         assert one.word is not None
-        own = forwarded(self._rules.memory, run.cell(one), tuple(run.late)) if one.primitive.effect == "load" else None
+        own = forwarded(run.cell(one), tuple(run.late)) if one.primitive.effect == "load" else None
         if own is not None:
             run.access_done(one, own)
             return old

@@ -15,14 +15,16 @@ from mapcount.check.trace import trace
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
 from mapcount.schemes.catalogue import find_scheme
+from mapcount.schemes.words import PG_anon_exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from mapcount.check.explore import Progress
     from mapcount.check.model import Model
     from mapcount.check.steps import State
     from mapcount.schemes.scheme import Reader
+    from mapcount.schemes.truth import FolioTruth
 
 
 @dataclass(frozen=True)
@@ -182,9 +184,13 @@ def _at_rest(
     fitting = [name for name in asked if name in REST_PROPERTIES]
     if model.kind != Kind.ANON or model.order < 2 or model.scheme.scheme.when.startswith("2.6.38"):
         fitting = [name for name in fitting if name != "partial-never-missed"]
+    if model.kind != Kind.ANON or all(place.word != PG_anon_exclusive for place in model.scheme.scheme.places):
+        fitting = [name for name in fitting if name != "exclusive-is-alone"]
     for name in fitting:
         if name == "no-wrap":
             found += _below_unused(model, explored, max_states, engine)
+        elif name == "comes-to-rest":
+            found += [Violation(name, _WAIT, way) for way in explored.stuck[:1]]
         else:
             found += _broken_finals(name, model, explored, max_states, engine)
     return Verdict(
@@ -202,11 +208,7 @@ def _at_rest(
 def _broken_finals(name: str, model: Model, explored: Explored, max_states: int, engine: str) -> list[Violation]:
     """Return what is broken when all is done; the way there is searched for once more, to that very state."""
     for state in explored.finals:
-        told = (
-            _partial_missed(model, explored, state)
-            if name == "partial-never-missed"
-            else _broken(name, explored, state)
-        )
+        told = _AT_REST[name](explored, state)
         if told:
             again = explore(
                 model, until={name: explored.steps.words(state).__eq__}, max_states=max_states, engine=engine
@@ -232,18 +234,44 @@ def _to_the_end(model: Model, way: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(schedule)
 
 
-def _broken(name: str, explored: Explored, state: State) -> str:
-    told = broken_at_rest(explored.steps, state, statistics=name == "stats-balance")
-    return "; ".join(told)
+def _statistics(explored: Explored, state: State) -> str:
+    return "; ".join(broken_at_rest(explored.steps, state, statistics=True))
 
 
-def _partial_missed(model: Model, explored: Explored, state: State) -> str:
+def _words(explored: Explored, state: State) -> str:
+    return "; ".join(broken_at_rest(explored.steps, state, statistics=False))
+
+
+def _truth(explored: Explored, state: State) -> FolioTruth:
     steps = explored.steps
-    truth = steps.moments.settled([steps.local(state, thread) for thread in range(len(steps.threads))])
-    marked = steps.words(state)["PG_partially_mapped"][0]
-    if not 0 < truth.pages_mapped() < 1 << model.order or marked:
+    return steps.moments.settled([steps.local(state, thread) for thread in range(len(steps.threads))])
+
+
+def _partial_missed(explored: Explored, state: State) -> str:
+    mapped, pages = _truth(explored, state).pages_mapped(), 1 << explored.steps.model.order
+    marked = explored.steps.words(state)["PG_partially_mapped"][0]
+    if not 0 < mapped < pages or marked:
         return ""
-    return f"{truth.pages_mapped()} of {1 << model.order} pages are mapped, and the folio is not marked to be split"
+    return f"{mapped} of {pages} pages are mapped, and the folio is not marked to be split"
+
+
+def _shared_exclusive(explored: Explored, state: State) -> str:
+    truth = _truth(explored, state)
+    whole = {mm for mm, *_ in truth.huge}
+    for page, flag in enumerate(explored.steps.words(state)[PG_anon_exclusive.name]):
+        mms = whole | {mm for mm, *_, i in truth.ptes if i == page}
+        if flag and len(mms) > 1:
+            return f"page {page} is marked exclusive, and {len(mms)} address spaces map it"
+    return ""
+
+
+_WAIT = "from here on every thread that is not done waits for a lock that is never given back"
+_AT_REST: dict[str, Callable[[Explored, State], str]] = {
+    "stats-balance": _statistics,
+    "words-balance": _words,
+    "partial-never-missed": _partial_missed,
+    "exclusive-is-alone": _shared_exclusive,
+}
 
 
 def _below_unused(model: Model, explored: Explored, max_states: int, engine: str) -> list[Violation]:

@@ -1,8 +1,8 @@
 """Pages that a loop touches one after the other, noted once as a range: exact costs without a list, and without the time.
 
-A loop over `range(a, b)` that in every turn touches a word of the page of its own number touches all pages of [a, b). Other
-touches of that page in a turn change nothing. A loop that may leave early, or changes what its bounds are made of, stays
-as it is.
+A loop over `range(a, b)` that in every turn touches a word of the page of its own number touches all pages of [a, b); one
+over `range(b - 1, a - 1, -1)` does so as well. Other touches of that page in a turn change nothing. A loop that may leave
+early, or changes what its bounds are made of, stays as it is.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ def with_ranges(statements: Iterable[ast.stmt]) -> list[ast.stmt]:
     for node in statements:
         match node:
             case ast.For(target=ast.Name(id=page), iter=ast.Call(args=[first, end]), body=body):
+                made += _loop(node, page, first, end, with_ranges(body))
+            case ast.For(target=ast.Name(id=page), iter=ast.Call(args=[last, before, step]), body=body) if _is_down(
+                step
+            ):
+                first, end = (ast.BinOp(bound, ast.Add(), ast.Constant(1)) for bound in (before, last))
                 made += _loop(node, page, first, end, with_ranges(body))
             case ast.For():
                 made.append(ast.For(node.target, node.iter, with_ranges(node.body), [], lineno=0))
@@ -57,6 +62,11 @@ def _without(body: list[ast.stmt], page: str) -> list[ast.stmt]:
         elif not _touches(node, page):
             made.append(node)
     return made
+
+
+def _is_down(step: ast.expr) -> bool:
+    """Tell whether a step is -1."""
+    return ast.unparse(step) == "-1"
 
 
 def _touches(node: ast.stmt, page: str) -> bool:

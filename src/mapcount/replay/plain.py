@@ -37,6 +37,13 @@ class PlainReplay:
         self._place = {place.word.name: place for place in scheme.scheme.places}
         self._looks = Looks(folios) if scheme.lookups else None
         self._refused = 0
+        self.struct_pages: set[int] = set()
+        """With `cost`: pages of the folios whose struct pages were touched, since a caller last emptied it."""
+
+    @property
+    def costs(self) -> Costs | None:
+        """The costs of all that was counted so far; they go on growing."""
+        return self._costs
 
     def count(self, log: MappingLog) -> None:
         """Count rows of outcome DONE. Raises BadLogError for one that cannot be; those before it are counted."""
@@ -118,6 +125,7 @@ class PlainReplay:
         sums[COST_COLUMNS.index("operations")] += 1
         sums[COST_COLUMNS.index("pages")] += nr
         sums[COST_COLUMNS.index("lines")] += len(lines)
+        self.struct_pages |= lines
         sums[COST_COLUMNS.index("lookups")] += self._memory.lookups
         sums[COST_COLUMNS.index("entries_read")] += self._memory.entries_read
         touched.clear()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mapcount.schemes.describe import Description
+    from mapcount.schemes.steps import OperationCost
 
 SCHEMES_SCHEMA_VERSION = 1
 _LISTED_ORDERS = (2, 4, 9)
@@ -104,18 +105,28 @@ def _words(one: Description, view: View) -> Iterator[RenderableType]:
 
 def _operations(one: Description, view: View) -> Iterator[RenderableType]:
     yield heading("What operations touch, on all pages of a folio")
-    yield from tables(
-        [Column("operation", text=True), Column("folio"), *map(Column, ("LOCKed", "stores", "loads", "struct pages"))],
-        [
-            [row.operation, format_folio_size(row.order)]
-            + [format_count(n) for n in (row.locked, row.stores, row.loads, row.struct_pages)]
-            for row in one.operations
-        ],
-        width=view.width,
-    )
+    yield from _costs(one.operations, view)
     yield note(
         "Counted by running it: new, dup, unmap and split on an anon folio that one process maps, map on a file folio that "
         "nobody maps. Reference counts and page tables come on top in every design."
+    )
+    yield heading("What unmapping one page touches, of an anon folio that one process maps whole by PTEs")
+    yield from _costs(one.one_page, view)
+
+
+def _costs(rows: Sequence[OperationCost], view: View) -> Iterator[RenderableType]:
+    counted = ["LOCKed", "stores", "loads", "struct pages"]
+    counts = [[row.locked, row.stores, row.loads, row.struct_pages] for row in rows]
+    if any(row.lookups for row in rows):
+        counted += ["look-ups", "entries read"]
+        counts = [[*known, row.lookups, row.entries_read] for known, row in zip(counts, rows, strict=True)]
+    yield from tables(
+        [Column("operation", text=True), Column("folio"), *map(Column, counted)],
+        [
+            [row.operation, format_folio_size(row.order), *map(format_count, numbers)]
+            for row, numbers in zip(rows, counts, strict=True)
+        ],
+        width=view.width,
     )
 
 

@@ -10,7 +10,7 @@ from mapcount.schemes.bind import BoundScheme, bind
 from mapcount.schemes.catalogue import SCHEMES, find_scheme
 from mapcount.schemes.footprint import STRUCT_PAGE_SIZES, Fit, Footprint, fit, footprint
 from mapcount.schemes.scheme import PTE_OPERATIONS, Scheme
-from mapcount.schemes.steps import OperationCost, cost_of
+from mapcount.schemes.steps import OperationCost, cost_of, cost_of_one_page
 from mapcount.schemes.words import Scope
 
 PMD_ORDER = 9
@@ -69,6 +69,8 @@ class Description:
     variants: tuple[VariantRow, ...]
     words: tuple[WordRow, ...]
     operations: tuple[OperationCost, ...]
+    one_page: tuple[OperationCost, ...]
+    """unmap_ptes of one page of a folio that is mapped whole"""
     readers: tuple[ReaderRow, ...]
     invariants: tuple[str, ...]
     footprints: tuple[Footprint, ...]
@@ -99,6 +101,7 @@ def _describe(bound: BoundScheme) -> Description:
         variants=tuple(VariantRow(f"{scheme.id}:{name}", variant.says) for name, variant in scheme.variants.items()),
         words=_words(scheme),
         operations=_operations(bound),
+        one_page=tuple(cost_of_one_page(bound, order) for order in (MTHP_ORDER, PMD_ORDER)),
         readers=_readers(scheme),
         invariants=tuple(invariant.text for invariant in scheme.invariants),
         footprints=tuple(footprint(scheme, order) for order in ORDERS),

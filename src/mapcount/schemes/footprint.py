@@ -46,7 +46,7 @@ def page_bytes(scheme: Scheme, without: Container[str] = ()) -> int:
         place.word.width_bits // 8
         for place in scheme.places
         if place.word.scope is Scope.PAGE and not place.word.is_flag and not place.small_only
-        if place.word.name not in without
+        if not place.anyhow and place.word.name not in without
     )
 
 

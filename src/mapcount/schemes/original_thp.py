@@ -263,7 +263,7 @@ SCHEME = Scheme(
     module=__name__,
     places=(
         _mapcount.at(24),
-        _count.at(28),
+        _count.at(28, anyhow=True),
         PG_head.at(0, bit=14),
         PG_compound_lock.at(0, bit=24),
     ),

@@ -10,10 +10,10 @@ mm_id.py, they forget nobody.
 What it cannot answer: who else maps it, or how many do; only whether it is all mine. One mm with more mappings than the folio
 has pages (a file mapped twice, a PMD that is being replaced by PTEs) counts as several.
 
-What it costs: four to nine LOCKed operations more for each call, two of them on the sequence count, and a fourth struct page,
-from 8 bytes (order 2) to 48 (order 15) a folio. As measured by its author, unmapping a 2 MiB folio of PTEs took 49 % longer
-and fork 106 % (Xeon 4210R, without what the later patches win back by letting a writer who is alone do without LOCKed
-operations, which is not modelled here).
+What it costs: four to nine LOCKed operations more for each call, two of them on the sequence count, and a fourth struct
+page, from 8 bytes (order 2) to 48 (order 15) a folio (tables of bytes take all six values for granted). As measured by its
+author, unmapping a 2 MiB folio of PTEs took 49 % longer and fork 106 % (Xeon 4210R, without what the later patches win back
+by letting a writer who is alone do without LOCKed operations, which is not modelled here).
 
 What became of it: not merged. Two slots and a bit lock (mm_id.py), which cost nothing on top of the total, took its place;
 they may say "shared" of what is not.

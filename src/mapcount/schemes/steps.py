@@ -50,7 +50,23 @@ def steps_of(scheme: BoundScheme, operation: str, order: int) -> list[Touch]:
 
 def cost_of(scheme: BoundScheme, operation: str, order: int, *, without: frozenset[str] = frozenset()) -> OperationCost:
     """Return the accesses of an operation, as in `steps_of`, counted by kind; those to words of `without` are left out."""
-    memory = _run(scheme, operation, order)
+    return _counted(scheme, operation, order, _run(scheme, operation, order), without)
+
+
+def cost_of_one_page(scheme: BoundScheme, order: int) -> OperationCost:
+    """Return the accesses of unmap_ptes of the first page of a new anon folio of `order` that one mm maps whole."""
+    memory = scheme.memory([order], [Kind.ANON], record=True)
+    _call(scheme, memory, "new_ptes", order, MM)
+    memory.touched, memory.lookups, memory.entries_read = [], 0, 0
+    left = (1 << order) - 1
+    memory.looked[0] = Looked(here=left, in_vma=left, vmas=1, mapper=MM)
+    scheme.functions["unmap_ptes"](memory, 0, order, 0, 1, MM)
+    return _counted(scheme, "unmap_ptes", order, memory)
+
+
+def _counted(
+    scheme: BoundScheme, operation: str, order: int, memory: Memory, without: frozenset[str] = frozenset()
+) -> OperationCost:
     touched = [touch for touch in memory.touched or [] if touch.word not in without]
     kinds = Counter(touch.access for touch in touched)
     places = {place.word.name: place for place in scheme.scheme.places}

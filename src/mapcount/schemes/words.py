@@ -42,11 +42,11 @@ class Word:
         """Whether it is a single bit."""
         return bool(self.container)
 
-    def at(self, offset: int, *, page: int = 0, bit: int = 0, small_only: bool = False) -> Place:
+    def at(self, offset: int, *, page: int = 0, bit: int = 0, small_only: bool = False, anyhow: bool = False) -> Place:
         """Return the word in its place: bytes into struct page number `page` of the folio (0 for page words)."""
         if not 0 <= offset < STRUCT_PAGE_BYTES:
             raise ValueError(f"{self.name}: offset {offset} is not inside a struct page of {STRUCT_PAGE_BYTES} bytes")
-        return Place(self, page, offset, bit, small_only)
+        return Place(self, page, offset, bit, small_only, anyhow)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class Place:
     """Of a flag: its number in the word."""
     small_only: bool = False
     """Of a page word: folios of one page use it, the pages of large folios leave it as it is."""
+    anyhow: bool = False
+    """It is there in every design, as a reference count is: its bytes are not among what this one takes."""
 
 
 def page_word(name: str, *, bias: int = 0, width_bits: int = 32) -> Word:

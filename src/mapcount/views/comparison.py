@@ -18,6 +18,7 @@ from mapcount.replay.histories import HISTORIES, log_of
 from mapcount.schemes.catalogue import SCHEMES, find_scheme
 from mapcount.units import format_folio_size
 from mapcount.views.answers import Answers, answers_of, over_pasts, truths_of
+from mapcount.views.kernel import why_not
 from mapcount.views.numbers import Key, cgroup_numbers, machine_numbers, process_numbers
 from mapcount.views.observed import CountersOverPasts, WordCheck
 from mapcount.views.quirks import quirks_for
@@ -154,10 +155,13 @@ def compare(
     Count the mappings of a snapshot in several ways, through `histories` (replay/histories.py), beside the truth.
 
     A `past` that is known takes the place of all histories: nothing is assumed then.
-    `numbers` are the ids of schemes under which user space is shown, `answers` of those whose readers are asked;
+    `numbers` are the ids of schemes under which user space is shown (what cannot be, by what the scheme answers, is noted
+    and left out), `answers` of those whose readers are asked;
     `running` is that of the kernel of the snapshot. Raises UsageError for unknown ids. One replay is in memory at a time.
     """
     chosen = {scheme_id: find_scheme(scheme_id) for scheme_id in dict.fromkeys((*numbers, *answers))}
+    unseen = {one: why for one in numbers if (why := why_not(chosen[one].scheme, quirks_for(one)))}
+    numbers = [one for one in numbers if one not in unseen]
     truth, truths = true_view(snapshot), truths_of(snapshot)
     numbers_of = _numbers(truth)
     found: list[Found] = []
@@ -191,7 +195,11 @@ def compare(
     return Comparison(
         meta=snapshot.meta,
         running=running,
-        notes=[*notes, *_without_room(snapshot, chosen.values())],
+        notes=[
+            *notes,
+            *_without_room(snapshot, chosen.values()),
+            *(f"{one} has no numbers, only answers; {why}" for one, why in unseen.items()),
+        ],
         schemes=list(numbers),
         histories=list(histories) if past is None else [AS_IT_HAPPENED],
         numbers=list(of_machine.values()),

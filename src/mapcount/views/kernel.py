@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mapcount.mapping.snapshot import Snapshot
     from mapcount.replay.result import Replayed
     from mapcount.schemes.eras import Quirks
+    from mapcount.schemes.scheme import Scheme
 
 
 def kernel_reading(snapshot: Snapshot, replayed: Replayed, quirks: Quirks) -> Reading:
@@ -53,6 +54,14 @@ def kernel_reading(snapshot: Snapshot, replayed: Replayed, quirks: Quirks) -> Re
         pmd_bit_of_first_page=quirks.bit56 is Bit56.FIRST_PAGE,
         pss_by_entry=quirks.pss_by_entry,
     )
+
+
+def why_not(scheme: Scheme, quirks: Quirks) -> str | None:
+    """Return why a kernel that counts by this scheme has no such reading; None if it has one."""
+    name = "folio_average_page_mapcount" if quirks.average_page_mapcount else "page_mapcount"
+    if any(reader.name == name for reader in scheme.readers):
+        return None
+    return f"no {name}: {scheme.cannot.get(name, 'it has no such reader')}"
 
 
 def _answer(replayed: Replayed, name: str, base: I64, known: Bools) -> Steps:

@@ -97,14 +97,15 @@ def waste(survey: Survey) -> Section:
     """Return who holds how much of the waste, as bars over the tables of processes, programs and cgroups."""
     wasted = [Series("wasted_bytes", "wasted", "waste")]
     charts: list[Block] = []
-    for name, category, rows in (
-        ("processes", ("comm", "pid"), survey.processes),
-        ("programs", ("name",), survey.programs),
-        ("cgroups", ("name",), survey.cgroups),
-    ):
+    owners: tuple[tuple[str, str, tuple[str, ...], Sequence[ProcessRow | OwnerRow]], ...] = (
+        ("processes", "Waste by process", ("comm", "pid"), survey.processes),
+        ("programs", "Waste by program", ("name",), survey.programs),
+        ("cgroups", "Waste by cgroup", ("name",), survey.cgroups),
+    )
+    for name, caption, category, rows in owners:
         if any(row.wasted_bytes for row in rows):
-            caption = f"Waste by {name.removesuffix('es') if name == 'processes' else name.removesuffix('s')}"
-            charts.append(Chart(f"waste-{name}", caption, "bars", f"{name}-table", category, wasted, "bytes", top=_TOP))
+            chart = Chart(f"waste-{name}", caption, "bars", f"{name}-table", category, wasted, "bytes", top=_TOP)
+            charts.append(chart)
     how = (
         f"Bars are anon memory that nothing maps and that is not in the swap cache, the {_TOP} largest of each. It comes "
         "back when the folio is split or freed."

@@ -25,7 +25,7 @@ function ticksOf(block, rows) {
   const sums = rows.map((row) => (block.stacked ? [row.values.reduce((a, b) => a + b, 0)] : row.values)).flat();
   const [least, most] = [Math.min(0, ...sums), Math.max(0, ...sums)];
   if (least === most) return {};
-  const interval = 2 ** Math.ceil(Math.log2((most - least) / 8));
+  const interval = 2 ** Math.ceil(Math.log2((most - least) / 5));
   return { interval, min: Math.floor(least / interval) * interval, max: Math.ceil(most / interval) * interval };
 }
 

@@ -1,0 +1,1 @@
+"""What counting costs: operations, readers and whole workloads by exact replay, and what this machine makes of that in ns."""
