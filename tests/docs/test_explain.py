@@ -1,4 +1,4 @@
-"""docs/explain.md against the list of questions: every one, in order, by its title."""
+"""docs/explanation/explain.md against the list of questions: every one, in order, by its title."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mapcount.report.terminal import render
 
 
 def test_every_question_has_a_row():
-    rows = table(sections(ROOT / "docs" / "explain.md")["Questions and answers"])
+    rows = table(sections(ROOT / "docs" / "explanation" / "explain.md")["Questions and answers"])
     assert [row[0] for row in rows] == [f"`{question.id}` {question.title}" for question in QUESTIONS]
 
 

@@ -1,4 +1,4 @@
-"""docs/json.md against the schemas that msgspec makes of the records: every key, its type, its unit, in order."""
+"""docs/reference/json.md against the schemas that msgspec makes of the records: every key, its type, its unit, in order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mapcount.schemes.describe import Description
 from mapcount.survey.diff import Difference
 from mapcount.views.comparison import Comparison
 
-SECTIONS = sections(ROOT / "docs" / "json.md")
+SECTIONS = sections(ROOT / "docs" / "reference" / "json.md")
 UNITS = {"_bytes": "bytes", "_s": "seconds"}
 
 

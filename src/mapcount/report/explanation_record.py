@@ -80,7 +80,7 @@ class QuestionList:
 
 
 def document(answer: Answer) -> bytes:
-    """Return an answer as indented JSON: docs/json.md says what is in it."""
+    """Return an answer as indented JSON: docs/reference/json.md says what is in it."""
     return indented(answer_record(answer))
 
 

@@ -1,4 +1,4 @@
-"""Trust: what each lock helps against, as docs/check.md tells it, too."""
+"""Trust: what each lock helps against, as docs/explanation/check.md tells it, too."""
 
 from __future__ import annotations
 

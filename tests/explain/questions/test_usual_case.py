@@ -28,7 +28,7 @@ def test_the_machine_that_was_given():
 
 
 def test_measured_figures_are_those_of_the_page():
-    page = (Path(__file__).parents[3] / "docs" / "accesses.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "explanation" / "accesses.md").read_text()
     for figure in ("11,958 | 11.4 % | 65.1 %", "72 | 0.0 % | 87.5 %", "13,211 | 49.2 % | none"):
         assert figure in page
     text = " ".join(usual_case.QUESTION.answer)

@@ -76,7 +76,7 @@ QUESTION = Question(
         THREAD,
         "mm/compaction.c and mm/migrate.c, 6.5 and 7.1; include/linux/mm.h and mm/memory.c, 7.1",
         MM_IDS,
-        "docs/check.md",
+        "docs/explanation/check.md",
     ),
     words=("page-table lock", "folio lock", "refcount", "pin", "stale"),
     again=("mapcount check --list", "mapcount check nr-pages-mapped/mapcount/zap-fault/2 --with-lock folio"),

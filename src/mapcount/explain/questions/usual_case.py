@@ -78,7 +78,7 @@ QUESTION = Question(
 
         That is the usual case because folios smaller than 2 MiB have no PMD at all, and those of 2 MiB lose theirs
         at the first partial change. How many pages one call of the reverse mapping covers was measured with real
-        kernels in a guest (6.12; docs/accesses.md): an allocator with folios of 64 KiB unmaps 65.1% of 11,958 times the
+        kernels in a guest (6.12; docs/explanation/accesses.md): an allocator with folios of 64 KiB unmaps 65.1% of 11,958 times the
         whole folio at once, a compiler 87.5% of 72 times; a server that forks and writes takes folios of 2 MiB apart, half of
         13,211 times by one page, and never unmaps a whole one by PTEs. So it depends on the program.
         """),
@@ -87,7 +87,7 @@ QUESTION = Question(
         6.8 to 6.12 made one call of many, but each page's counter is still changed. CONFIG_NO_PAGE_MAPCOUNT (6.15) drops
         these counters: one struct page, however many pages. It is not the default.
         """),
-    sources=(THREAD, "docs/accesses.md: the usual case, measured", MM_IDS, NO_PAGE_MAPCOUNT),
+    sources=(THREAD, "docs/explanation/accesses.md: the usual case, measured", MM_IDS, NO_PAGE_MAPCOUNT),
     words=("struct page", "PTE", "PMD", "folio"),
     again=("mapcount conform --accesses --workload all", "mapcount explain removal"),
 )
