@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import subprocess
@@ -50,7 +51,7 @@ def place(machines, tmp_path, monkeypatch):
 def forget_what_it_writes(typed):
     """A page may take now.mapsnap in one block and read it in the next: each block finds one, and may make its own."""
     words = typed.split()
-    for option, target in zip(words, words[1:], strict=False):
+    for option, target in itertools.pairwise(words):
         if option == "-o" and Path(target).is_symlink():
             Path(target).unlink()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mapcount.explain.evidence import Figures, Race, Says, Verdicts
 from mapcount.report.encoding import indented
+from mapcount.report.races_record import RaceModel
 from mapcount.report.races_record import record as race_record
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class EvidenceRecord:
     text: str
     columns: list[ColumnRecord] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
-    models: list[dict[str, Any]] = field(default_factory=list)
+    models: list[RaceModel] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
