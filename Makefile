@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help report test test-kernels record lint types check-tree bench bench-replay bench-machine bench-check lock man clean
+.PHONY: help report test test-kernels record lint types check-tree bench bench-replay bench-machine bench-check docs lock man clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ man: $(VENV)/.dev ## man page into build/mapcount.1
 	@COLUMNS=200 $(BIN)/argparse-manpage --module mapcount.cli --function build_parser --prog mapcount --project-name mapcount \
 	  --version "$$($(BIN)/mapcount --version | cut -d' ' -f2)" --manual-title "User Commands" \
 	  --description "show who maps the folios of a Linux machine" --format single-commands-section --output build/mapcount.1
+
+docs: $(VENV)/.dev ## the handbook into build/handbook (offline; a warning is an error)
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html -d build/doctrees docs build/handbook
+	@echo "build/handbook/index.html"
 
 lock: ## write requirements.lock: the newest versions that fit together on this Python
 	@$(PYTHON) -m venv --clear build/lock

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The checker against SPIN: the same models in the same run, time to the verdict and memory.
 
-    benchmarks/check_spin.py [--rounds N] [--no-large] [-o docs/benchmarks-check.md]
+    benchmarks/check_spin.py [--rounds N] [--no-large] [-o docs/reference/benchmarks-check.md]
 
 Needs spin and gcc. Ours is a process of its own, from the start of Python to the verdict, with a warm cache of compiled code;
 SPIN's time is that of `spin -a`, `gcc -O2` and the verifier. Both go through all states; that they find the same is checked.

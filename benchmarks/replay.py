@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Replay against hand-written C, with and without costs; its memory; and what the second start costs.
 
-    benchmarks/replay.py [--rounds N] [--quick] [-o docs/benchmarks-replay.md]
+    benchmarks/replay.py [--rounds N] [--quick] [-o docs/reference/benchmarks-replay.md]
 
 Needs gcc. Everything is compared within one run, interleaved: figures of other machines or days do not matter.
 """

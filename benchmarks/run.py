@@ -28,7 +28,7 @@ from table import goals_text, scene_text, victim_text
 from thp_settings import THP, unwind_on_signals
 from victim import victim_phases
 
-DOCS = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "reference" / "benchmarks.md"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -121,7 +121,7 @@ def figures(scenes: list[Scene], victim: dict[str, Any], goals: list[Goal]) -> d
 def document(
     scenes: list[Scene], victim: dict[str, Any], goals: list[Goal], peers: Peers | None, options: argparse.Namespace
 ) -> str:
-    """Return docs/benchmarks.md."""
+    """Return docs/reference/benchmarks.md."""
     parts = [
         "# Benchmarks",
         f"Made by `make bench` (`benchmarks/run.py`), medians of {options.runs} interleaved runs, on {machine()}.",
@@ -184,7 +184,7 @@ def machine() -> str:
 
 
 def write_docs(page: str) -> None:
-    """Write docs/benchmarks.md, owned by whoever owns docs/: this runs as root."""
+    """Write docs/reference/benchmarks.md, owned by whoever owns docs/: this runs as root."""
     DOCS.write_text(page, encoding="utf-8")
     owner = DOCS.parent.stat()
     os.chown(DOCS, owner.st_uid, owner.st_gid)

@@ -54,7 +54,7 @@ def walk(model, choose):
 
 @pytest.mark.parametrize("scheme_id", scheme_ids())
 @given(data=st.data())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 def test_alone_a_lowered_function_does_what_the_function_does(scheme_id, data):
     model = data.draw(models(find_scheme(scheme_id), 1, calls=7))
     compare(model, walk(model, lambda able: able[0]))
@@ -62,7 +62,7 @@ def test_alone_a_lowered_function_does_what_the_function_does(scheme_id, data):
 
 @pytest.mark.parametrize("scheme_id", scheme_ids())
 @given(data=st.data())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 def test_in_any_order_two_threads_do_what_the_functions_do(scheme_id, data):
     model = data.draw(models(find_scheme(scheme_id), 2))
     random = data.draw(st.randoms(use_true_random=False))
@@ -70,7 +70,7 @@ def test_in_any_order_two_threads_do_what_the_functions_do(scheme_id, data):
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 def test_three_threads_do_too(data):
     model = data.draw(models(find_scheme("mm-id"), 3))
     random = data.draw(st.randoms(use_true_random=False))

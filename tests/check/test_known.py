@@ -171,13 +171,13 @@ def test_a_sequence_count_makes_the_sum_of_many_words_one():
     """2.3, 5: a split moves counts from the PMD's word to the pages'. With the seqlock of 2021 nobody sees that half done."""
     start = (Call("new_pmd", mm=1), Call("dup_pmd", mm=2))
     found = {}
-    for name in ("double-map:before-5.18", "double-map", "double-map:seqlock"):
+    for name in ("double-map:before-5.19", "double-map", "double-map:seqlock"):
         found[name] = explore(Model(find_scheme(name), 2, ((SPLIT,), COUNT), start))
         assert found[name].complete
     # Two PMDs, then a PMD and four PTEs. More than that, and less than nothing, is what the loop can add up.
     assert found["double-map:seqlock"].values(1) == {2, 5}
     assert not found["double-map:seqlock"].violations
-    for name in ("double-map:before-5.18", "double-map"):
+    for name in ("double-map:before-5.19", "double-map"):
         wrong = {one.value for one in found[name].violations}
         assert {0, 6} <= wrong
 

@@ -14,7 +14,7 @@ from mapcount.schemes.catalogue import SCHEMES, find_scheme
 AT_REST = (
     ("three-ptes", 2),
     ("three-levels", 2),
-    ("all-map", 2),
+    ("map-both", 2),
     ("split-zap", 4),
     ("three-ptes", 1),
     ("fork-zap", 4),

@@ -41,7 +41,7 @@ def standard_models():
     moving = (Call("map_ptes", 0, 1, 3), Call("unmap_ptes", 0, 1, 3))
     for scheme_id, order, threads, start, kind in [
         ("double-map", 1, (split, unmap, (COUNT,)), FORKED, Kind.ANON),
-        ("double-map:before-5.18", 2, ((Call("map_pmd", mm=2),), both_ways(4, 3), (PAGE,)), (), Kind.FILE),
+        ("double-map:before-5.19", 2, ((Call("map_pmd", mm=2),), both_ways(4, 3), (PAGE,)), (), Kind.FILE),
         ("double-map:seqlock", 2, (split, unmap, (COUNT,)), FORKED, Kind.ANON),
         ("nr-pages-mapped", 2, (both_ways(4, 2), (Call("unmap_pmd", mm=1),), (COUNT,)), NEW, Kind.ANON),
         ("nr-pages-mapped:bit-lock", 1, (split, unmap, (MAPPED, COUNT)), FORKED, Kind.ANON),

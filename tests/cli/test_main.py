@@ -152,5 +152,7 @@ def test_commands_are_those_of_the_design():
         "kernels",
         "conform",
         "check",
+        "cost",
+        "explain",
         "completion",
     ]

@@ -1,4 +1,4 @@
-"""docs/cli.md against the parser and the exit codes: every option is described, and no other."""
+"""docs/reference/cli.md against the parser and the exit codes: every option is described, and no other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from docs.pages import ROOT, plain, sections, table
 from mapcount import cli, errors
 
-SECTIONS = sections(ROOT / "docs" / "cli.md")
+SECTIONS = sections(ROOT / "docs" / "reference" / "cli.md")
 ANCHORS = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-"): title for title in SECTIONS}
 
 

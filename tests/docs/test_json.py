@@ -1,4 +1,4 @@
-"""docs/json.md against the schemas that msgspec makes of the records: every key, its type, its unit, in order."""
+"""docs/reference/json.md against the schemas that msgspec makes of the records: every key, its type, its unit, in order."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mapcount.capture.doctor import Finding
 from mapcount.check.ablation import Ablation
 from mapcount.report import json_report
 from mapcount.report.conform_record import ConformRecord
+from mapcount.report.explanation_record import AnswerRecord, QuestionList
 from mapcount.report.races_record import Races
 from mapcount.report.scenario_list import ScenarioListings
 from mapcount.report.scenario_record import RunRecord
@@ -19,13 +20,25 @@ from mapcount.schemes.describe import Description
 from mapcount.survey.diff import Difference
 from mapcount.views.comparison import Comparison
 
-SECTIONS = sections(ROOT / "docs" / "json.md")
+SECTIONS = sections(ROOT / "docs" / "reference" / "json.md")
 UNITS = {"_bytes": "bytes", "_s": "seconds"}
 
 
 def definitions():
     _, found = msgspec.json.schema_components(
-        [Difference, Finding, Comparison, Description, Ablation, RunRecord, ScenarioListings, ConformRecord, Races]
+        [
+            Difference,
+            Finding,
+            Comparison,
+            Description,
+            Ablation,
+            RunRecord,
+            ScenarioListings,
+            ConformRecord,
+            AnswerRecord,
+            QuestionList,
+            Races,
+        ]
     )
     return json.loads(json_report.schema_text())["$defs"] | found
 

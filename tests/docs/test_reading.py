@@ -1,4 +1,4 @@
-"""docs/reading-a-report.md and docs/capture.md against the code: every self-check, every race, every verdict is described."""
+"""The pages about a report and a capture against the code: every self-check, every race, every verdict is described."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mapcount.mapping.schema import Consistency, Kind, Level
 from mapcount.report import provenance
 from mapcount.survey.run import survey
 
-CAPTURE = sections(ROOT / "docs" / "capture.md")
+CAPTURE = sections(ROOT / "docs" / "reference" / "capture.md")
 
 
 def checks_of_everything():
@@ -35,7 +35,9 @@ def checks_of_everything():
 
 
 def test_every_self_check_has_one_row_and_every_row_a_check():
-    told = [plain(row[0]) for row in table(sections(ROOT / "docs" / "reading-a-report.md")["Self-checks"])]
+    told = [
+        plain(row[0]) for row in table(sections(ROOT / "docs" / "reference" / "reading-a-report.md")["Self-checks"])
+    ]
     patterns = [re.compile(re.sub("SIZE|CGROUP|PID|NAME", ".+", re.escape(name))) for name in told]
     names = checks_of_everything()
     for name in names:

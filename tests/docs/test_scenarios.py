@@ -1,4 +1,4 @@
-"""docs/scenarios.md against the language: its examples run, and every verb, setting and quantity is there."""
+"""docs/reference/scenarios.md against the language: its examples run, and every verb, setting and quantity is there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mapcount.scenarios.run import run
 from mapcount.scenarios.steps import Expect
 from mapcount.scenarios.verbs import VERBS
 
-PAGE = ROOT / "docs" / "scenarios.md"
+PAGE = ROOT / "docs" / "reference" / "scenarios.md"
 EXAMPLES = blocks(PAGE, "scenario")
 
 

@@ -1,4 +1,4 @@
-"""docs/schemes.md against the catalogue and the promises."""
+"""docs/reference/schemes.md against the catalogue and the promises."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mapcount.schemes.scheme import Promise
 from mapcount.views.numbers import cgroup_numbers, machine_numbers, process_numbers
 from mapcount.views.view import true_view
 
-PAGE = ROOT / "docs" / "schemes.md"
+PAGE = ROOT / "docs" / "reference" / "schemes.md"
 
 
 def test_the_page_is_up_to_date(generator):
@@ -22,7 +22,7 @@ def test_every_promise_is_explained():
 
 
 def test_every_past_is_explained(generator):
-    page = ROOT / "docs" / "compare.md"
+    page = ROOT / "docs" / "reference" / "compare.md"
     assert generator.put_between(page.read_text(), generator.histories_text()) == page.read_text(), (
         "run docs/generate_tables.py"
     )
@@ -30,7 +30,8 @@ def test_every_past_is_explained(generator):
 
 def test_every_number_of_a_comparison_is_explained():
     told = " ".join(
-        plain(row[0]) for row in table(sections(ROOT / "docs" / "compare.md")["What user space would read"])
+        plain(row[0])
+        for row in table(sections(ROOT / "docs" / "reference" / "compare.md")["What user space would read"])
     )
     builder = SnapshotBuilder()
     builder.add_mm(cgroup="/a")

@@ -1,4 +1,4 @@
-"""docs/snapshot.md holds what docs/generate_tables.py makes of the schema today."""
+"""docs/reference/snapshot.md holds what docs/generate_tables.py makes of the schema today."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from docs.pages import ROOT, plain, sections, table
 from mapcount.mapping.schema import SNAPSHOT_TABLES
 
-PAGE = ROOT / "docs" / "snapshot.md"
+PAGE = ROOT / "docs" / "reference" / "snapshot.md"
 
 
 def test_the_page_is_up_to_date(generator):

@@ -28,7 +28,7 @@ def rows_of(name):
 
 
 SCHEMES_OF = {
-    "5.10": "double-map:before-5.18",
+    "5.10": "double-map:before-5.19",
     "6.1": "double-map",
     "6.12": "large-mapcount",
     "6.16": "mm-id",

@@ -35,7 +35,7 @@ slow = settings(max_examples=7, deadline=None, suppress_health_check=[HealthChec
 def test_every_way_of_counting_that_kernels_had_is_walked():
     counted = {era_of(release, page_mapcount=page_mapcount).scheme for release, page_mapcount in RELEASES}
     assert counted == {
-        "double-map:before-5.18",
+        "double-map:before-5.19",
         "double-map",
         "nr-pages-mapped",
         "large-mapcount:unbatched",

@@ -33,7 +33,7 @@ CACHED_ROW = Row(
     problem="",
 )
 ROWS = (
-    replace(CACHED_ROW, name="5.10", series="5.10", release="5.10.0-46-cloud-amd64", scheme="double-map:before-5.18"),
+    replace(CACHED_ROW, name="5.10", series="5.10", release="5.10.0-46-cloud-amd64", scheme="double-map:before-5.19"),
     replace(CACHED_ROW, name="6.12", release="6.12.118+deb13-cloud-amd64", state=ONLINE, page_mapcount=None),
     CACHED_ROW,
 )

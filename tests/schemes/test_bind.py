@@ -30,8 +30,8 @@ def test_constants_reach_the_functions_that_are_called():
 
 def test_a_variant_has_words_and_invariants_of_its_own():
     assert "PG_anon_exclusive" in words(find_scheme("double-map"))
-    assert "PG_anon_exclusive" not in words(find_scheme("double-map:before-5.18"))
-    assert words(find_scheme("double-map:seqlock")) - words(find_scheme("double-map:before-5.18")) == {
+    assert "PG_anon_exclusive" not in words(find_scheme("double-map:before-5.19"))
+    assert words(find_scheme("double-map:seqlock")) - words(find_scheme("double-map:before-5.19")) == {
         "mapcount_seqcount",
         "PG_locked",
     }
@@ -74,7 +74,7 @@ def test_what_does_not_exist_is_told_with_what_does():
     with pytest.raises(UsageError, match="mm-id has no variant 'x'; it has: none"):
         find_scheme("mm-id:x")
     with pytest.raises(
-        UsageError, match=r"no scheme 'nonsense'; there are: original-thp, double-map, double-map:before-5\.18"
+        UsageError, match=r"no scheme 'nonsense'; there are: original-thp, double-map, double-map:before-5\.19"
     ):
         find_scheme("nonsense")
     with pytest.raises(UsageError, match="no constant 'NONSENSE'"):

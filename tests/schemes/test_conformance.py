@@ -104,7 +104,7 @@ def test_a_broken_scheme_is_found(scheme, module, old, new):
     [
         ("seqlock", "mapcount_seqlock", "folio) + 1)\n        bit_spin_unlock", "folio))\n        bit_spin_unlock"),
         ("seqlock", "double_map", "        each = 2", "        each = 1"),
-        ("before-5.18", "double_map", "        return folio_maybe_dma_pinned(m, folio)", "        return 1"),
+        ("before-5.19", "double_map", "        return folio_maybe_dma_pinned(m, folio)", "        return 1"),
     ],
 )
 def test_a_broken_variant_of_double_map_is_found(variant, module, old, new):

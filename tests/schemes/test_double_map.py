@@ -10,7 +10,7 @@ from mapcount.schemes.double_map import SCHEME
 from mapcount.schemes.ops import Access
 from schemes.one_folio import OneFolio
 
-VARIANTS = ("double-map", "double-map:before-5.18", "double-map:seqlock")
+VARIANTS = ("double-map", "double-map:before-5.19", "double-map:seqlock")
 P = 8
 
 
@@ -81,7 +81,7 @@ def test_a_pmd_of_a_file_is_counted_by_every_page():
     assert (folio.mapped, folio.pmd_mapped, folio.queued) == (0, 0, 0)
 
 
-@pytest.mark.parametrize(("scheme", "after"), [("double-map", 0), ("double-map:before-5.18", 1)])
+@pytest.mark.parametrize(("scheme", "after"), [("double-map", 0), ("double-map:before-5.19", 1)])
 def test_a_first_pmd_of_a_file_that_nothing_maps_clears_it_from_5_18(scheme, after):
     folio = OneFolio(scheme, 3, Kind.FILE)
     folio.map(0, 1, 1)
@@ -152,7 +152,7 @@ def test_readers_look_at_every_page():
 
 
 def test_before_5_18_the_most_mapped_page_decides():
-    old, new = OneFolio("double-map:before-5.18", 3), OneFolio("double-map", 3)
+    old, new = OneFolio("double-map:before-5.19", 3), OneFolio("double-map", 3)
     for folio in (old, new):
         folio.new_pmd(1)
         folio.dup_pmd(2)
@@ -165,7 +165,7 @@ def test_before_5_18_the_most_mapped_page_decides():
 
 
 def test_before_5_18_every_pinned_folio_is_copied_at_fork():
-    old, new = OneFolio("double-map:before-5.18", 3), OneFolio("double-map", 3)
+    old, new = OneFolio("double-map:before-5.19", 3), OneFolio("double-map", 3)
     for folio in (old, new):
         folio.new_pmd(1)
         folio.dup_pmd(2)
@@ -206,7 +206,7 @@ def test_a_reader_tries_again_after_a_writer():
     folio.memory.load = a_split_comes_between
     assert folio.read("folio_mapcount") == 1 + P
     assert seen.count("mapcount_seqcount") == 4
-    torn, seen = OneFolio("double-map:before-5.18", 3), []
+    torn, seen = OneFolio("double-map:before-5.19", 3), []
     torn.new_pmd(1)
     torn.dup_pmd(2)
     plain = torn.memory.load

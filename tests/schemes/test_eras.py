@@ -16,10 +16,11 @@ from schemes import golden
 @pytest.mark.parametrize(
     ("release", "scheme"),
     [
-        ("4.5.0", "double-map:before-5.18"),
-        ("4.19.0-27-amd64", "double-map:before-5.18"),
-        ("5.15.0-1051-aws", "double-map:before-5.18"),
-        ("5.18", "double-map"),
+        ("4.5.0", "double-map:before-5.19"),
+        ("4.19.0-27-amd64", "double-map:before-5.19"),
+        ("5.15.0-1051-aws", "double-map:before-5.19"),
+        ("5.18", "double-map:before-5.19"),
+        ("5.19", "double-map"),
         ("6.1.0-56-cloud-amd64", "double-map"),
         ("6.2.12", "nr-pages-mapped"),
         ("6.9.12-200.fc40.x86_64", "nr-pages-mapped"),

@@ -37,7 +37,7 @@ def test_there_are_kernels_of_each_scheme_that_one_can_boot():
     eras = {
         era_of(trace.kernel, page_mapcount=trace.page_mapcount).scheme for trace in map(golden.load, golden.names())
     }
-    assert {"double-map:before-5.18", "double-map", "large-mapcount", "mm-id", "no-page-mapcount"} == eras
+    assert {"double-map:before-5.19", "double-map", "large-mapcount", "mm-id", "no-page-mapcount"} == eras
 
 
 WORDS = (

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SEEDS = (7, 11)
 WALK_STEPS = 120
+LONGER = {"file": 330, "pieces": 520}
+"""By profile, steps of walks that are longer: so many that each operation has an effect often enough (coverage.py)."""
 WITH_PROC = (
     "child-only-partial-64k",
     "cow-64k",
@@ -74,7 +76,10 @@ def main(arguments: list[str]) -> int:
 
 def wanted() -> list[Scenario]:
     """Return what a golden trace holds: the scenarios of the library, then walks."""
-    return [*load_all(), *(walk_scenario(profile, seed, WALK_STEPS) for profile in PROFILES for seed in SEEDS)]
+    return [
+        *load_all(),
+        *(walk_scenario(profile, seed, LONGER.get(profile, WALK_STEPS)) for profile in PROFILES for seed in SEEDS),
+    ]
 
 
 def _record(image: Image, path: Path, before: Trace | None, only: list[str]) -> None:
@@ -82,19 +87,19 @@ def _record(image: Image, path: Path, before: Trace | None, only: list[str]) -> 
     if before:
         if before.image_sha256 != image.sha256:
             raise KernelImageError(f"{path} was recorded with another image: record it whole, without --missing")
-        scenarios = [one for one in missing(before, scenarios, proc=_with_proc) if _matches(one.name, only)]
+        scenarios = [one for one in missing(before, scenarios, proc=with_proc) if _matches(one.name, only)]
     with GuestBackend(image) as backend:
         trace = record(
             backend,
             scenarios,
-            proc=_with_proc,
+            proc=with_proc,
             image_sha256=image.sha256,
             config=image.config.read_text(errors="replace") if image.config else "",
         )
     said = f"{len(trace.recorded)} scenarios, {trace.steps} steps in {time.monotonic() - began:.0f} s"
     if before:
         trace = completed(
-            before, trace, _to_keep(before, only), proc=lambda one: _with_proc(one) and _matches(one.name, only)
+            before, trace, _to_keep(before, only), proc=lambda one: with_proc(one) and _matches(one.name, only)
         )
         skipped = {name: why for name, why in before.skipped.items() if not _matches(name, only)}
         trace = replace(trace, skipped=skipped | dict(trace.skipped))
@@ -117,7 +122,8 @@ def _matches(name: str, only: list[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in only)
 
 
-def _with_proc(scenario: Scenario) -> bool:
+def with_proc(scenario: Scenario) -> bool:
+    """Tell whether /proc is read in a scenario."""
     return scenario.name in WITH_PROC
 
 

@@ -116,11 +116,10 @@ def _two_pmds(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...
     return start, ((Call("unmap_pmd", mm=1, via="zap_pmd"),), (Call("map_pmd", mm=2, via="fault_pmd"),))
 
 
-def _all_map(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+def _map_both(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
     return (), (
         (Call("map_ptes", 0, pages, 1, via="insert"),),
-        (Call("map_ptes", 0, pages, 2, via="insert"), Call("map_pmd", mm=3, via="fault_pmd")),
-        (Call("map_pmd", mm=4, via="fault_pmd"),),
+        (Call("map_pmd", mm=2, via="fault_pmd"),),
     )
 
 
@@ -193,7 +192,7 @@ MIXES: dict[str, Mix] = {
             Kind.SHMEM,
             _three_ptes,
         ),
-        Mix("all-map", "four processes map a shmem folio, two by PTEs, two by PMDs", Kind.SHMEM, _all_map),
+        Mix("map-both", "two processes map a shmem folio, one by PTEs, one by a PMD", Kind.SHMEM, _map_both),
         Mix(
             "three-levels",
             "one process unmaps a shmem folio's PTEs, another one its PMD, a third one maps it by a PMD",

@@ -50,7 +50,7 @@ NAMED: dict[str, Named] = {
         "_nr_pages_mapped>=0x1000000",
     ),
     "split-transfer": Named(
-        Cell("double-map:before-5.18", "mapped_shared", "split-alone", 2),
+        Cell("double-map:before-5.19", "mapped_shared", "split-alone", 2),
         "no-false-exclusive",
         "counts move from the PMD to the pages while the largest is looked for",
         'c444eb564fb1 ("mm: thp: make the THP mapcount atomic against __split_huge_pmd_locked()"), 5.8',

@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING, Protocol
 
 from mapcount import __version__
 from mapcount.blas import start_no_blas_threads
-from mapcount.cli import capture, check, compare, completion, conform, diff, doctor, kernels, report, run, schemes
+from mapcount.cli import (
+    capture,
+    check,
+    compare,
+    completion,
+    conform,
+    cost,
+    diff,
+    doctor,
+    explain,
+    kernels,
+    report,
+    run,
+    schemes,
+)
 from mapcount.errors import EXIT_INTERRUPTED, EXIT_OK, MapcountError
 
 if TYPE_CHECKING:
@@ -43,6 +57,8 @@ _COMMANDS: tuple[Command, ...] = (
     kernels,
     conform,
     check,
+    cost,
+    explain,
     completion,
 )
 

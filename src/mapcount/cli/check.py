@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mapcount.cli.common import add_common, add_output, add_top, positive, say, view_of
+from mapcount.cli.html import add_html, is_text_wanted, write_html
 from mapcount.errors import EXIT_FINDING, EXIT_OK
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-w", "--wide", action="store_true", help="use the width of the terminal, not 80 columns")
     parser.add_argument("--no-pager", action="store_true", help="do not pipe long output through $PAGER")
     add_output(parser, "write the result to FILE")
+    add_html(parser)
     add_top(parser)
     add_common(parser)
 
@@ -147,8 +149,14 @@ def _show(args: argparse.Namespace, verdicts: Sequence[Verdict]) -> int:
     from mapcount.cli.output import write
     from mapcount.report import races, races_record
 
+    if args.html is not None:
+        from mapcount.report.html.check_page import check_page
+
+        write_html(args, check_page(verdicts))
     if args.format == "json":
         write(args, races_record.document(verdicts))
+    elif not is_text_wanted(args):
+        pass
     elif args.show or args.fewest_switches or len(verdicts) == 1:
         _print(args, _in_full(args, verdicts))
     else:

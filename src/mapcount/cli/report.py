@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         write(args, schema_text())
         return EXIT_OK
     if args.snapshot:
-        show(args, _load(args.snapshot))
+        show(args, load(args.snapshot))
     else:
         from mapcount.cli.live import report_live
 
@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _load(name: str) -> Snapshot:
+def load(name: str) -> Snapshot:
+    """Return the snapshot of a file, or the state that a scenario leads to. Raises BadSnapshotError, ScenarioError."""
     from mapcount.cli.scenario_source import is_scenario, run_scenario
     from mapcount.mapping.snapshot import Snapshot
 

@@ -23,7 +23,7 @@ _SLOTS = ("_mm_id", "_mm_id_mapcount")
 
 
 def observe(machine: Machine, result: int) -> Observation:
-    """Return the state of a machine. Folios are named by their numbers."""
+    """Return the state of a machine: folios that are mapped, and those of files that were. They are named by their numbers."""
     rows = sorted(row for mm in machine.mms.values() for row in _mapped(mm))
     folios = {name_of(folio): FolioState(folio.order, folio.kind, _words(machine, folio)) for folio in _alive(machine)}
     return Observation(result, tuple(rows), folios)
@@ -37,7 +37,8 @@ def name_of(folio: Folio) -> str:
 def _alive(machine: Machine) -> Iterator[Folio]:
     for folio in machine.folios.values():
         folio.was_seen = folio.was_seen or folio.entries > 0
-        if folio.was_seen:
+        # A file leads to what it holds; nothing leads to anon memory in the swap cache that no page table maps.
+        if folio.entries or (folio.was_seen and folio.file is not None):
             yield folio
 
 

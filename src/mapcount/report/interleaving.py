@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 def interleaving(model: Model, trace: Trace, view: View) -> Iterator[RenderableType]:
     """Yield the drawing, and the source behind each step."""
     yield heading("Interleaving (stored values: most counters begin at -1)")
+    yield from drawing(model, trace, view)
+    yield from _sources(trace)
+
+
+def drawing(model: Model, trace: Trace, view: View) -> Iterator[RenderableType]:
+    """Yield who does what, and a column a CPU with a line a step."""
     for number, calls in enumerate(model.threads):
         yield sentence(f"CPU {number}: {', then '.join(map(str, calls))}")
     yield sentence(f"before: {', '.join(map(str, model.start)) or 'nothing maps the folio'}\n")
@@ -35,7 +41,6 @@ def interleaving(model: Model, trace: Trace, view: View) -> Iterator[RenderableT
     for name, value in model.scheme.constants.items():
         if name in model.scheme.scheme.scalable:
             yield note(f"{name} is {value} here, a small one (a kernel's would only make states larger)")
-    yield from _sources(trace)
 
 
 def replayed(cell: Cell, both: Both, view: View) -> Iterator[RenderableType]:

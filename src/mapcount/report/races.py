@@ -45,12 +45,17 @@ MEANINGS = {
 def parts(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
     """Yield the matrix, the summary, and a line for each violation."""
     yield heading("What a reader may see while others map and unmap: scheme x caller")
-    yield from _matrix(verdicts, view)
-    marks = {mark_of(verdict) for verdict in verdicts}
-    yield from (note(f"{mark:7} {meaning}") for mark, meaning in MEANINGS.items() if mark in marks)
+    yield from matrix(verdicts, view)
     yield from _summary(verdicts)
     yield from _violations(verdicts, view)
     yield from _at_rest(verdicts)
+
+
+def matrix(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
+    """Yield a table of schemes and callers, and what its marks mean."""
+    yield from _matrix(verdicts, view)
+    marks = {mark_of(verdict) for verdict in verdicts}
+    yield from (note(f"{mark:7} {meaning}") for mark, meaning in MEANINGS.items() if mark in marks)
 
 
 def mark_of(verdict: Verdict) -> str:

@@ -130,5 +130,5 @@ def _wrapped(words: str, width: int, head: str) -> list[str]:
 
 
 def document(run: ScenarioRun) -> bytes:
-    """Return the run as indented JSON: docs/json.md says what is in it."""
+    """Return the run as indented JSON: docs/reference/json.md says what is in it."""
     return indented(record(run))

@@ -1,4 +1,4 @@
-"""Scenario texts: read line by line, `repeat` unrolled, `walk` walked. docs/scenarios.md has the language."""
+"""Scenario texts: read line by line, `repeat` unrolled, `walk` walked. docs/reference/scenarios.md has the language."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from mapcount.mapping.schema import Kind
@@ -45,6 +45,8 @@ PMD_PAGES = 512
 _SPREAD = 2 * PMD_PAGES
 """mremap moves to one of the first pages of an area: page tables are shared, and crossed."""
 _SIZES = (1, 1, 1, 2, 2, 3, 5, 8, 16, 33, 100, 256, 512)
+_TAKING = {"mprotect": 9, "mremap": 8, "reclaim": 10, "free": 11}
+"""How often a folio is taken apart in which way."""
 _REMEMBERED = 12
 """Pages touched lately: what is done to others changes little."""
 _TRIES = 64
@@ -193,6 +195,61 @@ def _madvise(advice: Advice) -> Draw:
     return draw
 
 
+def _collapse(state: _Walk, name: str, process: Process) -> list[Step]:
+    """Put together pieces of PMD size: all of a stretch, or one where something was touched lately."""
+    found = [(one.span.area, _pieces(one.span)) for one in process.stretches if one.kind is not Kind.HUGETLB]
+    found = [(area, pieces) for area, pieces in found if pieces]
+    if not found:
+        return []
+    area, pieces = state.one_of(found)
+    if state.below(4):
+        touched = {page // PMD_PAGES for of, page in state.touched if of == area}
+        pieces = [state.one_of([piece for piece in pieces if piece in touched] or pieces)]
+    return [Madvise(name, _whole(area, pieces[0], pieces[-1]), Advice.COLLAPSE)]
+
+
+def _apart(state: _Walk, name: str, process: Process) -> list[Step]:
+    """Map an area anew and write all of it; then take each piece of PMD size apart."""
+    model = state.one_of([one for one in state.models.values() if one.kind is Kind.ANON])
+    steps: list[Step] = [Munmap(name, model.span)] if process.inside(model.span) else []
+    steps += [replace(model, process=name), Access(name, model.span, write=True)]
+    for piece in _pieces(model.span):
+        steps += _take(state, name, _whole(model.span.area, piece))
+    return steps
+
+
+def _take(state: _Walk, name: str, whole: Span) -> list[Step]:
+    """
+    Take a folio that a PMD maps apart, then put it together again or not.
+
+    Most of it is given back before it is split: 512 folios of one page would make every later step a long one.
+    """
+    area, first = whole.area, whole.first
+    size = 2 + state.below(7)
+    few, rest = Span(area, first, first + size), Span(area, first + size, whole.end)
+    part = Span(area, first, first + 1 + state.below(size - 1))
+    join = [Madvise(name, whole, Advice.COLLAPSE)] if state.below(3) else []
+    how = state.weighted(_TAKING)
+    if how == "mprotect":
+        return [Mprotect(name, part, Protection.READ)]
+    if how == "mremap":
+        return [Mremap(name, part, _spare(state), part.first % PMD_PAGES)]
+    give_back = Madvise(name, rest, Advice.DONTNEED)
+    if how == "reclaim":
+        return [give_back, Reclaim(), *join]
+    return [give_back, Madvise(name, few, Advice.FREE), Madvise(name, part, Advice.PAGEOUT), *join]
+
+
+def _whole(area: str, first: int, last: int | None = None) -> Span:
+    """Return pieces of PMD size, by their numbers in the area."""
+    return Span(area, PMD_PAGES * first, PMD_PAGES * ((first if last is None else last) + 1))
+
+
+def _pieces(span: Span) -> Sequence[int]:
+    """Return the pieces of PMD size that lie within a span, by their number in the area."""
+    return range(-(-span.first // PMD_PAGES), span.end // PMD_PAGES)
+
+
 def _protect(state: _Walk, name: str, process: Process) -> list[Step]:
     if not process.stretches:
         return []
@@ -207,8 +264,7 @@ def _mremap(state: _Walk, name: str, process: Process) -> list[Step]:
     if not movable:
         return []
     span = state.part(state.one_of(movable))
-    spare = next(area for area in AREAS if area not in state.models or area == AREAS[-1])
-    area = state.one_of([*state.models, spare])
+    area = state.one_of([*state.models, _spare(state)])
     # Every second time to the same place within a page table, where a PMD can move as it is.
     page = span.first % PMD_PAGES if state.below(2) else state.below(_SPREAD)
     overlaps = area == span.area and page < span.end and span.first < page + span.nr_pages
@@ -222,6 +278,11 @@ def _migrate(state: _Walk, name: str, process: Process) -> list[Step]:
     return [Migrate(name, span, state.below(MAX_NODES))] if span else []
 
 
+def _spare(state: _Walk) -> str:
+    """Return an area where nothing was mmapped."""
+    return next(area for area in AREAS if area not in state.models or area == AREAS[-1])
+
+
 def _file_pages(*, punch: bool) -> Draw:
     def draw(state: _Walk, name: str, process: Process) -> list[Step]:
         if not process.files:
@@ -230,9 +291,22 @@ def _file_pages(*, punch: bool) -> Draw:
         pages = state.standing.file_pages[file]
         size = min(state.one_of(_SIZES), pages)
         first = state.below(pages - size + 1)
+        touched = _touched_of_file(state, file) if punch else []
+        if touched and state.below(8):
+            first = max(0, min(state.one_of(touched) - state.below(size), pages - size))
         return [Fallocate(name, file, first, first + size, punch=punch)]
 
     return draw
+
+
+def _touched_of_file(state: _Walk, file: str) -> list[int]:
+    """Return the pages of a file that were touched lately, where it was mapped last."""
+    found = []
+    for area, page in state.touched:
+        model = state.models.get(area)
+        if model and model.file == file and model.span.first <= page < model.span.end:
+            found.append(model.file_page + page - model.span.first)
+    return found
 
 
 def _reclaim(_state: _Walk, _name: str, _process: Process) -> list[Step]:
@@ -254,6 +328,8 @@ DRAWS: Mapping[str, Draw] = {
     "punch": _file_pages(punch=True),
     "reclaim": _reclaim,
     **{advice.value: _madvise(advice) for advice in Advice},
+    "collapse": _collapse,
+    "apart": _apart,
 }
 """What a walk can do, drawn for one process: the steps, none if there is nothing to do it to."""
 
@@ -312,7 +388,7 @@ PROFILES: Mapping[str, Profile] = {
         "a file in memory, of which parts are taken away",
         _SHMEM_OPENING,
         Settings(shmem={9: "always"}),
-        {**_FILE_WEIGHTS, "fallocate": 4, "punch": 6},
+        {**_FILE_WEIGHTS, "munmap": 4, "dontneed": 4, "mprotect": 3, "fork": 4, "exit": 4, "fallocate": 4, "punch": 36},
     ),
     "hugetlb": Profile(
         "hugetlb pages",
@@ -338,6 +414,11 @@ PROFILES: Mapping[str, Profile] = {
         Settings(anon={4: "madvise"}, nodes=2),
         _MIGRATE_WEIGHTS,
         needs=(6, 8),
+    ),
+    "pieces": Profile(
+        "folios of PMD size that are taken apart, and put together again",
+        (_opening(7 * PMD_PAGES),),
+        weights={"write": 6, "apart": 10},
     ),
 }
 

@@ -1,4 +1,4 @@
-"""PageAnonExclusive (5.18 and later): which anon pages may be written without a copy, and what fork does to that.
+"""PageAnonExclusive (5.19 and later): which anon pages may be written without a copy, and what fork does to that.
 
 It decides nothing about counts. fork clears it, and must not where a page may be pinned: commit 6c287605fd56 ("mm: remember
 exclusively mapped anonymous pages with PG_anon_exclusive"), batched in 6.8: include/linux/rmap.h

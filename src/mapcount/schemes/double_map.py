@@ -19,7 +19,7 @@ and PMD splits never do that, so the histories of the conformance test do not ei
 
 What became of it: 6.2 deleted the flag and the P + 1 operations (nr_pages_mapped.py).
 
-Variants: `before-5.18` has no AnonExclusive: copy-on-write asks page_trans_huge_mapcount(), the largest count of any page,
+Variants: `before-5.19` has no AnonExclusive: copy-on-write asks page_trans_huge_mapcount(), the largest count of any page,
 and fork refuses every folio that may be pinned (since 5.9); PG_double_map of a file folio is never cleared. `seqlock` is
 Andrea Arcangeli's and David Hildenbrand's proposal of 2021: writers that move counts from PMD to pages hold a bit lock and
 make a sequence count odd, readers of anon folios try again (mapcount_seqlock.py).
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from mapcount.schemes.truth import FolioTruth
 
 ANON_EXCLUSIVE = 1
-"""0: 4.5 to 5.17."""
+"""0: 4.5 to 5.18."""
 
 compound_mapcount = folio_word("compound_mapcount", bias=-1)
 PG_double_map = folio_flag("PG_double_map", "flags")
@@ -217,7 +217,7 @@ def dup_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> int:
 
 
 def may_not_share(m: Memory, folio: int, page: int, nr: int) -> int:
-    """Return 1 if the folio may be pinned and, from 5.18, one of the pages is exclusive."""
+    """Return 1 if the folio may be pinned and, from 5.19, one of the pages is exclusive."""
     if ANON_EXCLUSIVE:
         return must_copy(m, folio, page, nr)
     if folio_test_anon(m, folio):
@@ -346,7 +346,7 @@ def page_mapcount(m: Memory, folio: int, order: int, page: int) -> int:
 
 
 def mapped_shared(m: Memory, folio: int, order: int, page: int) -> int:
-    """Guess whether several map the folio: the first page (folio_estimated_sharers); anon before 5.18: any page."""
+    """Guess whether several map the folio: the first page (folio_estimated_sharers); anon before 5.19: any page."""
     if ANON_EXCLUSIVE or order == 0 or not folio_test_anon(m, folio):
         return page_mapcount(m, folio, order, page) > 1
     mapcount = 0
@@ -433,11 +433,11 @@ SCHEME = Scheme(
             "mapped_shared",
             Quantity.SHARED,
             Promise.ESTIMATE,
-            "whether the first page (6.1), or any (before 5.18, anon), is mapped more than once: by whom is not known",
+            "whether the first page (6.1), or any (before 5.19, anon), is mapped more than once: by whom is not known",
         ),
     ),
     when="4.5 to 6.1",
-    referee="5.10 (before-5.18) and 6.1 (words after every step); none for seqlock",
+    referee="5.10 (before-5.19) and 6.1 (words after every step); none for seqlock",
     sources=(
         '53f9263baba6 ("mm: rework mapcount accounting to enable 4k mapping of THPs")',
         'dd78fedde4b9 ("rmap: support file thp")',
@@ -447,8 +447,10 @@ SCHEME = Scheme(
         "partially_mapped": "no flag says so; that it was found is only seen by the folio being in the deferred split queue"
     },
     variants={
-        "before-5.18": Variant(
-            {"ANON_EXCLUSIVE": 0}, "4.5 to 5.17: no AnonExclusive, the largest count decides copy-on-write", _PLACES
+        "before-5.19": Variant(
+            {"ANON_EXCLUSIVE": 0},
+            "4.5 to 5.18: no AnonExclusive; up to 5.17 the largest count decides copy-on-write",
+            _PLACES,
         ),
         "seqlock": Variant(
             {"ANON_EXCLUSIVE": 0, "SEQLOCK": 1},

@@ -218,15 +218,15 @@ class Fact:
 
 _NO_PAGE = "749492229e3b: CONFIG_NO_PAGE_MAPCOUNT"
 FACTS = (
-    Fact(FIRST, "scheme", "double-map:before-5.18", "53f9263baba6, mm/rmap.c of 5.10"),
-    Fact((5, 18), "scheme", "double-map", "mm/rmap.c of 6.1"),
+    Fact(FIRST, "scheme", "double-map:before-5.19", "53f9263baba6, mm/rmap.c of 5.10"),
+    Fact((5, 19), "scheme", "double-map", "6c287605fd56, merged in May 2022; mm/rmap.c of 6.1"),
     Fact((6, 2), "scheme", "nr-pages-mapped", "be5ef2d9b006, 6287b7dae809"),
     Fact((6, 10), "scheme", "large-mapcount:unbatched", "05c5323b2a34"),
     Fact((6, 12), "scheme", "large-mapcount", "43c9074e6f09, mm/rmap.c of 6.12"),
     Fact((6, 15), "scheme", "mm-id", "6af8cb80d3a9", page_mapcount=True),
     Fact((6, 15), "scheme", "no-page-mapcount", _NO_PAGE, page_mapcount=False),
     Fact(FIRST, "anon_exclusive", False, "absent in 5.10"),
-    Fact((5, 18), "anon_exclusive", True, "6c287605fd56"),
+    Fact((5, 19), "anon_exclusive", True, "6c287605fd56: sent in March 2022, after the merge window of 5.18"),
     Fact(FIRST, "reuse", Reuse.MAPCOUNT, "6d0a07edd17c: reuse_swap_page()"),
     Fact((5, 9), "reuse", Reuse.REFCOUNT, "09854ba94c6a; mm/memory.c of 6.1 and 6.8, do_wp_page()"),
     Fact((6, 9), "reuse", Reuse.NEVER, '"mm: prohibit the last subpage from reusing the entire large folio", 6.9'),

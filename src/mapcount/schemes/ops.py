@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from mapcount.schemes.memory import Memory
     from mapcount.schemes.words import Word
 
+# Asked at every operation, so the members of the enumeration are looked up once.
+_ANON = frozenset({int(Kind.ANON), int(Kind.KSM)})
+_SHMEM, _HUGETLB = int(Kind.SHMEM), int(Kind.HUGETLB)
+
 NR_ANON_MAPPED = 0
 NR_FILE_MAPPED = 1
 NR_ANON_THPS = 2
@@ -244,17 +248,17 @@ def folio_first_page(m: Memory, folio: int) -> int:
 
 def folio_test_anon(m: Memory, folio: int) -> int:
     """Return whether the folio is anonymous memory (KSM included)."""
-    return int(m.kind[folio] in {Kind.ANON, Kind.KSM})
+    return int(m.kind[folio] in _ANON)
 
 
 def folio_test_shmem(m: Memory, folio: int) -> int:
     """Return whether the folio belongs to shmem (folio_test_swapbacked of a folio that is not anon)."""
-    return int(m.kind[folio] == Kind.SHMEM)
+    return int(m.kind[folio] == _SHMEM)
 
 
 def folio_test_hugetlb(m: Memory, folio: int) -> int:
     """Return whether the folio is a hugetlb one."""
-    return int(m.kind[folio] == Kind.HUGETLB)
+    return int(m.kind[folio] == _HUGETLB)
 
 
 def folio_maybe_dma_pinned(m: Memory, folio: int) -> int:

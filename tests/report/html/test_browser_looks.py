@@ -7,6 +7,9 @@ from dataclasses import replace
 import pytest
 
 from builders import SnapshotBuilder
+from mapcount.check.cells import parse_cell
+from mapcount.check.verdicts import judge
+from mapcount.report.html.check_page import check_page
 from mapcount.report.html.compare_page import compare_page
 from mapcount.report.html.diff_page import diff_page
 from mapcount.report.html.public_page import public_page
@@ -39,12 +42,18 @@ def changed_pair():
     return diff_page(diff(before, after), before.meta, after.meta)
 
 
+def verdicts_page():
+    cells = ("nr-pages-mapped/mapcount/pmd-and-ptes/2", "mm-id/mapcount/pmd-and-ptes/2")
+    return check_page([judge(parse_cell(cell), engine="plain") for cell in cells])
+
+
 PAGES = {
     "report": lambda: page_of(small_machine(HOSTILE, HOSTILE, HOSTILE), OUTLOOK),
     "public": lambda: public_page(hidden_machine()),
     "compare": lambda: compare_page(hostile_comparison()),
     "diff": changed_pair,
     "run": run_of,
+    "check": verdicts_page,
 }
 NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, canvas, summary, [tabindex]")].filter((one) =>
     !(one.textContent.trim() || one.getAttribute("aria-label") || one.labels?.length || one.closest("[aria-label]"))

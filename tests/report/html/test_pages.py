@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from mapcount.check.cells import parse_cell
+from mapcount.check.verdicts import judge
+from mapcount.report.html.check_page import check_page
 from mapcount.report.html.compare_page import compare_page
 from mapcount.report.html.diff_page import diff_page
 from mapcount.report.html.owner_sections import MOST_ROWS
@@ -132,6 +135,17 @@ def test_difference_of_two_snapshots():
     assert column(renamed["processes-table"], "comm") == ["parent", "renamed"]
     assert column(renamed["processes-table"], "wasted_bytes:change") == [-15 * PAGE, 15 * PAGE]
     assert column(renamed["timeline-table"], "wasted") == [15 * PAGE, 15 * PAGE]
+
+
+def test_verdicts_of_two_models():
+    """The race that 6.10 ended: torn with a count per page, stale with one counter."""
+    cells = ("nr-pages-mapped/mapcount/pmd-and-ptes/2", "large-mapcount/mapcount/pmd-and-ptes/2")
+    page = check_page([judge(parse_cell(cell), engine="plain") for cell in cells])
+    found = blocks(page)
+    assert found["matrix"].rows == [["nr-pages-mapped", "TORN"], ["large-mapcount", "stale"]]
+    assert column(found["violations"], "property") == ["explainable", "never-under", "no-false-unmapped"]
+    assert column(found["violations"], "steps") == [7, 7, 8]
+    assert "returns 0" in " ".join(found["drawing-2"].lines)
 
 
 def test_steps_of_a_run_by_hand():
