@@ -40,7 +40,9 @@ def explanation(answer: Answer, view: View) -> Iterator[RenderableType]:
     for part in answer.evidence:
         yield from _part(part, view)
     if any(isinstance(part, Race | Verdicts) for part in answer.evidence):
-        yield note("Verdicts hold for models of 2 or 4 pages and their writers; what that leaves out: docs/explanation/check.md.")
+        yield note(
+            "Verdicts hold for models of 2 or 4 pages and their writers; what that leaves out: docs/explanation/check.md."
+        )
     yield from _paragraphs("What history did", question.history)
     yield from _list("Words", [f"{word}: {WORDS[word]}" for word in question.words], view)
     yield from _list("Sources", question.sources, view)
