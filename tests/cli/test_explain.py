@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 
+from mapcount.cli import build_parser
 from mapcount.explain.catalogue import QUESTIONS
 
 
@@ -75,7 +77,7 @@ def test_the_snapshot_that_was_named_is_looked_at(mapcount, snapshot):
 
 def test_a_scenario_in_place_of_a_snapshot(mapcount):
     shown = mapcount("explain", "partial", "dontneed-part-2M").stdout
-    assert "dontneed-part-2M (" in shown
+    assert "dontneed-part-2M, a scenario, on the model of" in shown
 
 
 def test_without_root_the_example_is_shown_and_said_so(mapcount, monkeypatch):
@@ -109,3 +111,14 @@ def test_output_goes_to_a_file_and_is_not_replaced(mapcount, tmp_path, option):
     assert "1,536" in (tmp_path / "a").read_text() or "1536" in (tmp_path / "a").read_text()
     assert mapcount("explain", "batching", option, "-o", "a").returncode == 2
     assert mapcount("explain", "batching", option, "-o", "a", "--force").returncode == 0
+
+
+def test_a_snapshot_that_is_not_looked_at_is_said_so(mapcount, snapshot):
+    assert "was not looked at" in mapcount("explain", "batching", snapshot).stderr
+    assert mapcount("explain", "partial", snapshot).stderr == ""
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=[question.id for question in QUESTIONS])
+def test_commands_that_go_further_are_commands(question):
+    for command in question.again:
+        build_parser().parse_args(shlex.split(command)[1:])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,7 +51,7 @@ def place(machines, tmp_path, monkeypatch):
 def forget_what_it_writes(typed):
     """A page may take now.mapsnap in one block and read it in the next: each block finds one, and may make its own."""
     words = typed.split()
-    for option, target in pairwise(words):
+    for option, target in itertools.pairwise(words):
         if option == "-o" and Path(target).is_symlink():
             Path(target).unlink()
 

@@ -13,6 +13,7 @@ from mapcount.check.ablation import Ablation
 from mapcount.report import json_report
 from mapcount.report.conform_record import ConformRecord
 from mapcount.report.explanation_record import AnswerRecord, QuestionList
+from mapcount.report.races_record import Races
 from mapcount.report.scenario_list import ScenarioListings
 from mapcount.report.scenario_record import RunRecord
 from mapcount.schemes.describe import Description
@@ -36,6 +37,7 @@ def definitions():
             ConformRecord,
             AnswerRecord,
             QuestionList,
+            Races,
         ]
     )
     return json.loads(json_report.schema_text())["$defs"] | found

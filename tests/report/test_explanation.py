@@ -10,7 +10,7 @@ from explain.given import GIVEN
 from mapcount.explain.answer import Answer, answer
 from mapcount.explain.catalogue import QUESTIONS
 from mapcount.explain.evidence import Figures, Heading, Says
-from mapcount.report.explanation import explanation
+from mapcount.report.explanation import explanation, listing
 from mapcount.report.explanation_record import answer_record, document
 from mapcount.report.table import View
 from mapcount.report.terminal import render
@@ -56,3 +56,21 @@ def test_units():
     text = render(explanation(made, View()), width=80, colour=False)
     assert "x  2 KiB  50.0%  -" in text
     assert answer_record(made).evidence[0].rows == [{"a": "x", "b": 2048, "c": 0.5, "d": None}]
+
+
+def test_only_what_was_said_stands_in_quotes():
+    for question in QUESTIONS:
+        text = " ".join(render(listing([question]), width=200, colour=False).split())
+        for asked in question.asked:
+            assert (f'"{asked.words}"' in text) == asked.verbatim
+            assert (f"{asked.by}, {asked.when}" if asked.by else "not asked in the thread") in text
+
+
+def test_a_snapshot_may_come_from_anyone():
+    hostile = "a kernel named \x1b[31mred"
+    parts = (Says(hostile), Figures(hostile, (Heading("a", "text"),), ((hostile,),)))
+
+    text = render(explanation(Answer(QUESTIONS[0], parts), View()), width=80, colour=False)
+
+    assert "\x1b" not in text
+    assert text.count("\\x1b[31mred") == 3

@@ -1,7 +1,7 @@
 """What a reader's value, or the end of it all, may be asked for: properties by name, each with its meaning in one sentence.
 
 A property of a reader judges a value against what was true at some moment of the window (interval.py). A property at rest
-judges the words when every thread has done everything.
+judges the words when every thread has done everything. What a model reaches at all is told beside them (`SOMETIMES`).
 """
 
 from __future__ import annotations
@@ -155,6 +155,15 @@ REST_PROPERTIES: dict[str, RestProperty] = {
 }
 TRANSIENT_RANGE = "transient-range"
 """Not good or bad: the values that each word takes in any state, told beside the verdicts."""
+TRUTH_MOVES = "truth-moves"
+SOMETIMES: dict[str, str] = {
+    TRUTH_MOVES: "what is true changes while a reader looks; never: the locks that it holds keep it",
+    "value-varies": "a reader returns different values",
+    "unmapped-meanwhile": "at some moment of a reader's window nothing is there of what it asks for",
+    "runs-to-the-end": "every thread has done everything",
+    "waits-for-ever": "threads that are not done wait for a lock that is never given back",
+}
+"""What a model should reach, or not, for its verdicts to say anything: by name, each with its meaning."""
 
 
 def properties_of(quantity: Quantity) -> tuple[Property, ...]:

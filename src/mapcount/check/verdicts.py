@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mapcount.check.cells import AT_REST, Cell, context_of, model_of, properties_asked, question_of
 from mapcount.check.contexts import Class, Context
 from mapcount.check.explore import DEFAULT_BOUND, Answer, Explored, explore
-from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
+from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES, TRUTH_MOVES
 from mapcount.check.rest import broken_at_rest
 from mapcount.check.schedule import schedule_text
 from mapcount.check.trace import trace
@@ -50,7 +50,7 @@ class Verdict:
 
     `cannot` says why nothing is: no kernel does this, or the scheme cannot answer. `properties` are those that were asked,
     `violations` those of them that do not hold. Without `complete` the bound of states was reached, and what is not violated
-    is not known to hold. `sometimes` tells which interesting things the model reaches at all.
+    is not known to hold. `sometimes` tells which of properties.SOMETIMES the model reaches.
     """
 
     cell: Cell
@@ -72,7 +72,7 @@ class Verdict:
             return Class.ESTIMATE
         if self.violations:
             return self.context.wrong if self.context else Class.CONSEQUENTIAL
-        return Class.STALE if self.sometimes and self.sometimes.get("the truth changes under the reader") else None
+        return Class.STALE if self.sometimes and self.sometimes.get(TRUTH_MOVES) else None
 
     @property
     def status(self) -> str:
@@ -170,10 +170,11 @@ def retold(model: Model, name: str, schedule: tuple[int, ...]) -> Violation:
 
 def _sometimes(explored: Explored) -> dict[str, bool]:
     return {
-        "the truth changes under the reader": any(len(answer.attainable) > 1 for answer in explored.observed),
-        "the reader returns different values": len({answer.value for answer in explored.observed}) > 1,
-        "every thread comes to its end": bool(explored.finals),
-        "threads wait for each other for ever": bool(explored.stuck),
+        TRUTH_MOVES: any(len(answer.attainable) > 1 for answer in explored.observed),
+        "value-varies": len({answer.value for answer in explored.observed}) > 1,
+        "unmapped-meanwhile": any(0 in answer.attainable for answer in explored.observed),
+        "runs-to-the-end": bool(explored.finals),
+        "waits-for-ever": bool(explored.stuck),
     }
 
 

@@ -51,7 +51,10 @@ def run(args: argparse.Namespace) -> int:
     check_file(args)
     if args.question is None or args.search is not None:
         return _list(args)
-    found = answer(find(args.question), Given(lambda: _take(args)))
+    given = Given(lambda: _take(args))
+    found = answer(find(args.question), given)
+    if args.snapshot and not given.is_used:
+        warn(f"{args.question} is not about a machine: {args.snapshot} was not looked at")
     if args.format == "json":
         write(args, explanation_record.document(found))
     else:
@@ -86,6 +89,7 @@ def _questions(args: argparse.Namespace) -> list[Question]:
 def _take(args: argparse.Namespace) -> Taken:
     """Return the machine that was named, or this one; where its folios are hidden, the example that ships."""
     from mapcount.cli.report import load
+    from mapcount.cli.scenario_source import is_scenario
     from mapcount.errors import BadSnapshotError, NotAllowedError
     from mapcount.explain.given import Taken
 
@@ -95,7 +99,8 @@ def _take(args: argparse.Namespace) -> Taken:
             raise BadSnapshotError(
                 f"{args.snapshot} holds no folios: the kernel hid page frame numbers from who took it. Take one as root"
             )
-        return Taken(snapshot, f"{args.snapshot} ({snapshot.meta.kernel_release})")
+        whose = "a scenario, on the model of" if is_scenario(args.snapshot) else "a snapshot of"
+        return Taken(snapshot, f"{args.snapshot}, {whose} {snapshot.meta.kernel_release}")
     from mapcount.cli.capture import require_linux
     from mapcount.cli.live import capture_machine, load_example
 

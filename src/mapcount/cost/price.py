@@ -63,16 +63,18 @@ class Price:
         return self.locked + self.references
 
 
-def prices(scheme: BoundScheme, operation: Operation, order: int) -> Iterator[Price]:
+def prices(
+    scheme: BoundScheme, operation: Operation, order: int, ways: Sequence[bool] = (False, True)
+) -> Iterator[Price]:
     """
     Give what an operation costs on a folio of an order, in each of the four ways to batch it; nothing for too small a one.
 
-    What is mapped before was mapped in batches.
+    What is mapped before was mapped in batches. `ways` to call rmap: in batches, or not.
     """
     if order < operation.least_order:
         return
     changes = table_of(operation.changes(order))
-    for rmap_batched in (False, True):
+    for rmap_batched in ways:
         counted = _count(scheme, operation, order, changes if rmap_batched else page_by_page(changes))
         for references_batched in (False, True):
             taken = int(references(changes, batched=references_batched).sum()) + operation.extra_references
@@ -95,9 +97,7 @@ def price(
 ) -> Price:
     """Return one of `prices`. Raises StopIteration for too small a folio."""
     return next(
-        one
-        for one in prices(scheme, operation, order)
-        if (one.rmap_batched, one.references_batched) == (rmap_batched, references_batched)
+        one for one in prices(scheme, operation, order, [rmap_batched]) if one.references_batched == references_batched
     )
 
 

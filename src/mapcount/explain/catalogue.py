@@ -1,4 +1,4 @@
-"""All questions, in the order of the thread. Adding one is a file, a line here, a test and an entry in the page explain.md."""
+"""All questions, in the order of the thread. Adding one: a file, a line here, a test, and a line in the page explain.md."""
 
 from __future__ import annotations
 

@@ -19,16 +19,24 @@ if TYPE_CHECKING:
     from mapcount.cost.price import Price
     from mapcount.cost.readers import ReaderPrice
     from mapcount.cost.workload import WorkloadPrice
+    from mapcount.schemes.bind import BoundScheme
+
+SCOPE = (
+    "Counted by replaying the operation. R-M-W: LOCKed read-modify-writes, those of _refcount among them. Statistics and "
+    "page tables come on top, the same in every design. What these cost in time, and who else wants the same cache line, "
+    "is not in it."
+)
+LEGEND = (
+    "neither .. both: LOCKed operations where rmap, references, neither or both take a run of pages at once. Then, with both: "
+    "plain stores and loads, distinct struct pages (of 64 bytes: cache lines), page-table entries that the design looks at in "
+    "order to count, and bytes of counters of a folio."
+)
 
 
 def operations(prices: Sequence[Price], known: Sequence[Operation], view: View) -> Iterator[RenderableType]:
     """Yield two tables for each operation: LOCKed operations by size, and all accesses of the largest folio."""
     yield heading("Price list: what counting costs, in accesses to a folio's struct pages")
-    yield note(
-        "Counted by replaying the operation. R-M-W: LOCKed read-modify-writes, those of _refcount among them. Statistics "
-        "and page tables come on top, the same in every design. What these cost in time, and who else wants the same cache "
-        "line, is not in it."
-    )
+    yield note(SCOPE)
     for operation in known:
         mine = [price for price in prices if price.operation == operation.name]
         if not mine:
@@ -76,14 +84,14 @@ def _in_full(prices: Sequence[Price], view: View) -> Iterator[RenderableType]:
     )
 
 
-def legend() -> list[RenderableType]:
-    """Say what the columns of `operations` mean."""
-    words = (
-        "neither .. both: LOCKed operations where rmap, references, neither or both take a run of pages at once. Then, with "
-        "both: plain stores and loads, distinct struct pages (of 64 bytes: cache lines), page-table entries that the design "
-        "looks at in order to count, and bytes of counters of a folio."
-    )
-    return [sentence(""), note(words)]
+def legend(schemes: Sequence[BoundScheme]) -> list[RenderableType]:
+    """Say what the columns of `operations` mean, and which schemes a real kernel was held against."""
+    seen = [one.id for one in schemes if one.scheme.referee[0].isdigit()]
+    return [
+        sentence(""),
+        note(LEGEND),
+        note(f"Held against real kernels, access by access: {', '.join(seen) or 'none'}."),
+    ]
 
 
 def readers(prices: Sequence[ReaderPrice], view: View) -> Iterator[RenderableType]:

@@ -15,6 +15,7 @@ from mapcount.report.interleaving import drawing
 from mapcount.report.layout import heading, note, sentence
 from mapcount.report.races import matrix
 from mapcount.report.table import Column, View, tables
+from mapcount.report.text import printable
 from mapcount.units import format_bytes, format_count, format_share
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def explanation(answer: Answer, view: View) -> Iterator[RenderableType]:
         yield _indented(f"\n{_as_asked(asked)}")
     yield from _paragraphs("In plain words", question.answer)
     yield heading("Evidence, found just now")
-    for part in answer.evidence:
+    for before, part in zip((None, *answer.evidence), answer.evidence, strict=False):
+        # Sentences follow one another; what is drawn stands by itself.
+        if before and not (isinstance(before, Says) and isinstance(part, Says)):
+            yield sentence("")
         yield from _part(part, view)
     if any(isinstance(part, Race | Verdicts) for part in answer.evidence):
         yield note(
@@ -59,6 +63,8 @@ def listing(questions: Sequence[Question]) -> Iterator[RenderableType]:
 
 
 def _as_asked(asked: Asked) -> str:
+    if not asked.by:
+        return f"{asked.words}\n(not asked in the thread)"
     words = f'"{asked.words}"' if asked.verbatim else asked.words
     who = ", ".join(filter(None, (asked.by, asked.when)))
     return f"{words}\n{who}{'' if asked.verbatim else ' (our words)'}"
@@ -84,16 +90,15 @@ def _list(title: str, lines: Sequence[str], view: View) -> Iterator[RenderableTy
 
 def _part(part: Part, view: View) -> Iterator[RenderableType]:
     if isinstance(part, Says):
-        yield sentence(part.words)
+        yield sentence(printable(part.words))
     elif isinstance(part, Figures):
-        yield sentence(f"{part.title}\n")
+        yield sentence(f"{printable(part.title)}\n")
         columns = [Column(one.title, text=one.unit == "text") for one in part.columns]
         rows = [[_cell(cell, one.unit) for cell, one in zip(row, part.columns, strict=True)] for row in part.rows]
         yield from tables(columns, rows, width=view.width)
     elif isinstance(part, Verdicts):
         yield sentence(f"{part.title}\n")
         yield from matrix(part.verdicts, view)
-        yield sentence("")
     else:
         yield from _race(part, view)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mapcount.explain.evidence import Figures, Race, Says, Verdicts
 from mapcount.report.encoding import indented
+from mapcount.report.races_record import RaceModel
 from mapcount.report.races_record import record as race_record
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class EvidenceRecord:
     text: str
     columns: list[ColumnRecord] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
-    models: list[dict[str, Any]] = field(default_factory=list)
+    models: list[RaceModel] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,13 @@ def _question(question: Question) -> QuestionRecord:
 
 def _evidence(part: Part) -> EvidenceRecord:
     if isinstance(part, Says):
-        return EvidenceRecord("sentence", part.words.strip())
+        return EvidenceRecord("sentence", part.words)
     if isinstance(part, Figures):
         columns = [ColumnRecord(one.title, one.unit) for one in part.columns]
         titles = [one.title for one in part.columns]
         rows = [dict(zip(titles, row, strict=True)) for row in part.rows]
-        return EvidenceRecord("figures", part.title.strip(), columns=columns, rows=rows)
+        return EvidenceRecord("figures", part.title, columns=columns, rows=rows)
     if isinstance(part, Verdicts):
-        return EvidenceRecord("verdicts", part.title.strip(), models=[race_record(one) for one in part.verdicts])
+        return EvidenceRecord("verdicts", part.title, models=[race_record(one) for one in part.verdicts])
     assert isinstance(part, Race)
-    return EvidenceRecord("race", part.title.strip(), models=[race_record(part.verdict)])
+    return EvidenceRecord("race", part.title, models=[race_record(part.verdict)])

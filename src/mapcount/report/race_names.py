@@ -8,7 +8,7 @@ from mapcount.check.contexts import CONTEXTS
 from mapcount.check.locks import TITLES
 from mapcount.check.mixes import MIXES
 from mapcount.check.named import NAMED
-from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
+from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES, SOMETIMES, TRANSIENT_RANGE
 from mapcount.report.layout import heading, note, sentence
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ def names() -> Iterator[RenderableType]:
     for one in properties:
         yield sentence(f"{one.id}: {one.meaning}")
         yield note(f"  relied on by {one.relies}")
+    yield sentence(f"{TRANSIENT_RANGE}: the least and the greatest value of each word in any state; told, not judged")
+    yield heading("What a model reaches (sometimes, or never)")
+    yield from (sentence(f"{name}: {meaning}") for name, meaning in SOMETIMES.items())
     yield heading("Writers (--writers)")
     for mix in MIXES.values():
         yield sentence(f"{mix.id}: {mix.says}")

@@ -150,7 +150,9 @@ def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
     yield note(
         f"{extent} {verdict.states:,} states, {verdict.transitions:,} steps; truth: {cell.truth}; memory: {TITLES[cell.memory]}"
     )
-    yield note(f"sometimes: {', '.join(name for name, met in (verdict.sometimes or {}).items() if met) or 'nothing'}")
+    reached = verdict.sometimes or {}
+    for word, wanted in (("sometimes", True), ("never", False)):
+        yield note(f"{word}: {', '.join(name for name, met in reached.items() if met is wanted) or 'nothing'}")
     ranges = verdict.ranges or {}
     yield from tables(
         [Column("word", text=True), Column("least"), Column("greatest")],

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from builders import SnapshotBuilder
 from explain.given import GIVEN, figures
+from mapcount.explain.given import Given, Taken
 from mapcount.explain.questions import next_kernels
 
 KIB = 1024
@@ -20,6 +24,23 @@ def test_smaps_by_hand():
 
 
 def test_the_machine_that_was_given():
-    rows = {row[0]: row[1:] for row in figures(next_kernels.evidence(GIVEN), "A machine of tests")}
-    # 11 folios of 64 KiB of which 13 pages are mapped, and one of 2 MiB: 572 KiB and 704 KiB beside 2048 KiB.
-    assert rows["AnonPages"] == ["2.6 MiB", "2.6 MiB", "2.7 MiB"]
+    rows = {row[0]: row[1:] for row in figures(next_kernels.evidence(GIVEN), "sizes that would change")}
+    # 11 folios of 16 pages, 13 of them mapped, and one of 512; without counts per page all 16 are taken for mapped.
+    true = (11 * 13 + 512) * 4 * KIB
+    assert rows["AnonPages"] == [true, true, (11 * 16 + 512) * 4 * KIB]
+    counts = {row[0]: row[1:] for row in figures(next_kernels.evidence(GIVEN), "counts that would change")}
+    # The unmapped pages of the 11, and two of the file's four, look mapped once.
+    assert counts["kpagecount of 0"] == [11 * 3 + 2, 11 * 3 + 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        ({"counts_are": "average"}, "it has no counts per page"),
+        ({"kernel_release": "6.18.44"}, "no large folio is mapped"),
+    ],
+)
+def test_where_nothing_can_change(build, words):
+    given = Given(lambda: Taken(SnapshotBuilder().build(**{"kernel_release": "6.18.44"} | build), "A machine"))
+    *_, last = next_kernels.evidence(given)
+    assert words in last.words

@@ -52,15 +52,16 @@ QUESTION = Question(
 
         What may not be wrong is copy on write. If a process is told that nobody else uses a page while somebody does,
         it writes into memory that another process, or a device, still sees: data are lost or leak. So copy on write
-        stopped trusting the mapcount in 5.18, and trusts it again only since 6.15, under a lock. In between stands
-        madvise(): up to 6.14 it looks at one page and guesses, and may treat memory of two processes as that of one. That
-        is no race, it happens with no other CPU near.
+        stopped asking the mapcount, in 5.9 for PTEs and in 5.18 for PMDs, and asks it again only since 6.15, under a lock. In
+        between stands madvise(): up to 6.14 it looks at one page and guesses, and may treat memory of two processes as that
+        of one. That is no race, it happens with no other CPU near.
         """),
     evidence=evidence,
     history=prose("""
-        Nobody in the thread named a bug that the patch would mend. Known ones were others: statistics that drifted when two
-        CPUs changed two counters of one folio (mended in 6.2), a copy on write that summed while a PMD was split (mended in
-        5.8), and khugepaged, which read without a reference and met a folio that was freed meanwhile (mended in 2025).
+        In what is quoted of the thread nobody names a bug that the patch would mend. Known ones were others: statistics that
+        drifted when two CPUs changed two counters of one folio (mended in 6.2), a copy on write that summed while a PMD was
+        split (mended in 5.8), and khugepaged, which read without a reference and met a folio that was freed meanwhile
+        (mended in 2025).
         """),
     sources=(
         THREAD,

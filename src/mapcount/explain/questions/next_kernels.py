@@ -8,14 +8,14 @@ from mapcount.explain.evidence import Figures, Heading, Says
 from mapcount.explain.question import Asked, Question, prose
 from mapcount.explain.scenes import play
 from mapcount.explain.sources import NO_PAGE_MAPCOUNT, RFC_2026
-from mapcount.units import format_bytes, format_count
 from mapcount.views.outlook import outlook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mapcount.explain.evidence import Cell, Part
+    from mapcount.explain.evidence import Cell, Part, Unit
     from mapcount.explain.given import Given
+    from mapcount.mapping.snapshot import Snapshot
     from mapcount.views.outlook import OutlookRow
 
 RELEASE = "6.18"
@@ -43,34 +43,47 @@ def evidence(given: Given) -> Iterator[Part]:
     )
     yield Figures(title, columns, tuple(rows))
     snapshot, whose = given.taken
-    yield from _on_a_machine(outlook(snapshot), whose)
+    yield from _on_a_machine(snapshot, whose)
 
 
-def _on_a_machine(rows: list[OutlookRow] | None, whose: str) -> Iterator[Part]:
+def _on_a_machine(snapshot: Snapshot, whose: str) -> Iterator[Part]:
+    rows = outlook(snapshot)
     if rows is None:
-        yield Says(
-            f"\n{whose}: ask `mapcount compare`, it takes some seconds the first time (or nothing would change)."
-        )
+        yield Says(f"{whose}: {_why_not(snapshot)}.")
         return
     changed = [row for row in rows if row.now != row.without]
     if not changed:
-        yield Says(f"\n{whose}: no number would change, with these mappings.")
+        yield Says(f"{whose}: no number would change, with these mappings.")
         return
-    columns = (Heading("number", "text"), Heading("truth"), Heading("now"), Heading("without"))
-    yield Figures(f"\n{whose}: what would change", columns, tuple((row.name, *_values(row)) for row in changed))
+    sizes = [row for row in changed if row.unit == "bytes"]
+    yield from _changes(f"{whose}: sizes that would change", "bytes", sizes)
+    yield from _changes(f"{whose}: counts that would change", "count", [row for row in changed if row not in sizes])
 
 
-def _values(row: OutlookRow) -> tuple[str, ...]:
-    form = format_bytes if row.unit == "bytes" else format_count
-    return tuple(form(value) for value in (row.truth, row.now, row.without))
+def _changes(title: str, unit: Unit, rows: list[OutlookRow]) -> Iterator[Part]:
+    if rows:
+        columns = (Heading("number", "text"), *(Heading(name, unit) for name in ("truth", "now", "without")))
+        yield Figures(title, columns, tuple((row.name, row.truth, row.now, row.without) for row in rows))
+
+
+def _why_not(snapshot: Snapshot) -> str:
+    if snapshot.meta.counts_are == "average":
+        return "it has no counts per page, so nothing changes"
+    if not len(snapshot.folios):
+        return "no large folio is mapped, so nothing changes"
+    return "ask `mapcount compare`: to count so many pages takes some seconds the first time"
 
 
 QUESTION = Question(
     id="next-kernels",
     title="What changes for my numbers in the next kernels?",
-    asked=(Asked("It follows from removing counts per page: who shows numbers that are made of them?", "", ""),),
+    asked=(
+        Asked(
+            "It follows from removing counts per page: who shows numbers that are made of them?", "", "", verbatim=False
+        ),
+    ),
     answer=prose("""
-        Nothing, as long as your kernel counts per page, and by default it does (7.1). If it is built without
+        Little, as long as your kernel counts per page, and by default it does (7.1). If it is built without
         (CONFIG_NO_PAGE_MAPCOUNT), numbers about large folios become coarser.
 
         Rss stays exact: it is counted for each process. Pss divides by the mean of the folio's mappings per page instead
@@ -83,7 +96,7 @@ QUESTION = Question(
     evidence=evidence,
     history=prose("""
         6.15 brought the choice. The intention told in May 2026 is to make it the default. A proposal of April 2026 counts
-        mapped pages beside mappings, which brings the mean closer to the truth where PMDs and PTEs are mixed.
+        mapped pages beside mappings, in one place and under one lock; these numbers stay as coarse.
         """),
     sources=(NO_PAGE_MAPCOUNT, "fs/proc/task_mmu.c and fs/proc/page.c, 7.1", RFC_2026, "LWN 1073418, May 2026"),
     words=("Pss", "Uss", "folio", "deferred split"),

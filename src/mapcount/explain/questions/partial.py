@@ -47,7 +47,7 @@ def evidence(given: Given) -> Iterator[Part]:
 def _on_a_machine(found: Survey, whose: str) -> Iterator[Part]:
     large = [row for row in found.sizes if row.order and row.kind == "anon"]
     if not large:
-        yield Says(f"\n{whose}: no large folio of anon memory is mapped.")
+        yield Says(f"{whose}: no large folio of anon memory is mapped.")
         return
     columns = (
         Heading("anon folios of", "text"),
@@ -66,7 +66,7 @@ def _on_a_machine(found: Survey, whose: str) -> Iterator[Part]:
         )
         for row in large
     )
-    yield Figures(f"\n{whose}", columns, rows)
+    yield Figures(f"{whose}", columns, rows)
     partial, folios = sum(row.partially_mapped for row in large), sum(row.folios for row in large)
     yield Says(f"Of {folios:,} large anon folios {partial:,} are partially mapped: {format_share(partial, folios)}.")
 
@@ -84,7 +84,7 @@ QUESTION = Question(
         Asked(
             "It is easy to get there: fork and copy on write, mremap, MADV_DONTNEED, munmap.",
             DAVID,
-            THE_10TH,
+            "August 2023",
             verbatim=False,
         ),
     ),
@@ -93,7 +93,7 @@ QUESTION = Question(
         and then both sides write to the same pages and get copies of their own: the pages of the first folio are mapped by
         nobody, and are free only when all of it is.
 
-        Whether it is common nobody has published for a fleet of machines. It differs from program to program, so it is
+        No figure for a fleet of machines was found published. It differs from program to program, so it is
         measured below, on the machine at hand. A moment is no average: programs that have just given back memory show more.
         """),
     evidence=evidence,
@@ -102,7 +102,11 @@ QUESTION = Question(
         /sys/kernel/mm/transparent_hugepage. The mark it counts stays once set. On a laptop, 12 hours of work left it near
         0 (a list message on 6.15-rc5, which also found a fault by which 78,299 stayed).
         """),
-    sources=(THREAD, "Documentation/admin-guide/mm/transhuge.rst: nr_anon_partially_mapped, 6.12"),
+    sources=(
+        THREAD,
+        "Documentation/admin-guide/mm/transhuge.rst: nr_anon_partially_mapped, 6.12",
+        "linux-mm, on 6.15-rc5 (12 hours on a laptop)",
+    ),
     words=("partially mapped", "folio", "COW"),
     again=("mapcount report", "mapcount report SNAPSHOT --by process", "mapcount explain waste"),
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mapcount.explain.evidence import Figures, Heading, Says
 from mapcount.explain.question import Asked, Question, prose
-from mapcount.explain.sources import LARGE_MAPCOUNT, MM_IDS, PETER, THE_10TH, THREAD
+from mapcount.explain.sources import LARGE_MAPCOUNT, MM_IDS, PETER, THREAD
 from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.describe import describe
 
@@ -47,9 +47,23 @@ QUESTION = Question(
     title="Where do the counters lie, and does a new one cost a cache line?",
     asked=(
         Asked(
-            "Does moving _nr_pages_mapped to the next struct page cost a cache line?", PETER, THE_10TH, verbatim=False
+            "Does moving _nr_pages_mapped to the next struct page cost a cache line?",
+            PETER,
+            "August 2023",
+            verbatim=False,
         ),
-        Asked("Could the reference count of a tail page, which is unused, hold it?", PETER, THE_10TH, verbatim=False),
+        Asked(
+            "Could the reference count of a tail page, which is unused, hold it?", PETER, "August 2023", verbatim=False
+        ),
+        Asked(
+            "Is byte 24 not in the mapping of the tail page, which is poisoned?", PETER, "August 2023", verbatim=False
+        ),
+        Asked(
+            "Freeing sets the counter to 0, though nobody is -1: is that right?",
+            "Ryan Roberts",
+            "August 2023",
+            verbatim=False,
+        ),
     ),
     answer=prose("""
         A folio has one struct page for each of its pages, but most fields matter only in the first. So those of the
@@ -57,8 +71,10 @@ QUESTION = Question(
         is one cache line, so counters that are changed together want to lie in the same.
 
         The thread's patch put its counter where _nr_pages_mapped was and moved that one to the third struct page: one more
-        cache line for every page mapped by a PTE. The reference count of a tail page is not free for use: code that meets a
-        page by its number takes a reference if there is one, and must find 0 in a tail.
+        cache line for every page mapped by a PTE. Byte 24 is where tail pages have a poison in the field mapping, but the
+        counters are set after that; and when the folio is freed it is memory again, which is zeroed. The reference count of
+        a tail page is not free for use: code that meets a page by its number takes a reference if there is one, and must
+        find 0 in a tail.
         """),
     evidence=evidence,
     history=prose("""

@@ -38,14 +38,19 @@ def evidence(_given: Given) -> Iterator[Part]:
             references = seen.word("_refcount")
             rows.append((seen.step, mappings, references, references - mappings))
     yield Figures(f"A folio of a file in memory (model of {RELEASE})", columns, tuple(rows))
-    yield race("\nSomebody has a pin, and compaction looks for one", "hidden-pin", "pin-never-hidden")
+    yield race("Somebody has a pin, and compaction looks for one", "hidden-pin", "pin-never-hidden")
 
 
 QUESTION = Question(
     id="refcount",
     title="Why is the mapcount not the refcount?",
     asked=(
-        Asked("It follows from the race: who needs to know whether a folio is used otherwise compares both.", "", ""),
+        Asked(
+            "It follows from the race: who needs to know whether a folio is used otherwise compares both.",
+            "",
+            "",
+            verbatim=False,
+        ),
     ),
     answer=prose("""
         Every mapping of a folio is a use of it, so it counts in both: first the reference is taken, then the mapping is

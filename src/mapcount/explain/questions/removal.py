@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapcount.check.ablation import ablate
+from mapcount.check.sources import QUEUE
 from mapcount.explain.evidence import Figures, Heading, Says
 from mapcount.explain.question import Asked, Question, prose
 from mapcount.explain.sources import DAVID, NO_PAGE_MAPCOUNT, RFC_2026, THE_10TH, THREAD
@@ -17,6 +18,20 @@ if TYPE_CHECKING:
     from mapcount.explain.given import Given
 
 SCHEME, WORD = "mm-id", "_mapcount"
+TELLS = {
+    "folio_mapcount": "how often the folio is mapped",
+    "folio_mapped": "whether anybody maps it",
+    "page_mapcount": "how often a page is mapped",
+    "mapped_shared": "whether processes share it",
+    "partially_mapped": "whether nobody maps some page",
+    "NR_ANON_MAPPED": "AnonPages",
+    "NR_FILE_MAPPED": "Mapped",
+    "NR_ANON_THPS": "AnonHugePages",
+    "NR_SHMEM_PMDMAPPED": "ShmemPmdMapped",
+    "NR_FILE_PMDMAPPED": "FilePmdMapped",
+    QUEUE: "folios that are to be split",
+}
+"""What each is to people; the sums are those of /proc/meminfo."""
 
 
 def evidence(_given: Given) -> Iterator[Part]:
@@ -26,9 +41,17 @@ def evidence(_given: Given) -> Iterator[Part]:
         f"The way of counting of 6.15 without {WORD}: {', '.join(found.falls) or 'nothing else'} falls with it, since "
         "its changes depend on that."
     )
-    rows = tuple((loss.name, loss.verdict, loss.same / loss.states if loss.states else None) for loss in found.losses)
-    columns = (Heading("number or answer", "text"), Heading("becomes", "text"), Heading("the same in", "share"))
-    yield Figures("\nWhat becomes of each, and in what share of random states it is the same as before", columns, rows)
+    rows = tuple(
+        (loss.name, TELLS[loss.name], loss.verdict, loss.same / loss.states if loss.states else None)
+        for loss in found.losses
+    )
+    columns = (
+        Heading("name", "text"),
+        Heading("tells", "text"),
+        Heading("becomes", "text"),
+        Heading("the same in", "share"),
+    )
+    yield Figures("What becomes of each, and in what share of random states it is the same as before", columns, rows)
 
 
 QUESTION = Question(

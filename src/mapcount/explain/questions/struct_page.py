@@ -40,7 +40,7 @@ def evidence(_given: Given) -> Iterator[Part]:
         smallest = fit(find_scheme(scheme).scheme, STRUCT_PAGE_SIZES[-1])
         total = footprint(find_scheme(scheme).scheme, PMD_ORDER).bytes_per_folio
         rows.append((scheme, smallest.page_bytes, total, "yes" if smallest.fits else "no"))
-    yield Figures("\nCounters: in the struct page of every page, and of a folio of 2 MiB in all", columns, tuple(rows))
+    yield Figures("Counters: in the struct page of every page, and of a folio of 2 MiB in all", columns, tuple(rows))
 
 
 QUESTION = Question(

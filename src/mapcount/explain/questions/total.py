@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mapcount.explain.counting import PMD_ORDER, read
+from mapcount.explain.costs import reader_price
 from mapcount.explain.evidence import Figures, Heading
 from mapcount.explain.models import verdicts
 from mapcount.explain.question import Asked, Question, prose
@@ -25,10 +25,10 @@ def evidence(_given: Given) -> Iterator[Part]:
     yield verdicts("What callers see: without one counter, with the thread's, and with that of 6.10", SCHEMES, CALLERS)
     rows = []
     for scheme in SCHEMES:
-        touched = read(scheme, "folio_mapcount", PMD_ORDER)
-        rows.append((scheme, touched.loads, touched.struct_pages))
+        asked = reader_price(scheme, "folio_mapcount")
+        rows.append((scheme, asked.loads, asked.struct_pages))
     columns = (Heading("counted by", "text"), Heading("loads"), Heading("struct pages"))
-    yield Figures("\nOne read of the mapcount of a folio of 2 MiB that PTEs map", columns, tuple(rows))
+    yield Figures("One read of the mapcount of a folio of 2 MiB that two processes map by PTEs", columns, tuple(rows))
 
 
 QUESTION = Question(

@@ -31,7 +31,9 @@ def evidence(_given: Given) -> Iterator[Part]:
         (name, *(_told(verdict_of(f"{model}{more}")) for more in LOCKS.values())) for name, model in READERS.items()
     )
     columns = (Heading("what is read", "text"), *(Heading(lock, "text") for lock in LOCKS))
-    yield Figures("What a reader gets that holds these locks, while others fault, fork and unmap", columns, rows)
+    yield Figures(
+        "What a reader gets that holds these locks, while others fault, fork and unmap (2 pages)", columns, rows
+    )
 
 
 def _told(verdict: Verdict) -> str:
@@ -54,22 +56,28 @@ QUESTION = Question(
         ),
     ),
     answer=prose("""
-        For a number that was true a moment ago: since 6.10 always, it is one word. For a number that is still true: hardly
-        ever. A page-table lock keeps out what happens in one table of one process; the others go on. The lock of the
-        folio keeps out faults, migration and reclaim, but neither fork nor unmapping takes it. So with every lock that a
-        caller usually has the number may still change under it.
+        For a number that was true a moment ago: since 6.10 always, it is one word, provided that you hold a reference; without
+        one the folio may be freed by then, and be another. For a number that is still true: hardly ever. A page-table lock
+        keeps out what happens in one table of one process; the others go on. The lock of the folio keeps out faults and
+        migration, but neither fork nor unmapping takes it. So with every lock that a caller usually has the number may still
+        change under it.
 
-        What one can do is to ask for less. A hint may be wrong. If nobody maps the folio and you hold its lock,
-        nobody can begin to: that answer lasts. And before something is done that cannot be undone, freeze the
-        references, or take the lock of the counter itself (6.15), and look again.
+        What one can do is to ask for less. A hint may be wrong. If nobody maps the folio and you hold its lock, that stays
+        so, but for drivers, which insert pages without it. And before something is done that cannot be undone, freeze
+        the references, or take the lock of the counter itself (6.15), and look again.
         """),
     evidence=evidence,
     history=prose("""
-        Code that looked without any lock and meant it was mended place by place: the copy on write of huge pages (5.8,
+        Code that looked with too few locks and meant it was mended place by place: the copy on write of huge pages (5.8,
         then 5.18), move_pages() (holds the page-table lock by 7.1), khugepaged (2025). Compaction still looks without, and
         its source says that this is racy; what it gets wrong is found out later.
         """),
-    sources=(THREAD, "mm/compaction.c, mm/migrate.c, 6.5 and 7.1", MM_IDS, "docs/explanation/check.md"),
+    sources=(
+        THREAD,
+        "mm/compaction.c and mm/migrate.c, 6.5 and 7.1; include/linux/mm.h and mm/memory.c, 7.1",
+        MM_IDS,
+        "docs/explanation/check.md",
+    ),
     words=("page-table lock", "folio lock", "refcount", "pin", "stale"),
     again=("mapcount check --list", "mapcount check nr-pages-mapped/mapcount/zap-fault/2 --with-lock folio"),
 )

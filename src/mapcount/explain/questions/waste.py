@@ -36,7 +36,7 @@ def evidence(given: Given) -> Iterator[Part]:
     found = survey(snapshot)
     wasted = sum(row.wasted_bytes for row in found.sizes)
     large = sum(row.mapped_bytes for row in found.sizes if row.order and row.kind == "anon")
-    yield Says(f"\n{whose}: {format_bytes(wasted)} wasted beside {format_bytes(large)} mapped in large anon folios.")
+    yield Says(f"{whose}: {format_bytes(wasted)} wasted beside {format_bytes(large)} mapped in large anon folios.")
     if wasted:
         yield from _cuts(found, "The same mappings, if no anon folio were larger")
 

@@ -40,7 +40,7 @@ def evidence(_given: Given) -> Iterator[Part]:
     columns = (Heading("_large_mapcount"), Heading("folio_mapcount()"), Heading("is that mapped?", "text"))
     yield Figures("A folio mapped 2^31 - 1 times, and then once more, and again", columns, tuple(rows))
     tables = (MOST * PTE_BYTES,)
-    yield Figures("\nPage tables that so many PTEs take", (Heading("memory", "bytes"),), (tables,))
+    yield Figures("Page tables that so many PTEs take", (Heading("memory", "bytes"),), (tables,))
 
 
 QUESTION = Question(
@@ -57,8 +57,8 @@ QUESTION = Question(
         """),
     evidence=evidence,
     history=prose("""
-        The comment on folio_mapcount() says since 6.10 that references overflow first. The proposal of 2026 names it as
-        open, since its second counter adds up pages, which are more, and would let fork and mapping fail early.
+        The comment on folio_mapcount() says since 6.10 that references overflow first. The proposal of 2026 names the
+        overflow of its counters, where they have 32 bits, as open, and would let fork and mapping fail early.
         """),
     sources=(THREAD, LARGE_MAPCOUNT, RFC_2026),
     words=("mapcount", "refcount"),

@@ -1,0 +1,69 @@
+"""Published figures as they were published, and how they are judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cost.invented import PRICES
+from mapcount.cost.fit import Fit
+from mapcount.cost.published import SERIES, SMALL, Compared, _sign, compare, order_of
+
+BY_TITLE = {series.title: series for series in SERIES}
+
+
+@pytest.mark.parametrize(
+    ("title", "operation", "percents"),
+    [
+        ("fork in batches (6.9)", "fork", (-2, -16, -24, -26, -28, -29, -30, -30, -30)),
+        ("munmap in batches (6.9)", "munmap", (-1, -20, -31, -37, -47, -53, -56, -57, -58)),
+    ],
+)
+def test_seconds_give_the_percents_beside_them(title, operation, percents):
+    found = BY_TITLE[title].percents
+    assert [round(found[operation, order]) for order in (0, *range(2, 10))] == list(percents)
+
+
+def test_whole_tables():
+    assert {title: len(series.percents) for title, series in BY_TITLE.items()} == {
+        "fork in batches (6.9)": 9,
+        "munmap in batches (6.9)": 9,
+        "_nr_pages_mapped in batches (6.12)": 8,
+        "MM owner tracking v1, with counts per page": 16,
+        "MM owner tracking v1, without counts per page": 16,
+        "WIP rmap IDs: total mapcount only": 5,
+        "WIP rmap IDs: rmap-id": 5,
+    }
+
+
+def test_signs_follow_from_counts_alone():
+    """Whatever an atomic, a line and a call cost, as long as they cost something."""
+    for scale in (1, 17):
+        rows = compare(
+            Fit({name: price * (scale if name.startswith("call") else 1) for name, price in PRICES.items()}, ())
+        )
+        assert len(rows) == 68
+        assert [row for row in rows if row.sign == "OTHER"] == []
+
+
+def test_a_wrong_sign_is_seen():
+    series = SERIES[0]
+    rows = compare(Fit(PRICES, ()), [replace(series, before=series.after, after=series.before)])
+    assert sum(row.sign == "OTHER" for row in rows) == 8, "all but 4K, where nothing is batched"
+
+
+def test_sign_by_hand():
+    assert _sign(-16, -40) == "same" and _sign(3, 0.1) == "same"
+    assert _sign(0, SMALL) == _sign(-1, 2) == "small"
+    assert _sign(5, 0) == _sign(5, -1) == _sign(1, -5) == "OTHER"
+
+
+def test_order_by_hand():
+    def row(published, predicted):
+        return Compared("", "", 0, published, predicted, 0, "")
+
+    rows = [row(0, 0), row(10, 1), row(20, 5), row(22, 4)]
+    # 20 and 22 are not told apart; the five other pairs are, and all are in order.
+    assert order_of(rows) == (5, 5)
+    assert order_of([*rows[:2], row(20, 0.5)]) == (3, 2)
