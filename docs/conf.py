@@ -15,7 +15,8 @@ copyright = "the mapcount authors"  # noqa: A001 - Sphinx's name
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "handbook.extension"]
 exclude_patterns = ["examples", "litmus"]
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["attrs_inline", "colon_fence"]
+smartquotes = False  # two dashes are an option
 myst_heading_anchors = 3
 suppress_warnings = ["misc.highlighting_failure"]  # shortened JSON and shell output
 

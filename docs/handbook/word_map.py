@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROW_BYTES = 4
 ROWS = STRUCT_PAGE_BYTES // ROW_BYTES
-LINE, COLUMN, GAP, LEFT, TOP = 16, 204, 14, 34, 30
+LINE, COLUMN, GAP, LEFT, TOP = 16, 216, 14, 30, 26
 """Pixels: a line of text, the width of a struct page, between two of them, the byte offsets, the headings."""
 EVERY_PAGE = -1
 """The column of words that every page has: its own struct page."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mapcount.check.properties import TRUTH_MOVES
 from mapcount.explain.evidence import Says
 from mapcount.explain.models import race, verdict_of
 from mapcount.explain.question import Asked, Question, prose
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from mapcount.explain.evidence import Part
     from mapcount.explain.given import Given
 
-CHANGES = "the truth changes under the reader"
 ONE_COUNTER = "large-mapcount/mapcount/pmd-and-ptes/2"
 
 
@@ -24,7 +24,7 @@ def evidence(_given: Given) -> Iterator[Part]:
     yield race("Torn: a folio of two pages that somebody maps all the time", "false-zero", "no-false-unmapped")
     one = verdict_of(ONE_COUNTER)
     never = "none" if one.status == "holds" else "some"
-    changes = "some" if one.sometimes and one.sometimes[CHANGES] else "none"
+    changes = "some" if one.sometimes and one.sometimes[TRUTH_MOVES] else "none"
     yield Says(
         f"With one counter (6.10), same writers, same reader: {one.states} states, which are all, and in {never} does it "
         f"return what was never true. Yet in {changes} the truth changes while it looks: what it returns may be old."

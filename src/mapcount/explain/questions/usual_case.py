@@ -80,8 +80,7 @@ QUESTION = Question(
         at the first partial change. How many pages one call of the reverse mapping covers was measured with real
         kernels in a guest (6.12; docs/explanation/accesses.md): an allocator with folios of 64 KiB unmaps 65.1% of 11,958
         times the whole folio at once, a compiler 87.5% of 72 times; a server that forks and writes takes folios of 2 MiB
-        apart, half of
-        13,211 times by one page, and never unmaps a whole one by PTEs. So it depends on the program.
+        apart, half of 13,211 times by one page, and never unmaps a whole one by PTEs. So it depends on the program.
         """),
     evidence=evidence,
     history=prose("""
