@@ -62,6 +62,8 @@ class Context:
     source: str
     approximates: str = ""
     """what the model allows and a kernel may not"""
+    by_default: bool = True
+    """it has a row in the default set; else it asks what another one does, under locks that make no difference"""
 
     def holds(self, more: Iterable[str] = ()) -> tuple[int, ...]:
         """Return its locks by number, and those of these kinds that it does not have."""
@@ -95,7 +97,7 @@ CONTEXTS: dict[str, Context] = {
             damage="a tool shows a count that the page never had",
             recheck="",
             writers=("zap-fault",),
-            source="fs/proc/page.c kpagecount_read() and get_kpage_count(), 7.1: neither lock nor reference",
+            source="fs/proc/page.c get_kpage_count(), 7.3: neither lock nor reference, words copied first (snapshot_page)",
         ),
         Context(
             "smaps",
@@ -108,7 +110,7 @@ CONTEXTS: dict[str, Context] = {
             damage="Pss and Uss are off by this page",
             recheck="",
             writers=("zap-fault",),
-            source="fs/proc/task_mmu.c smaps_pte_range(), 7.1: the page-table lock of the process that is read",
+            source="fs/proc/task_mmu.c smaps_pte_range(), 7.3: the page-table lock of the process that is read",
         ),
         Context(
             "compaction",
@@ -121,11 +123,11 @@ CONTEXTS: dict[str, Context] = {
             damage="a pinned folio is isolated, or a movable one skipped: wasted work",
             recheck="migration compares and freezes the reference count when all is unmapped",
             writers=("fork-zap",),
-            source='mm/compaction.c, 6.5 to 7.1: a reference of its own, "admittedly racy"',
+            source='mm/compaction.c, 6.5 to 7.3: a reference of its own, "admittedly racy"; C leaves the order open',
         ),
         Context(
             "split",
-            "can_split_folio()",
+            "can_split_folio(), __folio_split()",
             ("extra_references_mapcount_first",),
             ("folio", "rmap"),
             reference=True,
@@ -134,7 +136,7 @@ CONTEXTS: dict[str, Context] = {
             damage="a split is tried in vain, or not tried",
             recheck="the references are frozen when all is unmapped; if that fails the split is undone",
             writers=("fork-zap",),
-            source="mm/huge_memory.c __folio_split(), 7.1: folio lock, anon_vma lock, refcount freeze",
+            source="mm/huge_memory.c __folio_split(), 7.3: folio lock, anon_vma lock, refcount freeze",
         ),
         Context(
             "collapse",
@@ -152,13 +154,16 @@ CONTEXTS: dict[str, Context] = {
                 "process first (GUP unshares, fork copies), so of these traces only other references are left, or large "
                 "folios of which another page is shared"
             ),
-            source="mm/khugepaged.c, mm/ksm.c, 7.1: folio lock, page-table lock, mmap_lock (khugepaged: for writing)",
+            source=(
+                "mm/khugepaged.c, mm/ksm.c, 7.3: folio lock, page-table lock, mmap_lock (khugepaged: for writing); KSM of "
+                "folios of one page"
+            ),
         ),
         Context(
             "lazyfree",
             "__discard_anon_folio_pmd_locked()",
             ("extra_references",),
-            ("folio", "ptl"),
+            ("folio", "rmap", "ptl"),
             reference=True,
             relies=("pin-never-hidden",),
             wrong=Class.CONSEQUENTIAL,
@@ -170,20 +175,20 @@ CONTEXTS: dict[str, Context] = {
                 "process first (GUP unshares, fork copies), so of these traces only other references are left, or large "
                 "folios of which another page is shared"
             ),
-            source="mm/huge_memory.c, 7.1: PMD cleared, then references before mappings, folio and page-table lock held",
+            source="mm/huge_memory.c, 7.3: PMD cleared, references before mappings; the folio's, rmap's and page-table lock",
         ),
         Context(
             "reclaim",
             "shrink_folio_list(), try_to_unmap()",
             ("folio_mapped",),
-            ("folio", "rmap"),
+            ("folio",),
             reference=True,
             relies=("no-false-unmapped",),
             wrong=Class.RECHECKED,
             damage="a folio that is mapped is taken for unmapped",
             recheck="__remove_mapping() and folio_migrate_mapping() freeze the references, of which each mapping has one",
             writers=("pmd-and-ptes",),
-            source="mm/vmscan.c and mm/rmap.c, 7.1: folio lock, and the rmap's lock while it walks",
+            source="mm/vmscan.c and mm/rmap.c, 7.3: the folio lock; the rmap's lock as well while it walks",
         ),
         Context(
             "madvise",
@@ -196,7 +201,7 @@ CONTEXTS: dict[str, Context] = {
             damage="memory that another process uses is paged out, split or marked for freeing",
             recheck="",
             writers=("hand-over",),
-            source="mm/madvise.c, 7.1: the page-table lock of the process that asks",
+            source="mm/madvise.c, 7.3: the page-table lock of the process that asks",
         ),
         Context(
             "move_pages",
@@ -209,7 +214,8 @@ CONTEXTS: dict[str, Context] = {
             damage="memory of other processes is moved without the right to",
             recheck="",
             writers=("hand-over",),
-            source="mm/migrate.c, 6.5: a reference, no page-table lock (7.1 holds it: see madvise)",
+            approximates="a kernel whose folio_walk_start() takes the page-table lock (7.3 does): see madvise",
+            source="mm/migrate.c, 6.5: a reference, no page-table lock (7.3 holds it: see madvise)",
         ),
         Context(
             "cow-reuse",
@@ -236,6 +242,92 @@ CONTEXTS: dict[str, Context] = {
             recheck="",
             writers=("hand-over",),
             source="mm/memory.c do_wp_page() and mm/swapfile.c, up to 5.17 for THPs: folio lock and page-table lock",
+        ),
+        Context(
+            "kpageflags",
+            "/proc/kpageflags",
+            ("folio_mapped",),
+            (),
+            reference=False,
+            relies=("no-false-unmapped",),
+            wrong=Class.TORN,
+            damage="a tool shows a mapped page without MMAP",
+            recheck="",
+            writers=("pmd-and-ptes",),
+            source="fs/proc/page.c stable_page_flags(), 7.3: neither lock nor reference; words are copied first",
+            by_default=False,
+        ),
+        Context(
+            "referenced",
+            "folio_referenced()",
+            ("folio_mapcount",),
+            (),
+            reference=True,
+            relies=("never-under",),
+            wrong=Class.CONSEQUENTIAL,
+            damage="the rmap walk stops early, references are missed, and a folio in use is reclaimed",
+            recheck="",
+            writers=("zap-fault",),
+            source="mm/rmap.c, 7.3: counted down from the first reading; the folio lock for file folios alone",
+            by_default=False,
+        ),
+        Context(
+            "memory-failure",
+            "hwpoison_user_mappings(), unmap_poisoned_folio()",
+            ("folio_mapped",),
+            ("folio",),
+            reference=True,
+            relies=("no-false-unmapped",),
+            wrong=Class.CONSEQUENTIAL,
+            damage="a poisoned page is taken for unmapped, and processes that map it are not told",
+            recheck="",
+            writers=("pmd-and-ptes",),
+            source="mm/memory-failure.c, 7.3: the folio lock",
+            by_default=False,
+        ),
+        Context(
+            "numa",
+            "numa_migrate_check(), folio_can_map_prot_numa(), migrate_misplaced_folio_prepare()",
+            ("mapped_shared",),
+            ("ptl",),
+            reference=False,
+            relies=("no-false-exclusive", "no-false-shared"),
+            wrong=Class.TORN,
+            damage="tasks are grouped, or pages scanned and moved, for nothing",
+            recheck="",
+            writers=("hand-over",),
+            source="mm/memory.c, mm/mempolicy.c, mm/migrate.c, 7.3: the page-table lock (6.5 without it when it moves)",
+            by_default=False,
+        ),
+        Context(
+            "madvise-whole",
+            "madvise_cold_or_pageout_pte_range(), madvise_free_pte_range()",
+            ("folio_mapcount",),
+            ("ptl",),
+            reference=False,
+            relies=("never-under",),
+            wrong=Class.CONSEQUENTIAL,
+            damage="a folio that others map is taken for one that is mapped once a page, and paged out or marked for freeing",
+            recheck="",
+            writers=("zap-fault",),
+            approximates="a kernel before 6.10, which does not ask this (3931b871c494, avoid split during MADV_PAGEOUT)",
+            source="mm/madvise.c, 7.3: the number of mappings against that of pages, under the page-table lock",
+            by_default=False,
+        ),
+        Context(
+            "khugepaged-scan",
+            "collapse_scan_pmd(), collapse_scan_file()",
+            ("extra_references_mapcount_first",),
+            ("ptl", "mmap"),
+            reference=False,
+            relies=("pin-never-hidden", "never-over"),
+            wrong=Class.RECHECKED,
+            damage="a collapse is tried in vain, or not tried",
+            recheck="__collapse_huge_page_isolate() asks again with the folio locked (see collapse)",
+            writers=("hand-over",),
+            approximates="a scan of files holds neither lock, and from 2025 on a reference of its own",
+            source='mm/khugepaged.c, 7.3: "Here the check is racy, but such cases are ephemeral"',
+            by_default=False,
         ),
     )
 }

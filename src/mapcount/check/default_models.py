@@ -34,5 +34,5 @@ def default_pages(scheme: str) -> int:
 
 def _cells(scheme: str, pages: int | None) -> list[Cell]:
     size = pages or default_pages(scheme)
-    found = [Cell(scheme, context.id, context.writers[0], size) for context in CONTEXTS.values()]
+    found = [Cell(scheme, context.id, context.writers[0], size) for context in CONTEXTS.values() if context.by_default]
     return found + [Cell(scheme, AT_REST, writers, pages or LARGER) for writers in REST_WRITERS]

@@ -82,6 +82,11 @@ def _halves(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]
     return start, (first, second)
 
 
+def _leave(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    start = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2))
+    return start, ((Call("unmap_ptes", 0, pages, 2, via="zap"),),)
+
+
 def _three_ptes(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
     start = (Call("map_ptes", 0, pages, 1), Call("map_ptes", 0, pages, 2))
     return start, (
@@ -173,6 +178,12 @@ MIXES: dict[str, Mix] = {
             "one of two processes that share an anon folio by PMDs splits its own",
             Kind.ANON,
             _split_alone,
+        ),
+        Mix(
+            "leave",
+            "of two processes that share an anon folio one unmaps all: the reader's is alone then",
+            Kind.ANON,
+            _leave,
         ),
         Mix("halves", "two processes that share an anon folio each unmap its first half", Kind.ANON, _halves),
         Mix(

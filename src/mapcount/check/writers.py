@@ -4,8 +4,8 @@ Written like a scheme (lower.py says what is allowed). The operations are those 
 them in place. `REFERENCES` is 0 in models that have no reference count, so nothing of it is left then.
 
 Sources, all 7.1: mm/memory.c set_pte_range(), copy_present_ptes(), zap_present_folio_ptes(); mm/huge_memory.c copy_huge_pmd(),
-zap_huge_pmd(), __split_huge_pmd_locked(); mm/rmap.c try_to_migrate_one(). The order of references and counts is the same in all
-kernels from 4.5 on.
+zap_huge_pmd(), __split_huge_pmd_locked(); mm/rmap.c try_to_migrate_one(), 7.3. The order of references and counts is
+the same in all kernels from 4.5 on.
 """
 
 # The scheme's operations are put in place of names that do not exist here.
@@ -56,7 +56,7 @@ def fault_ptes(m: Memory, folio: int, order: int, page: int, nr: int, mm: int) -
 
 
 def insert_ptes(m: Memory, folio: int, order: int, page: int, nr: int, mm: int) -> None:
-    """Map pages without the folio lock: insert_page_into_pte_locked() and other mappers of drivers, remap of mremap."""
+    """Map pages without the folio lock: insert_page_into_pte_locked() and other mappers of drivers."""
     if FIRST:
         hold(m, PAGE_TABLE + mm)
     get_references(m, folio, nr)
@@ -144,15 +144,19 @@ def split_huge_pmd(m: Memory, folio: int, order: int, page: int, mm: int) -> Non
 
 
 def try_to_migrate(m: Memory, folio: int, order: int, page: int, nr: int, mm: int) -> None:
-    """Replace pages by migration entries (or by swap entries: try_to_unmap()), the folio locked and the rmap held."""
+    """
+    Replace pages by migration entries (or by swap entries: try_to_unmap()), the folio locked and the rmap held.
+
+    The reference of each page goes at once, under the page-table lock.
+    """
     if FIRST:
         hold(m, FOLIO_LOCK)
         hold(m, RMAP_LOCK)
         hold(m, PAGE_TABLE + mm)
     unmap_ptes(m, folio, order, page, nr, mm)
+    put_references(m, folio, nr)
     if LAST:
         release(m, PAGE_TABLE + mm)
-        put_references(m, folio, TOTAL)
         release(m, RMAP_LOCK)
         release(m, FOLIO_LOCK)
 

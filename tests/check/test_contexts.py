@@ -1,0 +1,86 @@
+"""Callers: the locks that the source of 7.3 shows, told here once more; what each asks can be asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from mapcount.check.callers import QUESTIONS
+from mapcount.check.cells import Cell
+from mapcount.check.contexts import CONTEXTS, Class
+from mapcount.check.default_models import MOST_MODELS, default_cells
+from mapcount.check.locks import FOLIO_LOCK, MMAP_LOCK, PAGE_TABLE, RMAP_LOCK
+from mapcount.check.verdicts import judge
+from mapcount.schemes.catalogue import SCHEMES
+
+# Read off 7.3 (move_pages: 6.5, cow-by-mapcount: 5.17), caller by caller.
+LOCKS = {
+    "mapcount": set(),
+    "kpagecount": set(),
+    "kpageflags": set(),
+    "compaction": set(),
+    "move_pages": set(),
+    "referenced": set(),
+    "smaps": {"ptl"},
+    "madvise": {"ptl"},
+    "madvise-whole": {"ptl"},
+    "numa": {"ptl"},
+    "cow-reuse": {"ptl"},
+    "khugepaged-scan": {"ptl", "mmap"},
+    "cow-by-mapcount": {"ptl", "folio"},
+    "split": {"folio", "rmap"},
+    "reclaim": {"folio"},
+    "memory-failure": {"folio"},
+    "lazyfree": {"folio", "rmap", "ptl"},
+    "collapse": {"folio", "ptl", "mmap"},
+}
+
+
+def test_locks():
+    assert {context.id: set(context.locks) for context in CONTEXTS.values()} == LOCKS
+
+
+def test_the_locks_of_a_process_are_those_of_the_readers():
+    assert set(CONTEXTS["collapse"].holds()) == {FOLIO_LOCK, PAGE_TABLE + 1, MMAP_LOCK + 1}
+    assert set(CONTEXTS["compaction"].holds(["rmap"])) == {RMAP_LOCK}
+    # A lock that it has is not taken twice.
+    assert CONTEXTS["split"].holds(["folio"]).count(FOLIO_LOCK) == 1
+
+
+@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
+def test_each_says_where_it_is_from_and_what_it_asks(context):
+    readers = {reader.name for scheme in SCHEMES for reader in scheme.readers}
+    assert set(context.asks) <= readers | set(QUESTIONS)
+    assert context.source
+    assert context.damage
+    assert bool(context.recheck) is (context.wrong is Class.RECHECKED)
+
+
+def test_callers_that_ask_what_others_do_are_not_in_the_default_set():
+    assert {context.id for context in CONTEXTS.values() if not context.by_default} == {
+        "kpageflags",
+        "referenced",
+        "memory-failure",
+        "numa",
+        "madvise-whole",
+        "khugepaged-scan",
+    }
+    assert len({cell for cell in default_cells() if cell.context == "referenced"}) == 0
+    assert MOST_MODELS == 150
+
+
+@pytest.mark.parametrize(
+    ("scheme", "reader", "broken"),
+    [
+        # 6.2's loop can pass a page before it is mapped and another after it is unmapped; one counter cannot.
+        ("nr-pages-mapped", "referenced", {"never-under"}),
+        ("large-mapcount", "referenced", set()),
+        ("mm-id", "memory-failure", set()),
+        # Without owner slots two processes of a page each look like one: wrong without a race.
+        ("large-mapcount", "numa", {"no-false-exclusive"}),
+        ("mm-id", "numa", set()),
+    ],
+)
+def test_callers_on_request(scheme, reader, broken):
+    verdict = judge(Cell(scheme, reader, CONTEXTS[reader].writers[0], 2))
+    assert {one.property for one in verdict.violations} == broken
+    assert verdict.complete
