@@ -1,4 +1,4 @@
-"""docs/check.md: its matrix and its table of locks are what the checker says."""
+"""docs/explanation/check.md: its matrix and its table of locks are what the checker says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mapcount.check.contexts import CONTEXTS
 from mapcount.check.verdicts import judge
 from mapcount.report.races import mark_of
 
-SECTIONS = sections(ROOT / "docs" / "check.md")
+SECTIONS = sections(ROOT / "docs" / "explanation" / "check.md")
 WORST = ("HARM", "recheck", "TORN", "guess", "bound", "stale", "true", "-")
 LOCKS = ((), ("ptl",), ("folio",), ("folio", "ptl"))
 
