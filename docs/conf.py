@@ -21,7 +21,10 @@ myst_heading_anchors = 3
 suppress_warnings = ["misc.highlighting_failure"]  # shortened JSON and shell output
 
 autodoc_member_order = "bysource"
+autodoc_class_signature = "separated"  # records: their fields are listed below
 autodoc_typehints = "signature"
+autodoc_default_options = {"exclude-members": "__new__, __init__"}
+default_role = "code"
 
 html_theme = "furo"
 html_title = "mapcount"
