@@ -8,9 +8,11 @@ from itertools import combinations
 import pytest
 
 from check.naive import all_runs
+from mapcount.check.cells import parse_cell
 from mapcount.check.explore import explore
 from mapcount.check.locks import FOLIO_LOCK, MMAP_LOCK, PAGE_TABLE, RMAP_LOCK, bits_of, names_of
 from mapcount.check.model import Call, Model
+from mapcount.check.verdicts import judge
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
 from mapcount.schemes.catalogue import find_scheme
@@ -113,3 +115,18 @@ def test_two_threads_on_one_mm_need_its_page_table_lock_and_different_pages():
 def test_names():
     assert names_of(bits_of(frozenset())) == ()
     assert names_of(2 << 2 * FOLIO_LOCK | 1 << 2 * (MMAP_LOCK + 3)) == ("folio lock", "mmap_lock of mm 3 for reading")
+
+
+@pytest.mark.parametrize(
+    ("cell", "needs_it"),
+    [
+        # The total and the slots are plain stores: two that map at the same time lose one without the lock.
+        ("mm-id/rest/map-both/2", True),
+        # Counted by LOCKed operations, without a lock of its own.
+        ("large-mapcount/rest/map-both/2", False),
+    ],
+)
+def test_what_the_bit_lock_of_the_slots_is_for(cell, needs_it):
+    held, free = judge(parse_cell(cell)), judge(parse_cell(f"{cell}-bits"))
+    assert not held.violations
+    assert ("words-balance" in {one.property for one in free.violations}) is needs_it

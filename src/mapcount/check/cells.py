@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mapcount.check.batches import as_called
 from mapcount.check.callers import QUESTIONS, asked
 from mapcount.check.contexts import CONTEXTS, READER_MM, Class, Context
-from mapcount.check.locks import EVERYTHING, KINDS
+from mapcount.check.locks import BIT_LOCKS, EVERYTHING, KINDS
 from mapcount.check.memory_order import MODELS
 from mapcount.check.mixes import MIXES
 from mapcount.check.model import TRUTH_KINDS, Call, Model
@@ -64,6 +64,8 @@ class Cell:
         unknown = sorted(self.without.union(self.more).difference(KINDS))
         if unknown:
             raise UsageError(f"there is no lock {unknown[0]!r}; there are: {', '.join(KINDS)}")
+        if BIT_LOCKS in self.more:
+            raise UsageError("bit locks are the scheme's: a reader cannot hold one that it does not take itself")
         if self.truth not in TRUTH_KINDS:
             raise UsageError(f"there is no truth {self.truth!r}; there are: {', '.join(TRUTH_KINDS)}")
         if self.memory not in MODELS:

@@ -23,13 +23,25 @@ MMAP_LOCK = 12
 EVERYTHING = 22
 """A lock around every call, which no kernel has: what is wrong under it too is no race."""
 MOST_MMS = 9
-KINDS = {"folio": (FOLIO_LOCK, 1), "rmap": (RMAP_LOCK, 1), "ptl": (PAGE_TABLE, 10), "mmap": (MMAP_LOCK, 10)}
-"""By the name of a switch: the first lock of the kind, and how many there are."""
+BIT_LOCKS = "bits"
+KINDS = {
+    "folio": (FOLIO_LOCK, 1),
+    "rmap": (RMAP_LOCK, 1),
+    "ptl": (PAGE_TABLE, 10),
+    "mmap": (MMAP_LOCK, 10),
+    BIT_LOCKS: (0, 0),
+}
+"""
+By the name of a switch: the first lock of the kind, and how many there are.
+
+Bit locks are words of the scheme: taken out they are set and cleared as ever, and nobody waits.
+"""
 TITLES = {
     "folio": "folio lock",
     "rmap": "anon_vma or i_mmap lock",
     "ptl": "page-table lock",
     "mmap": "mmap_lock",
+    BIT_LOCKS: "bit locks of the scheme",
 }
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.check.bytecode import Code
-from mapcount.check.locks import bits_of, held_alone
+from mapcount.check.locks import BIT_LOCKS, bits_of, held_alone
 from mapcount.check.model import apply_to_truth
 from mapcount.check.promela_statements import RESULT, number, word_name
 from mapcount.check.promela_thread import Locks, ThreadText, Watch
@@ -70,6 +70,8 @@ def promela(model: Model, *, telling: bool = False) -> str:
     spin.py reads. Raises UsageError for what cannot be said in Promela: a truth that is no sum over address spaces, one over
     30, numbers over 32 bits, or another memory model than sc; SchemeSourceError as Steps does.
     """
+    if BIT_LOCKS not in model.locks:
+        raise UsageError("bit locks cannot be left out of an export")
     if model.memory_model != "sc":
         raise UsageError(f"Promela has one memory model, sc: {model.memory_model} cannot be exported")
     steps = Steps(model)

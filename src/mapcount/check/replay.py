@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.check.baton import PythonRun, run_in_python
 from mapcount.check.cells import Cell, model_of, parse_cell
+from mapcount.check.locks import BIT_LOCKS
 from mapcount.check.schedule import parse_schedule
 from mapcount.check.trace import Trace, trace
 from mapcount.errors import UsageError
@@ -41,6 +42,8 @@ def run_both(cell: Cell, schedule: tuple[int, ...]) -> Both:
     """
     model = model_of(cell)
     lowered = trace(model, schedule)
+    if BIT_LOCKS in cell.without:
+        return Both(model, lowered, (), "plain Python takes its bit locks: without them it is not run there")
     if cell.memory != "sc":
         return Both(
             model, lowered, (), f"plain Python has no memory model but the first: {cell.memory} is not run there"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mapcount.check.interval import Moments, claims
 from mapcount.check.layout import Layout
-from mapcount.check.locks import bits_of
+from mapcount.check.locks import BIT_LOCKS, bits_of
 from mapcount.check.lower import lower
 from mapcount.check.thread_states import NO_CELL, ThreadStates
 
@@ -96,7 +96,15 @@ class Steps:
         program = lower(model.entries(number), memory, statistics=model.statistics)
         kept = {i for i, call in enumerate(calls) if call.may_refuse or (model.keep_results and not call.is_operation)}
         readers = {i for i, call in enumerate(calls) if not call.is_operation}
-        return ThreadStates(program, self.layout, kept, bits_of(model.locks), model.memory_model, readers)
+        return ThreadStates(
+            program,
+            self.layout,
+            kept,
+            bits_of(model.locks),
+            model.memory_model,
+            readers,
+            bit_locks=BIT_LOCKS in model.locks,
+        )
 
     def choices(self, state: State) -> Iterator[int]:
         """Yield what may be tried next: the numbers of threads, or choice() of a thread and one of several options."""

@@ -44,6 +44,8 @@ class Rules(NamedTuple):
     locks: int
     """the locks that are modelled, as bits"""
     memory: str
+    bit_locks: bool
+    """whether anyone waits for a bit lock that is held"""
     cell: Callable[[Word, int], int]
     """the number of a word's cell"""
 

@@ -98,10 +98,12 @@ class ThreadStates:
         locks: int = -1,
         memory: str = "sc",
         readers: Collection[int] = (),
+        *,
+        bit_locks: bool = True,
     ) -> None:
         self.program = program
         self.kept = frozenset(kept)
-        self._rules = Rules(program, self.kept, locks, memory, layout.number)
+        self._rules = Rules(program, self.kept, locks, memory, bit_locks, layout.number)
         self._readers = frozenset(readers) if memory == "weak" else frozenset()
         self._layout = layout
         self._number: dict[Local, int] = {}
@@ -252,7 +254,7 @@ class ThreadStates:
             return old
         if coming.cell == NO_CELL:
             return old
-        if blocks(one.primitive, old):
+        if self._rules.bit_locks and blocks(one.primitive, old):
             return None
         value, result = outcome(one.primitive, one.word.width_bits, old, run.value(one.b))
         run.access_done(one, result)
