@@ -48,6 +48,7 @@ CASES = [
     ("a[0] mapped_once", "a[1] mapped_once"),
     ("b[8] partially_mapped", "a partially_mapped"),
     ("p: a[3] pmd_mapped", "c: a[3] pmd_mapped"),
+    ("p: a[3] not pud_mapped", "p: a[3] pud_mapped"),
     ("c: a[3] pte_mapped", "p: a[3] pte_mapped"),
     ("b[7] order 4", "b[7] order 9"),
     ("b kind ksm", "b kind anon"),
