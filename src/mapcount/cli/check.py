@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mapcount.cli.common import add_common, add_output, add_top, positive, say, view_of
@@ -107,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _judge(args: argparse.Namespace, cell: Cell) -> Verdict:
+    from dataclasses import replace
+
     from mapcount.check.verdicts import judge
 
     verdict = judge(cell, properties=args.property or None, max_states=args.max_states, progress=_progress(args, cell))
@@ -241,6 +242,8 @@ def _promela(args: argparse.Namespace, cells: Sequence[Cell]) -> int:
 
 
 def _view(args: argparse.Namespace) -> View:
+    from dataclasses import replace
+
     view = view_of(args)
     return replace(view, width=_MAIL_COLUMNS) if args.format == "text72" else view
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mapcount.cli.common import add_common, add_format, add_output, view_of, warn
@@ -119,6 +118,8 @@ def _take(args: argparse.Namespace) -> Taken:
 
 
 def _view(args: argparse.Namespace) -> View:
+    from dataclasses import replace
+
     view = view_of(args)
     return replace(view, width=_MAIL_COLUMNS) if args.format == "text72" else view
 
