@@ -19,6 +19,16 @@ _EMITTERS = Path(__file__).parent
 """Whatever of this package takes part in emission, and some that does not: a change of it costs one compilation."""
 
 
+@functools.cache
+def _numba_version() -> str:
+    return importlib.metadata.version("numba")
+
+
+@functools.cache
+def _emitters() -> tuple[str, ...]:
+    return tuple(map(str, _EMITTERS.glob("*.py")))
+
+
 def source_key(scheme: BoundScheme, *, cost: bool) -> str:
     """
     Return a hash over all that the emitted module of a scheme follows from.
@@ -27,14 +37,14 @@ def source_key(scheme: BoundScheme, *, cost: bool) -> str:
     mode, and the versions of numba and Python. Raises OSError if a file cannot be read, TypeError if a function has none.
     """
     files = {inspect.getfile(function) for function in scheme.helpers.values()}
-    files |= {inspect.getfile(ops), inspect.getfile(words), *map(str, _EMITTERS.glob("*.py"))}
+    files |= {inspect.getfile(ops), inspect.getfile(words), *_emitters()}
     about = (
         scheme.id,
         sorted(scheme.constants.items()),
         scheme.scheme.places,
         [(reader.name, reader.per_page) for reader in scheme.scheme.readers],
         cost,
-        importlib.metadata.version("numba"),
+        _numba_version(),
         sys.version,
     )
     whole = hashlib.sha256(repr(about).encode())
