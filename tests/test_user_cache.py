@@ -10,8 +10,8 @@ from mapcount.user_cache import cache_directory, cache_path
 
 
 def test_the_place(monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/var/tmp/x")
-    assert cache_path("replay") == Path("/var/tmp/x/mapcount/replay")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches/x")
+    assert cache_path("replay") == Path("/caches/x/mapcount/replay")
     monkeypatch.setenv("HOME", "/home/somebody")
     for nothing in ("", "relative/path"):
         monkeypatch.setenv("XDG_CACHE_HOME", nothing)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mapcount.errors import UsageError
+from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.eras import LAST_READ, era_of
 
 if TYPE_CHECKING:
@@ -17,15 +18,6 @@ if TYPE_CHECKING:
 
     from mapcount.check.model import Call
 
-_BASED_ON = {
-    "original-thp": (4, 5),
-    "zero-one-many": (5, 16),
-    "table-pairs": (6, 2),
-    "total-mapcount": (6, 5),
-    "complete-mappings": (6, 5),
-    "rmap-id": (6, 7),
-}
-"""The kernel that a proposal was made for, by scheme; the newest for those that are not here."""
 _POLICIES = {
     "fault": "batches_file_map",
     "insert": "batches_file_map",
@@ -58,9 +50,9 @@ def _at_once(scheme: str, policy: str) -> bool:
 
 def _release(scheme: str) -> tuple[int, int]:
     """Return the first release that counts in this way, of those whose scheme is known; else what it was proposed for."""
-    name = scheme.partition(":")[0]
-    if name in _BASED_ON:
-        return _BASED_ON[name]
+    name, based_on = scheme.partition(":")[0], find_scheme(scheme).scheme.based_on
+    if based_on is not None:
+        return based_on
     for major, minor in ((major, minor) for major in range(4, LAST_READ[0] + 1) for minor in range(20)):
         if not (4, 5) <= (major, minor) <= LAST_READ:
             continue

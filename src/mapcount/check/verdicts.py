@@ -183,7 +183,7 @@ def _at_rest(
 ) -> Verdict:
     found: list[Violation] = []
     fitting = [name for name in asked if name in REST_PROPERTIES]
-    if model.kind != Kind.ANON or model.order < 2 or model.scheme.scheme.when.startswith("2.6.38"):
+    if model.kind != Kind.ANON or model.order < 2 or model.scheme.scheme.splits_at_once:
         fitting = [name for name in fitting if name != "partial-never-missed"]
     if model.kind != Kind.ANON or all(place.word != PG_anon_exclusive for place in model.scheme.scheme.places):
         fitting = [name for name in fitting if name != "exclusive-is-alone"]

@@ -303,6 +303,7 @@ SCHEME = Scheme(
         ),
     ),
     when="the thread's idea, August 2023, not pursued",
+    based_on=(6, 5),
     referee="proposal: there is no code",
     sources=('the thread of "[PATCH mm-unstable v1] mm: add a total mapcount for large folios", 9 and 10 August 2023',),
     cannot={

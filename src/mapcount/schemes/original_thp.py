@@ -280,6 +280,8 @@ SCHEME = Scheme(
         ),
     ),
     when="2.6.38 to 4.4",
+    based_on=(4, 5),
+    splits_at_once=True,
     referee="none: no kernel of these could be booted",
     sources=(
         "mm/huge_memory.c, mm/swap.c and mm/rmap.c, 3.13",

@@ -258,6 +258,7 @@ SCHEME = Scheme(
         ),
     ),
     when="proposed in November 2023, not merged",
+    based_on=(6, 7),
     referee="none: no kernel has it",
     sources=(
         '"[PATCH WIP v1 07/20] mm/rmap_id: track if one ore multiple MMs map a partially-mappable folio", 24 Nov 2023',

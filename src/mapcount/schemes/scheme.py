@@ -137,6 +137,10 @@ class Scheme:
     """Orders of folios that have no struct page where a word lies: no kernel of this scheme may map one."""
     stays: tuple[str, ...] = ()
     """Words and statistics, as Memory.state() names them, that need not be as at first when all is unmapped."""
+    based_on: tuple[int, int] | None = None
+    """Of a proposal, the release that it was made for: whether callers go page by page is that kernel's."""
+    splits_at_once: bool = False
+    """A folio of which a part is unmapped is split there and then: none stays partially mapped, so none is to be found."""
     anon_mixed_by_split_only: bool = False
     """It counts right only where no anon folio gets a PTE while a PMD maps it, or the reverse, but by split_pmd."""
 

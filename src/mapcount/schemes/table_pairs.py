@@ -234,6 +234,7 @@ SCHEME = Scheme(
         ),
     ),
     when="proposed in January 2023, withdrawn by its author in February",
+    based_on=(6, 2),
     referee="proposal: there is no code",
     sources=('"Folio mapcount", Matthew Wilcox, 24 January 2023 (linux-mm, spinics msg325665, msg327447)',),
     cannot={

@@ -232,6 +232,7 @@ SCHEME = Scheme(
         ),
     ),
     when="proposed in August 2023, not merged in this form",
+    based_on=(6, 5),
     referee="none: no kernel has it",
     sources=('"[PATCH mm-unstable v1] mm: add a total mapcount for large folios", David Hildenbrand, 9 August 2023',),
     cannot={

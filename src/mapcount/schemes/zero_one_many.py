@@ -231,6 +231,7 @@ SCHEME = Scheme(
         ),
     ),
     when="proposed in December 2021, not merged",
+    based_on=(5, 16),
     referee="proposal: there is no code",
     sources=('"folio mapcount", Matthew Wilcox, 15 December 2021 (linux-mm, spinics msg282633)',),
     cannot={
