@@ -26,6 +26,8 @@ NOT_SEEN = {
     "swap in map_ptes: add_to_slot(m, folio, large, nr, mm) before add_to_total(m, folio, nr)": "under the lock",
     "swap in unmap_ptes: sub_from_slot(m, folio, large, nr, mm) before add_to_total(m, folio, -nr)": "under the lock",
     "swap in dup_ptes: atomic_inc(m, _mapcount, i) before share(m, folio, i)": "only GUP without locks looks in between",
+    "swap in dup_ptes: atomic_inc(m, _total_mapcount, folio) before atomic_inc(m, _mapcount, i)": "no reader looks at both",
+    "swap in dup_ptes: add_total_mapcount(m, folio, order, 1, mm) before atomic_inc(m, _mapcount, i)": "the same",
 }
 """Mutants that no model tells from the scheme, and why."""
 
