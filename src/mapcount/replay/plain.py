@@ -1,4 +1,4 @@
-"""Replay in plain Python, on schemes/memory.py: the reference of the compiled one, and what runs where there is no numba."""
+"""Replay in plain Python, on schemes/memory.py: the reference of the compiled one, and what runs where there is no llvmlite."""
 
 from __future__ import annotations
 
