@@ -58,6 +58,14 @@ _NO_GAIN = 1e-10
 
 
 @dataclass(frozen=True)
+class FittedPrice:
+    """The price of one thing on this machine."""
+
+    thing: str
+    ns: float
+
+
+@dataclass(frozen=True)
 class Predicted:
     """One operation and size: measured, and as the prices have it; nanoseconds a page."""
 

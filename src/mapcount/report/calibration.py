@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mapcount.cost.fit import ALONE, counted_of, locked_in_place
+from mapcount.cost.fit import ALONE, FittedPrice, counted_of, locked_in_place
 from mapcount.cost.published import CONTENTION, SERIES, SMALL, order_of
 from mapcount.report.layout import heading, note, sentence
 from mapcount.report.table import Column, View, tables
@@ -21,14 +20,6 @@ if TYPE_CHECKING:
     from mapcount.cost.measured import Measured
     from mapcount.cost.published import Compared
     from mapcount.schemes.eras import Era
-
-
-@dataclass(frozen=True)
-class FittedPrice:
-    """The price of one thing on this machine."""
-
-    thing: str
-    ns: float
 
 
 def data(measured: Measured, fitted: Fit, compared: Sequence[Compared]) -> Mapping[str, Sequence[Any]]:
