@@ -49,6 +49,14 @@ def test_signs_follow_from_counts_alone():
         assert [row for row in rows if row.sign == "OTHER"] == []
 
 
+def test_of_what_was_not_measured_nothing_is_said():
+    """Without 2M no PMD was split; without sizes up to 32K nothing was freed to a list of the CPU."""
+    lacking = {name: price for name, price in PRICES.items() if name not in {"entry, pmd-split", "folio freed, to CPU"}}
+    told = {(row.operation, row.order) for row in compare(Fit(lacking, ()))}
+    assert ("munmap", 4) in told and ("fork", 2) in told
+    assert not told & {("pmd-split", 9), ("munmap", 2), ("munmap", 3), ("munmap", 9), ("dontneed-pages", 9)}
+
+
 def test_a_wrong_sign_is_seen():
     series = SERIES[0]
     rows = compare(Fit(PRICES, ()), [replace(series, before=series.after, after=series.before)])

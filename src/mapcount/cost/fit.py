@@ -93,6 +93,10 @@ class Fit:
         errors = [abs(row.error) for row in self.rows if row.held_out == held_out]
         return sum(errors) / len(errors) if errors else 0.0
 
+    def knows(self, operation: str, counted: Price) -> bool:
+        """Tell whether all that an operation has got a price: not so of a PMD split, say, if 2M was not measured."""
+        return features(operation, counted).keys() <= self.prices.keys()
+
     def ns_per_page(self, operation: str, counted: Price) -> float:
         """Return the predicted time of an operation, a page, on this machine under any scheme and way to batch."""
         return sum(self.prices.get(name, 0.0) * number for name, number in features(operation, counted).items())

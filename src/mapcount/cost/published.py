@@ -67,12 +67,17 @@ class Order(NamedTuple):
 
 
 def compare(fitted: Fit, series: Iterable[Series] = ()) -> list[Compared]:
-    """Return every published figure beside what the prices of a machine say of it."""
+    """Return every published figure beside what the prices of a machine say of it; of what was not measured nothing is said."""
     rows = []
     for one in series or SERIES:
         for (operation, order), published in one.percents.items():
-            before, after = (_ns(fitted, operation, order, kernel) for kernel in (one.before, one.after))
-            predicted = 100 * (after / before - 1)
+            before, after = (
+                counted_of(kernel.scheme, operation, order, batched=kernel.batched)
+                for kernel in (one.before, one.after)
+            )
+            if not (fitted.knows(operation, before) and fitted.knows(operation, after)):
+                continue
+            predicted = 100 * (fitted.ns_per_page(operation, after) / fitted.ns_per_page(operation, before) - 1)
             off, sign = predicted - published, _sign(published, predicted)
             rows.append(Compared(one.title, operation, order, published, predicted, off, sign))
     return rows
@@ -86,11 +91,6 @@ def order_of(rows: Iterable[Compared]) -> Order:
         if b.published - a.published > SMALL
     ]
     return Order(len(told), tuple((a, b) for a, b in told if a.predicted >= b.predicted))
-
-
-def _ns(fitted: Fit, operation: str, order: int, kernel: Kernel) -> float:
-    counted = counted_of(kernel.scheme, operation, order, batched=kernel.batched)
-    return fitted.ns_per_page(operation, counted)
 
 
 def _sign(published: float, predicted: float) -> str:

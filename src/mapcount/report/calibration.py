@@ -122,6 +122,8 @@ def _published(compared: Sequence[Compared], view: View) -> Iterator[RenderableT
     yield heading("Beside what was published: change of run time in percent")
     for series in SERIES:
         rows = [row for row in compared if row.series == series.title]
+        if not rows:
+            continue
         order = order_of(rows)
         yield sentence(f"\n{series.title}; {series.machine}; {series.source}")
         yield from tables(
