@@ -125,7 +125,8 @@ def _published(compared: Sequence[Compared], view: View) -> Iterator[RenderableT
         if not rows:
             continue
         order = order_of(rows)
-        yield sentence(f"\n{series.title}; {series.machine}; {series.source}")
+        machine = "" if series.machine in series.title else f"; {series.machine}"
+        yield sentence(f"\n{series.title}{machine}; {series.source}")
         yield from tables(
             [
                 Column("operation", text=True),
