@@ -103,6 +103,11 @@ def _three_ptes(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], .
     )
 
 
+def _three_leave(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    start = tuple(Call("map_ptes", 0, pages, mm) for mm in range(1, 5))
+    return start, tuple((Call("unmap_ptes", 0, pages, mm, via="zap"),) for mm in range(2, 5))
+
+
 def _three_levels(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
     start = (Call("map_ptes", 0, pages, 1), Call("map_pmd", mm=2))
     return start, (
@@ -205,6 +210,12 @@ MIXES: dict[str, Mix] = {
             "two processes unmap all pages of a shmem folio while a third one maps all",
             Kind.SHMEM,
             _three_ptes,
+        ),
+        Mix(
+            "three-leave",
+            "of four processes that map a shmem folio three unmap all: the reader's is alone then",
+            Kind.SHMEM,
+            _three_leave,
         ),
         Mix("map-both", "two processes map a shmem folio, one by PTEs, one by a PMD", Kind.SHMEM, _map_both),
         Mix(

@@ -7,16 +7,18 @@ or 0. Two ways to one state are one state: what is not in the tuple cannot matte
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mapcount.check.interval import Moments, claims
 from mapcount.check.layout import Layout
 from mapcount.check.locks import BIT_LOCKS, bits_of
 from mapcount.check.lower import lower
+from mapcount.check.symmetry import in_order, twins
 from mapcount.check.thread_states import NO_CELL, ThreadStates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mapcount.check.model import Model
     from mapcount.schemes.memory import Memory
@@ -65,14 +67,17 @@ class Steps:
     """
     What can happen in a model, one access at a time. A state means something to the object that it comes from, no other.
 
+    Without `symmetry` no two threads are taken for alike. What can happen is the same; who searches may look at less of it.
     Raises SchemeSourceError if a function that the model calls cannot be lowered.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, symmetry: bool = True) -> None:
         self.model = model
         self.layout = Layout(model)
         memory = model.memory()
         self.threads = tuple(self._thread(number, memory) for number in range(len(model.threads)))
+        self.groups = twins(model, self.threads) if symmetry else ()
+        """threads that are alike: which of them stands where makes no difference (symmetry.py)"""
         self.moments = Moments(model, self.threads)
         self._locals = len(self.layout)
         self._windows = self._locals + len(self.threads)
@@ -158,6 +163,27 @@ class Steps:
 
     def _attainable(self, thread: int, call: int, state: State | list[int]) -> int:
         return self.moments.attainable(thread, call, state[self._locals : self._windows])
+
+    def in_order(self, state: State) -> State:
+        """Return the one state that stands for all that differ from this one by an exchange of threads that are alike."""
+        return in_order(state, self.groups, self._locals)
+
+    def as_taken(self, way: Iterable[int]) -> tuple[int, ...]:
+        """Return a schedule that can happen, for one whose states were put in order after every step."""
+        if not self.groups:
+            return tuple(way)
+        state, found, stands = self.first, [], list(range(len(self.threads)))
+        for chosen in way:
+            real = choice(stands[thread_of(chosen)], option_of(chosen))
+            taken = self.step(state, real)
+            assert taken is not None
+            state = taken.state
+            found.append(real)
+            for group in self.groups:
+                members = sorted((stands[place] for place in group), key=partial(self.local, state))
+                for place, member in zip(group, members, strict=True):
+                    stands[place] = member
+        return tuple(found)
 
     def reader(self, thread: int, call: int) -> Reader | None:
         """Return the reader that a call asks; None for an operation."""
