@@ -15,6 +15,8 @@ from mapcount.schemes.catalogue import SCHEMES
 # Read off 7.3 (move_pages: 6.5, cow-by-mapcount: 5.17), caller by caller.
 LOCKS = {
     "mapcount": set(),
+    "mapcount-twice": set(),
+    "kpagecount-pages": set(),
     "kpagecount": set(),
     "kpageflags": set(),
     "compaction": set(),
@@ -67,6 +69,9 @@ def test_callers_that_ask_what_others_do_are_not_in_the_default_set():
         "numa",
         "madvise-whole",
         "khugepaged-scan",
+        # Several reads, for which there is an order or not.
+        "mapcount-twice",
+        "kpagecount-pages",
         # What comes after a look, judged beside it.
         "migration",
         "split-to-the-end",

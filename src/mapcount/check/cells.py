@@ -163,10 +163,11 @@ def model_of(cell: Cell, *, one_at_a_time: bool = False) -> Model:
     model = Model(
         small,
         order,
-        (*threads, (Call(reader.name, mm=READER_MM, holds=context.holds(cell.more)),)),
+        (*threads, _reads(cell, context, reader)),
         start,
         mix.kind,
         watch_all=True,
+        histories=len(context.pages_read) > 1,
         references=counts,
         extra_references=extra,
         reader_references=int(counts and has_reference(cell, context)),
@@ -176,6 +177,12 @@ def model_of(cell: Cell, *, one_at_a_time: bool = False) -> Model:
         memory_model=cell.memory,
     )
     return _serial(model) if one_at_a_time else model
+
+
+def _reads(cell: Cell, context: Context, reader: Reader) -> tuple[Call, ...]:
+    """Return the calls of whoever reads."""
+    pages = (page if reader.per_page else 0 for page in context.pages_read)
+    return tuple(Call(reader.name, first=page, mm=READER_MM, holds=context.holds(cell.more)) for page in pages)
 
 
 def _serial(model: Model) -> Model:
@@ -190,8 +197,10 @@ def properties_asked(cell: Cell) -> tuple[str, ...]:
     scheme = find_scheme(cell.scheme)
     context = context_of(cell, scheme)
     reader = question_of(context, scheme)
-    fitting = properties_of(reader.quantity) if reader else ()
-    return tuple(one.id for one in fitting if one.id in context.relies)
+    if reader is None:
+        return ()
+    fitting = (one.id for one in READER_PROPERTIES.values() if reader.quantity in one.quantities)
+    return tuple(name for name in fitting if name in context.relies)
 
 
 def known_property(name: str) -> str:

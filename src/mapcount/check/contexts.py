@@ -64,6 +64,8 @@ class Context:
     """what the model allows and a kernel may not"""
     by_default: bool = True
     """it has a row in the default set; else it asks what another one does, under locks that make no difference"""
+    pages_read: tuple[int, ...] = (0,)
+    """it reads so often, and of these pages where the reader is about one; several reads are judged together"""
     rechecked_by: str = ""
     """the caller that goes on after this look to the point of no return, and so is the model of `recheck`"""
 
@@ -87,6 +89,36 @@ CONTEXTS: dict[str, Context] = {
             recheck="",
             writers=("zap-fault", "pmd-and-ptes"),
             source='the thread of August 2023: "people check the mapcount while holding no locks"',
+        ),
+        Context(
+            "mapcount-twice",
+            "anyone, two times",
+            ("folio_mapcount",),
+            (),
+            reference=True,
+            relies=("reads-in-order",),
+            wrong=Class.TORN,
+            damage="a comparison of two readings sees a change that was none, or none where one was",
+            recheck="",
+            writers=("zap-fault",),
+            source="mm/vmscan.c shrink_folio_list(), 7.3, is one who asks again what was asked before (folio_mapped())",
+            by_default=False,
+            pages_read=(0, 0),
+        ),
+        Context(
+            "kpagecount-pages",
+            "/proc/kpagecount of one page after another",
+            ("page_mapcount",),
+            (),
+            reference=False,
+            relies=("reads-in-order",),
+            wrong=Class.TORN,
+            damage="a tool that puts a folio together from its pages sees a part of one operation",
+            recheck="",
+            writers=("zap-fault",),
+            source="fs/proc/page.c kpage_read(), 7.3: page by page; tools/mm/thpmaps reads so",
+            by_default=False,
+            pages_read=(0, 1),
         ),
         Context(
             "kpagecount",

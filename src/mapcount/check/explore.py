@@ -42,6 +42,10 @@ class Answer(NamedTuple):
     attainable: tuple[int, ...]
     """what was true at some moment of the window, on that way"""
     schedule: tuple[int, ...]
+    might: tuple[int, ...] = ()
+    """in a model with histories: what it might have returned after `earlier`, on that way"""
+    earlier: tuple[int, ...] = ()
+    """in a model with histories: what the reader returned before"""
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,9 @@ def explore(
     has_numba = importlib.util.find_spec("numba") is not None
     if engine == "numba" and not has_numba:
         raise UsageError("numba is not installed: pip install numba, or leave the choice to engine='auto'")
-    if engine == "plain" or not has_numba:
+    if engine == "numba" and model.histories:
+        raise UsageError("histories are judged by the plain search alone: leave the choice to engine='auto'")
+    if engine == "plain" or not has_numba or model.histories:
         return _Search(steps, conditions, max_states).run()
     if engine == "auto" and not _is_loaded():
         found = _Search(steps, conditions, min(max_states, PLAIN_STATES)).run()
@@ -160,7 +166,7 @@ class _Search:
     transitions: int = 0
     finals: list[State] = field(default_factory=list)
     stuck: list[int] = field(default_factory=list)
-    answers: dict[tuple[int, int, int, int], Answer] = field(default_factory=dict)
+    answers: dict[Closed, Answer] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> Explored:
@@ -217,10 +223,10 @@ class _Search:
         reader = self.steps.reader(closed.thread, closed.call)
         if reader is None:
             return
-        key = (closed.thread, closed.call, closed.value, closed.attainable)
-        if key not in self.answers:
+        if closed not in self.answers:
             schedule = self.steps.as_taken((*self._way(at), chosen))
-            self.answers[key] = Answer(*key[:3], None, values_of(closed.attainable), schedule)
+            true, might = values_of(closed.attainable), values_of(closed.might)
+            self.answers[closed] = Answer(*closed[:3], None, true, schedule, might, closed.earlier)
 
     def _schedule(self, number: int) -> tuple[int, ...]:
         """Return the shortest way to a state."""

@@ -94,7 +94,8 @@ class Model:
 
     With `statistics` the NR_* counters are words of the model: for models without readers, where balance at the end is the
     question. With `keep_results` what a reader returned stays part of the state, so that final states tell combinations;
-    with `watch_all` the windows of all readers are watched, not only of those that promise something about a moment.
+    with `histories` the calls of a reader are judged together (histories.py), in the plain search alone; with `watch_all` the
+    windows of all readers are watched, not only of those that promise something about a moment.
     `references` puts the reference count among the words: `extra_references` are those that are no mappings and not the page
     cache's (a pin is one), and each reader holds `reader_references`. `page_tables` puts what each mm maps among the words, for
     readers that unmap it: then writers do to a page what they find there. `locks` are the kinds of locks that are modelled
@@ -112,6 +113,7 @@ class Model:
     statistics: bool = False
     keep_results: bool = False
     watch_all: bool = False
+    histories: bool = False
     references: bool = False
     extra_references: int = 0
     reader_references: int = 0

@@ -30,7 +30,11 @@ _SHARING = frozenset({Quantity.SHARED, Quantity.OTHERS})
 
 
 class Property(NamedTuple):
-    """What a value must not do. `broken` takes the value and what was true at some moment of the window."""
+    """
+    What a value must not do. `broken` takes the value and what was true at some moment of the window.
+
+    One of several reads `together` takes what the read might have returned, in any order, after those before it.
+    """
 
     id: str
     meaning: str
@@ -39,7 +43,8 @@ class Property(NamedTuple):
     quantities: frozenset[Quantity]
     broken: Callable[[int, Sequence[int]], bool]
     verdict: str
-    """what went wrong, with {value} and {true}"""
+    """what went wrong, with {value} and {true}; together: with {earlier}, too"""
+    together: bool = False
 
 
 class RestProperty(NamedTuple):
@@ -110,6 +115,15 @@ READER_PROPERTIES: dict[str, Property] = {
             lambda value, true: value <= 0 and min(true) > 0,
             "it found {value} references beyond the mappings, and there was always one: the pin was missed",
         ),
+        Property(
+            "reads-in-order",
+            "of several reads each has its moment in one and the same order of all operations",
+            "whoever compares two readings, or adds up those of several pages",
+            frozenset(Quantity) - {Quantity.PARTIAL},
+            lambda value, might: value not in might,
+            "it returned {value} after {earlier}: no order of the operations has a moment for each; {true} would fit",
+            together=True,
+        ),
     )
 }
 REST_PROPERTIES: dict[str, RestProperty] = {
@@ -167,5 +181,5 @@ SOMETIMES: dict[str, str] = {
 
 
 def properties_of(quantity: Quantity) -> tuple[Property, ...]:
-    """Return the properties that say something about a reader of this quantity."""
-    return tuple(one for one in READER_PROPERTIES.values() if quantity in one.quantities)
+    """Return the properties that say something about one value of a reader of this quantity."""
+    return tuple(one for one in READER_PROPERTIES.values() if quantity in one.quantities and not one.together)

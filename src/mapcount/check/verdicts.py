@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mapcount.check.explore import Progress
     from mapcount.check.model import Model
+    from mapcount.check.properties import Property
     from mapcount.check.steps import State
     from mapcount.schemes.scheme import Reader
     from mapcount.schemes.truth import FolioTruth
@@ -120,9 +121,7 @@ def judge(
     context = context_of(cell, scheme)
     reader = question_of(context, scheme)
     assert reader is not None
-    fitting = [
-        name for name in asked if name in READER_PROPERTIES and reader.quantity in READER_PROPERTIES[name].quantities
-    ]
+    fitting = [name for name in asked if _fits(name, reader, model)]
     if not fitting:
         return Verdict(
             cell, cannot=f"{reader.name} is about {reader.quantity.value}: {', '.join(asked)} says nothing of it"
@@ -145,6 +144,12 @@ def judge(
     )
 
 
+def _fits(name: str, reader: Reader, model: Model) -> bool:
+    """Return whether a property says something about what is read."""
+    one = READER_PROPERTIES.get(name)
+    return one is not None and reader.quantity in one.quantities and (model.histories or not one.together)
+
+
 def _recheck(cell: Cell, context: Context, max_states: int, engine: str) -> Verdict | None:
     """Judge the caller as it goes on after its look, which may have been wrong; None if that is not modelled."""
     if not context.rechecked_by:
@@ -155,12 +160,12 @@ def _recheck(cell: Cell, context: Context, max_states: int, engine: str) -> Verd
 
 def _violation(name: str, answers: Iterable[Answer]) -> Violation | None:
     """Return the answer that breaks a property on the shortest way."""
-    one = READER_PROPERTIES[name]
-    broken = [answer for answer in answers if one.broken(answer.value, answer.attainable)]
+    broken = [answer for answer in answers if breaks(READER_PROPERTIES[name], answer)]
     if not broken:
         return None
     first = min(broken, key=lambda answer: len(answer.schedule))
-    return _told(name, first.schedule, first.value, first.attainable)
+    true = first.might if READER_PROPERTIES[name].together else first.attainable
+    return _told(name, first.schedule, first.value, true, first.earlier)
 
 
 def _without_overlap(cell: Cell, found: list[Violation], max_states: int, engine: str) -> list[Violation]:
@@ -169,16 +174,31 @@ def _without_overlap(cell: Cell, found: list[Violation], max_states: int, engine
     return [replace(one, is_race=_violation(one.property, serial.observed) is None) for one in found]
 
 
-def _told(name: str, schedule: tuple[int, ...], value: int, true: tuple[int, ...]) -> Violation:
-    sentence = READER_PROPERTIES[name].verdict.format(value=value, true=" or ".join(map(str, true)))
+def breaks(one: Property, answer: Answer) -> bool:
+    """Return whether an answer breaks a property of a reader."""
+    return one.broken(answer.value, answer.might if one.together else answer.attainable)
+
+
+def _told(
+    name: str, schedule: tuple[int, ...], value: int, true: tuple[int, ...], earlier: tuple[int, ...] = ()
+) -> Violation:
+    # What the first read returns wrongly fits no order, whatever follows.
+    verdict = READER_PROPERTIES[name if earlier or name != "reads-in-order" else "explainable"].verdict
+    sentence = verdict.format(
+        value=value, true=" or ".join(map(str, true)) or "nothing", earlier=" and ".join(map(str, earlier))
+    )
     return Violation(name, sentence, schedule, value, true)
 
 
 def retold(model: Model, name: str, schedule: tuple[int, ...]) -> Violation:
     """Return the violation of a reader's property that a schedule ends with."""
-    last = trace(model, schedule).steps[-1]
+    steps = trace(model, schedule).steps
+    last = steps[-1]
     assert last.returned is not None
-    return _told(name, schedule, last.returned, last.window)
+    earlier = tuple(one.returned for one in steps[:-1] if one.thread == last.thread and one.returned is not None)
+    return _told(
+        name, schedule, last.returned, last.might if READER_PROPERTIES[name].together else last.window, earlier
+    )
 
 
 def _sometimes(explored: Explored) -> dict[str, bool]:
