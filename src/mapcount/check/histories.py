@@ -69,8 +69,9 @@ class Histories:
         ways = frozenset({Possible(frozenset(), None)}) if known is None else known
         ways = self._further(ways, step.asked, before)
         ended = before.under_way - after.under_way
-        # One that is over has taken effect; one that was refused, and is over, has not.
-        ways = frozenset(way._replace(done=way.done - ended) for way in ways if way.done & ended == ended & after.over)
+        # What had no effect yet has it as it ends. One that was refused has had none.
+        refused = ended - after.over
+        ways = frozenset(way._replace(done=way.done - ended) for way in ways if not way.done & refused)
         return self._further(ways, step.asked, after)
 
     def _further(self, ways: Iterable[Possible], asked: Call | None, at: HowFar) -> frozenset[Possible]:
