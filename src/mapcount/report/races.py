@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from mapcount.check.cells import AT_REST, model_of
@@ -17,7 +17,7 @@ from mapcount.report.table import Column, View, tables
 from mapcount.report.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import RenderableType
 
@@ -40,6 +40,7 @@ MEANINGS = {
     "-": "the scheme has no answer, or no kernel with it does this",
     "bound": "not all states were looked at, and none of those met is a violation",
 }
+_WORST = ("HARM", "recheck", "TORN", "guess", "bound", "stale", "true", "-")
 
 
 def parts(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
@@ -70,20 +71,47 @@ def mark_of(verdict: Verdict) -> str:
 
 
 def _matrix(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
-    callers = [verdict for verdict in verdicts if verdict.cell.context != AT_REST]
-    contexts = [name for name in CONTEXTS if any(one.cell.context == name for one in callers)]
-    contexts += sorted({one.cell.context for one in callers} - set(contexts))
-    schemes = list(dict.fromkeys(one.cell.scheme for one in callers))
-    rows = [[scheme, *(_worst(callers, scheme, context) for context in contexts)] for scheme in schemes]
+    contexts, rows = matrix_rows(verdicts)
+    fullest = {row[0]: max(_explored(other) for other in rows if other[0] == row[0]) for row in rows}
+    full = [row for row in rows if _explored(row) == fullest[row[0]]]
     if rows:
         # No text column: a scheme's name stays whole, and the table goes on in another one instead.
-        yield from tables([Column("scheme"), *map(Column, contexts)], rows, width=view.width)
+        columns = [Column("scheme, pages"), *map(Column, contexts)]
+        yield from tables(columns, [[" ".join(row[:2]), *row[2:]] for row in full], width=view.width)
+    for scheme, pages, *marks in (row for row in rows if row not in full):
+        told = (f"{context} {mark}" for context, mark in zip(contexts, marks, strict=True) if mark)
+        yield sentence(f"{scheme} {pages}, too: {', '.join(told)}")
 
 
-def _worst(verdicts: Sequence[Verdict], scheme: str, context: str) -> str:
-    order = ["HARM", "recheck", "TORN", "guess", "bound", "stale", "true", "-"]
-    marks = {mark_of(one) for one in verdicts if (one.cell.scheme, one.cell.context) == (scheme, context)}
-    return next((mark for mark in order if mark in marks), "")
+def _explored(row: Sequence[str]) -> int:
+    return sum(map(bool, row))
+
+
+def matrix_rows(verdicts: Sequence[Verdict]) -> tuple[list[str], list[list[str]]]:
+    """
+    Return the callers, and rows of scheme, pages, and the worst mark of each caller: "" where no such model was explored.
+
+    A row is one size of folios, or several (`2, 4`) where each caller has the same mark at all of them.
+    """
+    callers = [verdict for verdict in verdicts if verdict.cell.context != AT_REST]
+    met = dict.fromkeys(one.cell.context for one in callers)
+    contexts = [*(name for name in CONTEXTS if name in met), *sorted(met.keys() - CONTEXTS.keys())]
+    marks: defaultdict[tuple[str, int, str], list[str]] = defaultdict(list)
+    for one in callers:
+        marks[one.cell.scheme, one.cell.pages, one.cell.context].append(mark_of(one))
+    sizes: dict[str, dict[tuple[str, ...], list[int]]] = {}
+    for scheme, pages in sorted({(one.cell.scheme, one.cell.pages) for one in callers}, key=lambda of: of[1]):
+        row = tuple(worst(marks[scheme, pages, context]) for context in contexts)
+        sizes.setdefault(scheme, {}).setdefault(row, []).append(pages)
+    schemes = dict.fromkeys(one.cell.scheme for one in callers)
+    return contexts, [
+        [scheme, ", ".join(map(str, pages)), *row] for scheme in schemes for row, pages in sizes[scheme].items()
+    ]
+
+
+def worst(marks: Iterable[str]) -> str:
+    """Return the mark that says the worst; of none, nothing."""
+    return min(marks, key=_WORST.index, default="")
 
 
 def _summary(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from mapcount.check.cells import AT_REST, model_of
+from mapcount.check.cells import model_of
 from mapcount.check.contexts import CONTEXTS, Class
 from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
 from mapcount.check.trace import trace
 from mapcount.report.html.page import Chart, Column, Facts, Page, Section, Series, Table, Text
 from mapcount.report.interleaving import interleaving
-from mapcount.report.races import MEANINGS, mark_of
+from mapcount.report.races import MEANINGS, mark_of, matrix_rows
 from mapcount.report.table import View
 from mapcount.report.terminal import render
 from mapcount.report.text import plural
@@ -65,20 +65,19 @@ def check_page(verdicts: Sequence[Verdict]) -> Page:
 
 
 def _matrix(verdicts: Sequence[Verdict]) -> Section:
-    callers = [verdict for verdict in verdicts if verdict.cell.context != AT_REST]
-    contexts = list(dict.fromkeys(verdict.cell.context for verdict in callers))
-    schemes = list(dict.fromkeys(verdict.cell.scheme for verdict in callers))
-    marks = {(one.cell.scheme, one.cell.context): mark_of(one) for one in callers}
-    columns = [Column("scheme", "scheme", "text")]
+    contexts, rows = matrix_rows(verdicts)
+    columns = [
+        Column("scheme", "scheme", "text"),
+        Column("pages", "pages", "text", "of the folio; two sizes where every mark is the same"),
+    ]
     columns += [
         Column(context, context, "text", CONTEXTS[context].function if context in CONTEXTS else "")
         for context in contexts
     ]
-    rows = [[scheme, *(marks.get((scheme, context), "") for context in contexts)] for scheme in schemes]
     return Section(
         "matrix",
         "Scheme and caller",
-        "A row is a way of counting, a column a caller that reads. What the words mean stands above the table.",
+        "A row is a way of counting and the pages of a folio, a column a caller that reads.",
         [
             Table("matrix", "Verdicts", columns, rows),
             Facts("marks", "What the words mean", list(MEANINGS.items())),
