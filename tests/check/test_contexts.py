@@ -18,6 +18,8 @@ LOCKS = {
     "kpagecount": set(),
     "kpageflags": set(),
     "compaction": set(),
+    # It takes the folio's and the rmap's when it goes ahead.
+    "migration": set(),
     "move_pages": set(),
     "referenced": set(),
     "smaps": {"ptl"},
@@ -28,7 +30,9 @@ LOCKS = {
     "khugepaged-scan": {"ptl", "mmap"},
     "cow-by-mapcount": {"ptl", "folio"},
     "split": {"folio", "rmap"},
+    "split-to-the-end": {"folio", "rmap"},
     "reclaim": {"folio"},
+    "remove-mapping": {"folio"},
     "memory-failure": {"folio"},
     "lazyfree": {"folio", "rmap", "ptl"},
     "collapse": {"folio", "ptl", "mmap"},
@@ -63,6 +67,10 @@ def test_callers_that_ask_what_others_do_are_not_in_the_default_set():
         "numa",
         "madvise-whole",
         "khugepaged-scan",
+        # What comes after a look, judged beside it.
+        "migration",
+        "split-to-the-end",
+        "remove-mapping",
     }
     assert len({cell for cell in default_cells() if cell.context == "referenced"}) == 0
     assert MOST_MODELS == 150

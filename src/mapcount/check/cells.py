@@ -1,8 +1,9 @@
 """One cell of the matrix: a scheme, a caller that reads, what the writers do, and what is assumed; as text, and as a model.
 
-The text is `scheme/context/writers/pages`, then what differs from the default: `-lock` for a kind of locks that is taken
-out, `+lock` for one that the reader holds though it does not, `=truth` for another meaning of truth, `@memory` for another
-memory model. With `:schedule` behind it one interleaving of it is meant, so a text replays what it names.
+The text is `scheme/context/writers/pages`, then what differs from the default: `-lock` for a kind of locks, or another switch
+(locks.KINDS), that is taken out, `+lock` for one that the reader holds though it does not, `=truth` for another meaning of
+truth, `@memory` for another memory model. With `:schedule` behind it one interleaving of it is meant, so a text replays what it
+names.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from mapcount.check.batches import as_called
 from mapcount.check.callers import QUESTIONS, asked
 from mapcount.check.contexts import CONTEXTS, READER_MM, Class, Context
-from mapcount.check.locks import BIT_LOCKS, EVERYTHING, KINDS
+from mapcount.check.locks import EVERYTHING, KINDS, NOT_THE_READERS, REFERENCE, TITLES
 from mapcount.check.memory_order import MODELS
 from mapcount.check.mixes import MIXES
 from mapcount.check.model import TRUTH_KINDS, Call, Model
@@ -43,8 +44,8 @@ class Cell:
     What is explored, by names.
 
     `context` is a caller (contexts.py), the name of a reader that anyone may call without a lock, or AT_REST. `without` are
-    kinds of locks that nobody holds, `more` kinds that the reader holds beyond its own. Raises UsageError for a name that
-    does not exist.
+    kinds of locks (and other switches, locks.KINDS) that nobody holds, `more` kinds that the reader holds beyond its own.
+    Raises UsageError for a name that does not exist.
     """
 
     scheme: str
@@ -64,8 +65,9 @@ class Cell:
         unknown = sorted(self.without.union(self.more).difference(KINDS))
         if unknown:
             raise UsageError(f"there is no lock {unknown[0]!r}; there are: {', '.join(KINDS)}")
-        if BIT_LOCKS in self.more:
-            raise UsageError("bit locks are the scheme's: a reader cannot hold one that it does not take itself")
+        foreign = sorted(NOT_THE_READERS & self.more)
+        if foreign:
+            raise UsageError(f"{TITLES[foreign[0]]}: not for a reader to hold, only to be taken out for all")
         if self.truth not in TRUTH_KINDS:
             raise UsageError(f"there is no truth {self.truth!r}; there are: {', '.join(TRUTH_KINDS)}")
         if self.memory not in MODELS:
@@ -124,6 +126,11 @@ def context_of(cell: Cell, scheme: BoundScheme) -> Context:
     )
 
 
+def has_reference(cell: Cell, context: Context) -> bool:
+    """Return whether the reader has a reference of its own: as its caller has, unless a switch says otherwise."""
+    return REFERENCE not in cell.without and (context.reference or REFERENCE in cell.more)
+
+
 def question_of(context: Context, scheme: BoundScheme) -> Reader | None:
     """Return what a caller asks of this scheme: the first of its questions that the scheme can answer."""
     return next((reader for name in context.asks if (reader := asked(scheme, name)) is not None), None)
@@ -137,9 +144,9 @@ def model_of(cell: Cell, *, one_at_a_time: bool = False) -> Model:
     """
     scheme, order, mix = find_scheme(cell.scheme), cell.pages.bit_length() - 1, MIXES[cell.writers]
     start, together = mix.calls(cell.pages)
-    threads = tuple(as_called(cell.scheme, calls) for calls in together)
     locks = frozenset(KINDS) - cell.without
     if cell.context == AT_REST:
+        threads = tuple(as_called(cell.scheme, calls) for calls in together)
         return Model(scheme, order, threads, start, mix.kind, statistics=True, locks=locks, memory_model=cell.memory)
     context = context_of(cell, scheme)
     reader = question_of(context, scheme)
@@ -147,7 +154,11 @@ def model_of(cell: Cell, *, one_at_a_time: bool = False) -> Model:
         why = scheme.scheme.cannot.get(context.asks[0], f"it has no {' or '.join(context.asks)}")
         raise UsageError(f"{cell.scheme} cannot answer {context.id}: {why}")
     extra = int(reader.quantity is Quantity.EXTRA_REFERENCES)
-    counts = reader.name in QUESTIONS and "_refcount" in QUESTIONS[reader.name].names
+    question = QUESTIONS.get(reader.name)
+    counts, finding = question is not None and "_refcount" in question.names, question is not None and question.unmaps
+    if finding and cell.more - {REFERENCE}:
+        raise UsageError(f"{context.id} takes its locks when it needs them, and gives them back: it cannot have others")
+    threads = tuple(as_called(cell.scheme, calls, in_one=finding) for calls in together)
     small = scaled(scheme, order, len(threads)) if scheme.scheme.scalable else scheme
     model = Model(
         small,
@@ -158,7 +169,8 @@ def model_of(cell: Cell, *, one_at_a_time: bool = False) -> Model:
         watch_all=True,
         references=counts,
         extra_references=extra,
-        reader_references=int(counts and context.reference),
+        reader_references=int(counts and has_reference(cell, context)),
+        page_tables=finding,
         locks=locks,
         truth_kind=cell.truth,
         memory_model=cell.memory,

@@ -64,10 +64,12 @@ class Context:
     """what the model allows and a kernel may not"""
     by_default: bool = True
     """it has a row in the default set; else it asks what another one does, under locks that make no difference"""
+    rechecked_by: str = ""
+    """the caller that goes on after this look to the point of no return, and so is the model of `recheck`"""
 
     def holds(self, more: Iterable[str] = ()) -> tuple[int, ...]:
-        """Return its locks by number, and those of these kinds that it does not have."""
-        return tuple(_LOCKS[kind] for kind in dict.fromkeys((*self.locks, *sorted(more))))
+        """Return its locks by number, and those of these kinds that it does not have; what is no lock has no number."""
+        return tuple(_LOCKS[kind] for kind in dict.fromkeys((*self.locks, *sorted(more))) if kind in _LOCKS)
 
 
 CONTEXTS: dict[str, Context] = {
@@ -124,6 +126,7 @@ CONTEXTS: dict[str, Context] = {
             recheck="migration compares and freezes the reference count when all is unmapped",
             writers=("fork-zap",),
             source='mm/compaction.c, 6.5 to 7.3: a reference of its own, "admittedly racy"; C leaves the order open',
+            rechecked_by="migration",
         ),
         Context(
             "split",
@@ -137,6 +140,7 @@ CONTEXTS: dict[str, Context] = {
             recheck="the references are frozen when all is unmapped; if that fails the split is undone",
             writers=("fork-zap",),
             source="mm/huge_memory.c __folio_split(), 7.3: folio lock, anon_vma lock, refcount freeze",
+            rechecked_by="split-to-the-end",
         ),
         Context(
             "collapse",
@@ -189,6 +193,7 @@ CONTEXTS: dict[str, Context] = {
             recheck="__remove_mapping() and folio_migrate_mapping() freeze the references, of which each mapping has one",
             writers=("pmd-and-ptes",),
             source="mm/vmscan.c and mm/rmap.c, 7.3: the folio lock; the rmap's lock as well while it walks",
+            rechecked_by="remove-mapping",
         ),
         Context(
             "madvise",
@@ -327,6 +332,51 @@ CONTEXTS: dict[str, Context] = {
             writers=("hand-over",),
             approximates="a scan of files holds neither lock, and from 2025 on a reference of its own",
             source='mm/khugepaged.c, 7.3: "Here the check is racy, but such cases are ephemeral"',
+            by_default=False,
+        ),
+        Context(
+            "migration",
+            "isolate_migratepages_block(), migrate_pages()",
+            ("migration",),
+            (),
+            reference=True,
+            relies=("pin-never-hidden",),
+            wrong=Class.CONSEQUENTIAL,
+            damage="a folio that somebody pinned is copied: what is written through the pin is lost",
+            recheck="",
+            writers=("fork-zap", "fault-touch"),
+            source=(
+                "mm/migrate.c migrate_folio_unmap(), folio_migrate_mapping(), 7.3: the folio lock, the rmap's while it walks, "
+                "the page-table locks one by one"
+            ),
+            by_default=False,
+        ),
+        Context(
+            "split-to-the-end",
+            "__folio_split(), __folio_freeze_and_split_unmapped()",
+            ("split_to_the_end",),
+            ("folio", "rmap"),
+            reference=True,
+            relies=("pin-never-hidden",),
+            wrong=Class.CONSEQUENTIAL,
+            damage="a folio that somebody pinned is split under him",
+            recheck="",
+            writers=("fork-zap",),
+            source="mm/huge_memory.c, 7.3: the folio's and the rmap's lock, the page-table locks one by one",
+            by_default=False,
+        ),
+        Context(
+            "remove-mapping",
+            "shrink_folio_list(), __remove_mapping()",
+            ("remove_mapping",),
+            ("folio",),
+            reference=True,
+            relies=("no-false-unmapped",),
+            wrong=Class.CONSEQUENTIAL,
+            damage="a folio that is mapped is freed",
+            recheck="",
+            writers=("pmd-and-ptes",),
+            source="mm/vmscan.c, 7.3: the folio lock; references of the page cache and its own are expected",
             by_default=False,
         ),
     )

@@ -62,6 +62,13 @@ def _migrate_fork(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...],
     return start, (first, second)
 
 
+def _fault_touch(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    start = (Call("map_ptes", 0, pages, 1),)
+    first = (Call("map_ptes", 0, pages, 2, via="fault"),)
+    second = (Call("map_ptes", 0, 1, 1, via="touch"), Call("unmap_ptes", 0, pages, 1, via="zap"))
+    return start, (first, second)
+
+
 def _split_zap(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
     start = (Call("new_pmd", mm=1), Call("dup_pmd", mm=2), Call("dup_pmd", mm=3))
     first = (Call("split_pmd", mm=2, via="split_huge_pmd"), Call("unmap_ptes", 0, pages // 2, 2, via="zap"))
@@ -175,6 +182,13 @@ MIXES: dict[str, Mix] = {
             "PMD; the first is the reader's",
             Kind.ANON,
             _split_zap,
+        ),
+        Mix(
+            "fault-touch",
+            "a process faults a shmem folio in; another one that maps it touches its first page, which maps it again if it is "
+            "gone, and unmaps all (only where the reader unmaps what it finds)",
+            Kind.SHMEM,
+            _fault_touch,
         ),
         Mix(
             "much-mapped",

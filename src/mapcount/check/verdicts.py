@@ -50,7 +50,8 @@ class Verdict:
 
     `cannot` says why nothing is: no kernel does this, or the scheme cannot answer. `properties` are those that were asked,
     `violations` those of them that do not hold. Without `complete` the bound of states was reached, and what is not violated
-    is not known to hold. `sometimes` tells which of properties.SOMETIMES the model reaches.
+    is not known to hold. `sometimes` tells which of properties.SOMETIMES the model reaches. `recheck` is what is known of the
+    same caller when it goes on, locks, unmaps and compares: judged where its look is wrong and that is modelled.
     """
 
     cell: Cell
@@ -64,12 +65,15 @@ class Verdict:
     reader: Reader | None = None
     sometimes: Mapping[str, bool] | None = None
     ranges: Mapping[str, tuple[int, int]] | None = None
+    recheck: Verdict | None = None
 
     @property
     def kind(self) -> Class | None:
         """What the worst of it amounts to: a violation's class, STALE, or None where every value is true to the end."""
         if self.violations and self.context and not any(one.is_race for one in self.violations):
             return Class.ESTIMATE
+        if self.violations and self.recheck and self.recheck.violations:
+            return Class.CONSEQUENTIAL
         if self.violations:
             return self.context.wrong if self.context else Class.CONSEQUENTIAL
         return Class.STALE if self.sometimes and self.sometimes.get(TRUTH_MOVES) else None
@@ -137,7 +141,16 @@ def judge(
         reader=reader,
         sometimes=_sometimes(explored),
         ranges=explored.ranges,
+        recheck=_recheck(cell, context, max_states, engine) if found else None,
     )
+
+
+def _recheck(cell: Cell, context: Context, max_states: int, engine: str) -> Verdict | None:
+    """Judge the caller as it goes on after its look, which may have been wrong; None if that is not modelled."""
+    if not context.rechecked_by:
+        return None
+    further = judge(replace(cell, context=context.rechecked_by, more=frozenset()), max_states=max_states, engine=engine)
+    return None if further.cannot else further
 
 
 def _violation(name: str, answers: Iterable[Answer]) -> Violation | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from mapcount.check.cells import AT_REST, model_of
+from mapcount.check.cells import AT_REST, has_reference, model_of
 from mapcount.check.contexts import CONTEXTS, Class
+from mapcount.check.locks import REFERENCE
+from mapcount.check.locks import TITLES as TITLES_OF_LOCKS
 from mapcount.check.memory_order import TITLES
 from mapcount.check.mixes import MIXES
 from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from mapcount.check.cells import Cell
+    from mapcount.check.contexts import Context
     from mapcount.check.verdicts import Verdict, Violation
 
 _MARKS = {
@@ -168,8 +172,11 @@ def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
         return
     yield sentence(f"Writers: {MIXES[cell.writers].says}.")
     if verdict.context and verdict.reader:
-        locks = ", ".join((*verdict.context.locks, *sorted(cell.more))) or "none"
-        yield sentence(f"Reader: {verdict.context.function} asks {verdict.reader.name}; locks: {locks}.")
+        yield sentence(
+            f"Reader: {verdict.context.function} asks {verdict.reader.name}; {_holds(cell, verdict.context)}."
+        )
+    if cell.without:
+        yield sentence(f"Taken out: {', '.join(TITLES_OF_LOCKS[kind] for kind in sorted(cell.without))}.")
     broken = _broken(verdict)
     for name in verdict.properties:
         known = "violated" if name in broken else "holds" if verdict.complete else "not violated in the states met"
@@ -187,6 +194,13 @@ def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
         [[name, str(least), str(most)] for name, (least, most) in ranges.items() if least != most],
         width=view.width,
     )
+
+
+def _holds(cell: Cell, context: Context) -> str:
+    """Return what a reader holds: its caller's locks and those that were added, without those that were taken out."""
+    kinds = dict.fromkeys((*context.locks, *sorted(cell.more)))
+    locks = ", ".join(kind for kind in kinds if kind not in {*cell.without, REFERENCE}) or "none"
+    return f"locks: {locks}; a reference: {'yes' if has_reference(cell, context) else 'no'}"
 
 
 def violations(verdict: Verdict, view: View) -> Iterator[RenderableType]:
@@ -214,15 +228,22 @@ def _one_interleaving(verdict: Verdict, together: Sequence[Violation], view: Vie
     yield note(f"\nmapcount check --replay {verdict.replay_id(together[0])}")
 
 
+def _told(recheck: Verdict) -> str:
+    if recheck.violations:
+        return f"is violated ({', '.join(one.property for one in recheck.violations)}): nothing catches it"
+    return f"{recheck.status}, {recheck.states:,} states"
+
+
 def _who_suffers(verdict: Verdict) -> Iterator[RenderableType]:
     context = verdict.context
     if context is None or not context.source:
         return
-    locks = ", ".join(context.locks) or "none"
-    yield sentence(f"Caller: {context.function}; locks: {locks}; a reference: {'yes' if context.reference else 'no'}.")
+    yield sentence(f"Caller: {context.function}; {_holds(verdict.cell, context)}.")
     yield sentence(f"If it is wrong: {context.damage}.")
     if context.recheck:
         yield sentence(f"It looks again: {context.recheck}.")
+    if verdict.recheck:
+        yield sentence(f"That look, modelled: {verdict.recheck.cell} {_told(verdict.recheck)}.")
     if not any(one.is_race for one in verdict.violations):
         yield sentence("No race is needed for it: one call at a time does it too. The scheme is approximate by design.")
     if context.approximates:

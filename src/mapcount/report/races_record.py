@@ -72,6 +72,8 @@ class RaceModel:
     sometimes: dict[str, bool]
     transient_range: dict[str, list[int]]
     violations: list[RaceViolation]
+    recheck: str | None
+    recheck_status: str | None
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ def record(verdict: Verdict) -> RaceModel:
         sometimes=dict(verdict.sometimes or {}),
         transient_range={name: list(found) for name, found in (verdict.ranges or {}).items()},
         violations=[_violation(verdict, broken) for broken in verdict.violations],
+        recheck=str(verdict.recheck.cell) if verdict.recheck else None,
+        recheck_status=verdict.recheck.status if verdict.recheck else None,
     )
 
 
