@@ -60,5 +60,6 @@ def test_what_locks_cure(row, reader, schemes, writers):
             if reader == "compaction":
                 assert ("pin-never-hidden" in broken) is ("not hidden" not in words), (scheme, more)
                 assert "never-over" in broken
+                assert mark_of(verdict) == words.partition(":")[0]
             else:
                 assert mark_of(verdict) == words, (scheme, more)

@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 
 from mapcount.check.cells import Cell
-from mapcount.check.contexts import Class
+from mapcount.check.harm import Class
 from mapcount.check.verdicts import judge
 from mapcount.report.races import MEANINGS, mark_of, matrix_rows, one_model, parts, violations
 from mapcount.report.table import View

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from mapcount.check.cells import AT_REST, has_reference, model_of
-from mapcount.check.contexts import CONTEXTS, Class
+from mapcount.check.contexts import CONTEXTS
+from mapcount.check.harm import Class
 from mapcount.check.locks import REFERENCE
 from mapcount.check.locks import TITLES as TITLES_OF_LOCKS
 from mapcount.check.memory_order import TITLES
@@ -137,7 +138,7 @@ def _summary(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
 
 def _violations(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
     for kind in (Class.CONSEQUENTIAL, Class.RECHECKED, Class.TORN, Class.ESTIMATE):
-        found = [(one, broken) for one in verdicts if one.kind is kind for broken in one.violations]
+        found = [(one, broken) for one in verdicts for broken in one.violations if one.kind_of(broken) is kind]
         if not found:
             continue
         yield heading(f"Violated, {kind.value}")
@@ -224,7 +225,7 @@ def _one_interleaving(verdict: Verdict, together: Sequence[Violation], view: Vie
     yield heading("What went wrong")
     for broken in together:
         yield sentence(f"{broken.sentence[:1].upper()}{broken.sentence[1:]}.")
-    yield from _who_suffers(verdict)
+    yield from _who_suffers(verdict, together)
     yield note(f"\nmapcount check --replay {verdict.replay_id(together[0])}")
 
 
@@ -234,18 +235,20 @@ def _told(recheck: Verdict) -> str:
     return f"{recheck.status}, {recheck.states:,} states"
 
 
-def _who_suffers(verdict: Verdict) -> Iterator[RenderableType]:
+def _who_suffers(verdict: Verdict, together: Sequence[Violation]) -> Iterator[RenderableType]:
     context = verdict.context
-    if context is None or not context.source:
-        return
-    yield sentence(f"Caller: {context.function}; {_holds(verdict.cell, context)}.")
-    yield sentence(f"If it is wrong: {context.damage}.")
-    if context.recheck:
-        yield sentence(f"It looks again: {context.recheck}.")
-    if verdict.recheck:
+    if context and context.source:
+        yield sentence(f"Caller: {context.function}; {_holds(verdict.cell, context)}.")
+    for broken in together:
+        harm = verdict.harm_of(broken)
+        yield sentence(f"{broken.property}, {verdict.kind_of(broken).value}: {harm.damage}.")
+        if harm.recheck:
+            yield sentence(f"It looks again: {harm.recheck}.")
+    if verdict.recheck and any(verdict.harm_of(broken).recheck for broken in together):
         yield sentence(f"That look, modelled: {verdict.recheck.cell} {_told(verdict.recheck)}.")
-    if not any(one.is_race for one in verdict.violations):
+    if not any(one.is_race for one in together):
         yield sentence("No race is needed for it: one call at a time does it too. The scheme is approximate by design.")
-    if context.approximates:
+    if context and context.approximates:
         yield sentence(f"More than a kernel does: {context.approximates}.")
-    yield note(f"source: {context.source}; {verdict.kind.value if verdict.kind else ''}")
+    if context and context.source:
+        yield note(f"source: {context.source}")

@@ -41,6 +41,9 @@ class RaceViolation:
 
     property: str
     sentence: str
+    amounts_to: str
+    damage: str
+    recheck: str | None
     returned: int | None
     true: list[int]
     is_race: bool
@@ -122,6 +125,9 @@ def _violation(verdict: Verdict, broken: Violation) -> RaceViolation:
     return RaceViolation(
         property=broken.property,
         sentence=broken.sentence,
+        amounts_to=verdict.kind_of(broken).value,
+        damage=verdict.harm_of(broken).damage,
+        recheck=verdict.harm_of(broken).recheck or None,
         returned=broken.value,
         true=list(broken.true),
         is_race=broken.is_race,

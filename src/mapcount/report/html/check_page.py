@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from mapcount.check.cells import model_of
-from mapcount.check.contexts import CONTEXTS, Class
+from mapcount.check.contexts import CONTEXTS
+from mapcount.check.harm import Class
 from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
 from mapcount.check.trace import trace
 from mapcount.report.html.page import Chart, Column, Facts, Page, Section, Series, Table, Text
@@ -19,12 +20,13 @@ from mapcount.report.text import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mapcount.check.contexts import Context
     from mapcount.check.verdicts import Verdict, Violation
     from mapcount.report.html.page import Tone
 
 MOST_DRAWN = 60
 _WIDTH = 100
-_SEVERITY = [Class.STALE, Class.ESTIMATE, Class.TORN, Class.RECHECKED, Class.CONSEQUENTIAL]
+_SEVERITY = list(Class)
 _TONES: dict[str, Tone] = {
     "true": "whole",
     "stale": "whole-shared",
@@ -39,7 +41,7 @@ _TONES: dict[str, Tone] = {
 def check_page(verdicts: Sequence[Verdict]) -> Page:
     """Return the page of these verdicts; the first MOST_DRAWN violations have their interleaving."""
     found = [(verdict, broken) for verdict in verdicts for broken in verdict.violations]
-    found.sort(key=lambda one: -_SEVERITY.index(one[0].kind) if one[0].kind else 0)
+    found.sort(key=lambda one: -_SEVERITY.index(one[0].kind_of(one[1])))
     models = [verdict for verdict in verdicts if not verdict.cannot]
     sections = (
         _matrix(verdicts),
@@ -121,7 +123,7 @@ def _violations(found: Sequence[tuple[Verdict, Violation]]) -> Section:
         [
             str(verdict.cell),
             broken.property,
-            verdict.kind.value if verdict.kind else "",
+            verdict.kind_of(broken).value,
             len(broken.schedule),
             broken.sentence,
             verdict.replay_id(broken),
@@ -161,11 +163,15 @@ def _drawing(verdict: Verdict, broken: Violation) -> list[str]:
     return [f"{verdict.cell}: {broken.property}", broken.sentence, *drawn]
 
 
+def _relies(context: Context) -> str:
+    return "; ".join(f"{name} ({harm.kind.value}): {harm.damage}" for name, harm in context.relies.items())
+
+
 def _names() -> Section:
     callers = [
         (
             one.id,
-            f"{one.function}; locks: {', '.join(one.locks) or 'none'}. If it is wrong: {one.damage}. {one.source}",
+            f"{one.function}; locks: {', '.join(one.locks) or 'none'}. {_relies(one)}. {one.source}",
         )
         for one in CONTEXTS.values()
     ]
