@@ -109,6 +109,8 @@ def test_two_words_are_torn_by_the_shortest_way(scheme):
     for one in verdict.violations:
         assert (len(one.schedule), one.value, one.true, one.is_race) == (4, 2, (0, 1), True)
         assert one.schedule == (2, 1, 0, 2)
+    # X before or after mm 1 is gone (1, 0), Y before or after mm 2 has come (0, 1); only their sum of 2 was never true.
+    assert (verdict.returns, verdict.untrue) == ((0, 1, 2), (2,))
     assert verdict.kind is Class.TORN
     # In turn mm 2 maps before mm 1 unmaps, so 2 was true, and nothing else can be read.
     assert judge(Cell(scheme(TWO_WORDS), "mapcount", "in-turn", 1)).status == "holds"

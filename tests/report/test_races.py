@@ -103,6 +103,11 @@ def test_one_model_tells_who_does_what_and_how_much_was_looked_at():
     text = flat(shown(one_model(RECHECK, View(width=80))))
     assert "isolate_migratepages_block() asks extra_references; locks: none" in text
     assert "pin-never-hidden: violated" in text
+    # There is one reference beyond the mappings, from the first moment to the last.
+    assert (
+        "It may return -1 to 5, of which -1, 0, 2, 3, 4 or 5 though that was true at no moment while it looked." in text
+    )
+    assert "and each was true at some moment while it looked" in flat(shown(one_model(STALE, View(width=80))))
     assert f"all {RECHECK.states:,} states" in text
     # There is one pin from the first moment to the last.
     assert "sometimes: value-varies" in text

@@ -53,7 +53,9 @@ class Verdict:
     `cannot` says why nothing is: no kernel does this, or the scheme cannot answer. `properties` are those that were asked,
     `violations` those of them that do not hold. Without `complete` the bound of states was reached, and what is not violated
     is not known to hold. `sometimes` tells which of properties.SOMETIMES the model reaches. `recheck` is what is known of the
-    same caller when it goes on, locks, unmaps and compares: judged where its look is wrong and that is modelled.
+    same caller when it goes on, locks, unmaps and compares: judged where its look is wrong and that is modelled. `returns` is
+    every value that the reader may return, `untrue` those of them that some interleaving returns though they were true at no
+    moment of the window; both are empty at rest.
     """
 
     cell: Cell
@@ -68,6 +70,8 @@ class Verdict:
     sometimes: Mapping[str, bool] | None = None
     ranges: Mapping[str, tuple[int, int]] | None = None
     recheck: Verdict | None = None
+    returns: tuple[int, ...] = ()
+    untrue: tuple[int, ...] = ()
 
     @property
     def kind(self) -> Class | None:
@@ -154,6 +158,8 @@ def judge(
         sometimes=_sometimes(explored),
         ranges=explored.ranges,
         recheck=_recheck(cell, context, max_states, engine) if found else None,
+        returns=tuple(sorted({one.value for one in explored.observed})),
+        untrue=tuple(sorted({one.value for one in explored.observed if one.value not in one.attainable})),
     )
 
 

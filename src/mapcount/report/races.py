@@ -176,6 +176,7 @@ def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
         yield sentence(
             f"Reader: {verdict.context.function} asks {verdict.reader.name}; {_holds(cell, verdict.context)}."
         )
+        yield sentence(f"It may return {one_of(verdict.returns)}{_untrue(verdict)}.")
     if cell.without:
         yield sentence(f"Taken out: {', '.join(TITLES_OF_LOCKS[kind] for kind in sorted(cell.without))}.")
     broken = _broken(verdict)
@@ -195,6 +196,20 @@ def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
         [[name, str(least), str(most)] for name, (least, most) in ranges.items() if least != most],
         width=view.width,
     )
+
+
+def _untrue(verdict: Verdict) -> str:
+    if not verdict.untrue:
+        return ", and each was true at some moment while it looked" if verdict.complete else ""
+    return f", of which {one_of(verdict.untrue)} though that was true at no moment while it looked"
+
+
+def one_of(values: Sequence[int]) -> str:
+    """Return values in words: `0 to 4` for five or more that follow each other."""
+    if len(values) > 4 and values[-1] - values[0] == len(values) - 1:
+        return f"{values[0]} to {values[-1]}"
+    *before, last = map(str, values or ("none",))
+    return f"{', '.join(before)} or {last}" if before else last
 
 
 def _holds(cell: Cell, context: Context) -> str:

@@ -69,6 +69,8 @@ class RaceModel:
     amounts_to: str | None
     cannot: str | None
     properties: list[str]
+    returns: list[int]
+    untrue: list[int]
     states: int
     transitions: int
     complete: bool
@@ -110,6 +112,8 @@ def record(verdict: Verdict) -> RaceModel:
         amounts_to=verdict.kind.value if verdict.kind else None,
         cannot=verdict.cannot or None,
         properties=list(verdict.properties),
+        returns=list(verdict.returns),
+        untrue=list(verdict.untrue),
         states=verdict.states,
         transitions=verdict.transitions,
         complete=verdict.complete,
