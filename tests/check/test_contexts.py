@@ -6,8 +6,9 @@ import pytest
 
 from mapcount.check.callers import QUESTIONS
 from mapcount.check.cells import Cell
-from mapcount.check.contexts import CONTEXTS, Class
+from mapcount.check.contexts import CONTEXTS
 from mapcount.check.default_models import MOST_MODELS, default_cells
+from mapcount.check.harm import Class
 from mapcount.check.locks import FOLIO_LOCK, MMAP_LOCK, PAGE_TABLE, RMAP_LOCK
 from mapcount.check.verdicts import judge
 from mapcount.schemes.catalogue import SCHEMES
@@ -57,8 +58,29 @@ def test_each_says_where_it_is_from_and_what_it_asks(context):
     readers = {reader.name for scheme in SCHEMES for reader in scheme.readers}
     assert set(context.asks) <= readers | set(QUESTIONS)
     assert context.source
-    assert context.damage
-    assert bool(context.recheck) is (context.wrong is Class.RECHECKED)
+    assert context.relies
+    for harm in context.relies.values():
+        assert harm.damage
+        assert bool(harm.recheck) is (harm.kind is Class.RECHECKED)
+
+
+def test_a_caller_is_hurt_by_one_property_and_only_slowed_down_by_another():
+    """Read off 7.3: what comes of a count that hides a pin, and of one that invents one."""
+    kinds = {(context.id, name): harm.kind for context in CONTEXTS.values() for name, harm in context.relies.items()}
+    # wp_can_reuse_anon_folio(): written in place though shared, or copied for nothing.
+    assert kinds["cow-reuse", "no-false-exclusive"] is Class.CONSEQUENTIAL
+    assert kinds["cow-reuse", "no-false-shared"] is Class.TORN
+    # isolate_migratepages_block(): isolated (migration freezes the references), or goto isolate_fail_put.
+    assert kinds["compaction", "pin-never-hidden"] is Class.RECHECKED
+    assert kinds["compaction", "never-over"] is Class.TORN
+    # __folio_split(): unmaps and freezes, or -EAGAIN.
+    assert kinds["split", "pin-never-hidden"] is Class.RECHECKED
+    assert kinds["split", "never-over"] is Class.TORN
+    # add_folio_for_migration(): goes on, or -EACCES.
+    assert kinds["move_pages", "no-false-exclusive"] is Class.CONSEQUENTIAL
+    assert kinds["move_pages", "no-false-shared"] is Class.TORN
+    for caller in ("collapse", "lazyfree"):
+        assert kinds[caller, "pin-never-hidden"] is Class.CONSEQUENTIAL
 
 
 def test_callers_that_ask_what_others_do_are_not_in_the_default_set():

@@ -34,6 +34,7 @@ def test_no_page_is_mapped_less_than_not_at_all(mix, pages):
         ("fork-zap", [1, 2, 2, 2]),
         ("hand-over", [1, 1, 1, 1]),
         ("halves", [0, 0, 2, 2]),
+        ("three-halves", [0, 0, 4, 4]),
         ("three-ptes", [1, 1, 1, 1]),
         ("two-pmds", [1, 1, 1, 1]),
         ("split-zap", [1, 1, 2, 2]),

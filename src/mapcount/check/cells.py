@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from mapcount.check.batches import as_called
 from mapcount.check.callers import QUESTIONS, asked
-from mapcount.check.contexts import CONTEXTS, READER_MM, Class, Context
+from mapcount.check.contexts import CONTEXTS, READER_MM, Context
+from mapcount.check.harm import NOBODY
 from mapcount.check.locks import EVERYTHING, KINDS, NOT_THE_READERS, REFERENCE, TITLES
 from mapcount.check.memory_order import MODELS
 from mapcount.check.mixes import MIXES
@@ -117,10 +118,7 @@ def context_of(cell: Cell, scheme: BoundScheme) -> Context:
         (cell.context,),
         (),
         reference=False,
-        relies=tuple(one.id for one in properties_of(reader.quantity)),
-        wrong=Class.TORN,
-        damage="",
-        recheck="",
+        relies={one.id: NOBODY for one in properties_of(reader.quantity)},
         writers=(cell.writers,),
         source="",
     )
@@ -147,7 +145,8 @@ def model_of(cell: Cell, *, one_at_a_time: bool = False) -> Model:
     locks = frozenset(KINDS) - cell.without
     if cell.context == AT_REST:
         threads = tuple(as_called(cell.scheme, calls) for calls in together)
-        return Model(scheme, order, threads, start, mix.kind, statistics=True, locks=locks, memory_model=cell.memory)
+        rest = Model(scheme, order, threads, start, mix.kind, statistics=True, locks=locks, memory_model=cell.memory)
+        return _serial(rest) if one_at_a_time else rest
     context = context_of(cell, scheme)
     reader = question_of(context, scheme)
     if reader is None:

@@ -89,6 +89,16 @@ def _halves(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]
     return start, (first, second)
 
 
+def _three_halves(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    half, rest = pages // 2, pages - pages // 2
+    start = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2), Call("dup_ptes", 0, pages, 3))
+    return start, (
+        (Call("unmap_ptes", 0, half, 1, via="zap"),),
+        (Call("unmap_ptes", 0, half, 2, via="zap"),),
+        (Call("dup_ptes", half, rest, 4, parent=3, via="fork"), Call("unmap_ptes", 0, half, 3, via="zap")),
+    )
+
+
 def _leave(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
     start = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2))
     return start, ((Call("unmap_ptes", 0, pages, 2, via="zap"),),)
@@ -205,6 +215,12 @@ MIXES: dict[str, Mix] = {
             _leave,
         ),
         Mix("halves", "two processes that share an anon folio each unmap its first half", Kind.ANON, _halves),
+        Mix(
+            "three-halves",
+            "three processes that share an anon folio each unmap its first half, one of them after a fork of the second",
+            Kind.ANON,
+            _three_halves,
+        ),
         Mix(
             "three-ptes",
             "two processes unmap all pages of a shmem folio while a third one maps all",

@@ -154,7 +154,16 @@ class Model:
         added = (call.nr if call.name in PTE_OPERATIONS else 1 << self.order) if adds else 0
         looked = truth.looked(call.mm, added=added)
         vmas = looked.vmas - before if "lookup_vmas" in self.scheme.lookups else 0
-        return Entry(self._function(call), self._arguments(call), call.holds, looked, vmas)
+        piece = (0, 1) if self.page_tables else (call.piece, call.pieces)
+        return Entry(
+            self._function(call),
+            self._arguments(call),
+            call.holds,
+            looked,
+            goes_on=piece[0] > 0,
+            is_continued=piece[0] < piece[1] - 1,
+            vmas=vmas,
+        )
 
     def entries(self, thread: int) -> list[Entry]:
         """Return the functions of a thread's calls. A reader is asked by whoever mapped the folio when the threads began."""

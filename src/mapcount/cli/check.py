@@ -42,7 +42,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
         help="ask for this alone; repeatable (--list names them)",
     )
     parser.add_argument(
-        "--pages", metavar="N", type=positive, help="pages of the folio, a power of two (default: 2 or 4)"
+        "--pages", metavar="N", type=positive, help="pages of the folio, a power of two (default: 2 and 4)"
     )
     parser.add_argument("--writers", metavar="W", help="what the writers do (--list names them)")
     parser.add_argument(

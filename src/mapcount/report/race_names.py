@@ -26,6 +26,7 @@ def names() -> Iterator[RenderableType]:
         yield sentence(f"{context.id}: {context.function} asks {' or '.join(context.asks)}")
         reference = "a reference" if context.reference else "no reference"
         yield note(f"  locks: {', '.join(context.locks) or 'none'}; {reference}; relies on {', '.join(context.relies)}")
+        yield from (note(f"  {name}, {harm.kind.value}: {harm.damage}") for name, harm in context.relies.items())
         yield note(f"  {context.source}")
     yield heading("Properties (--property)")
     properties: list[Property | RestProperty] = [*READER_PROPERTIES.values(), *REST_PROPERTIES.values()]

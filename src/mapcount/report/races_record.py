@@ -41,6 +41,9 @@ class RaceViolation:
 
     property: str
     sentence: str
+    amounts_to: str
+    damage: str
+    recheck: str | None
     returned: int | None
     true: list[int]
     is_race: bool
@@ -66,6 +69,8 @@ class RaceModel:
     amounts_to: str | None
     cannot: str | None
     properties: list[str]
+    returns: list[int]
+    untrue: list[int]
     states: int
     transitions: int
     complete: bool
@@ -107,6 +112,8 @@ def record(verdict: Verdict) -> RaceModel:
         amounts_to=verdict.kind.value if verdict.kind else None,
         cannot=verdict.cannot or None,
         properties=list(verdict.properties),
+        returns=list(verdict.returns),
+        untrue=list(verdict.untrue),
         states=verdict.states,
         transitions=verdict.transitions,
         complete=verdict.complete,
@@ -122,6 +129,9 @@ def _violation(verdict: Verdict, broken: Violation) -> RaceViolation:
     return RaceViolation(
         property=broken.property,
         sentence=broken.sentence,
+        amounts_to=verdict.kind_of(broken).value,
+        damage=verdict.harm_of(broken).damage,
+        recheck=verdict.harm_of(broken).recheck or None,
         returned=broken.value,
         true=list(broken.true),
         is_race=broken.is_race,
