@@ -10,13 +10,14 @@ from check.defaults import STORED, default_verdicts, lines
 from check.tiny import tiny_scheme
 from mapcount.check import mixes
 from mapcount.check.cells import AT_REST, Cell
-from mapcount.check.contexts import Class
+from mapcount.check.harm import NOBODY, Class
 from mapcount.check.model import Call
 from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
 from mapcount.check.replay import parse_replay, run_both
 from mapcount.check.verdicts import judge
 from mapcount.mapping.schema import Kind
 from mapcount.schemes.catalogue import LOADED
+from mapcount.schemes.ops import NR_ANON_MAPPED
 from mapcount.schemes.scheme import Promise, Quantity
 
 EXACT = """
@@ -108,6 +109,8 @@ def test_two_words_are_torn_by_the_shortest_way(scheme):
     for one in verdict.violations:
         assert (len(one.schedule), one.value, one.true, one.is_race) == (4, 2, (0, 1), True)
         assert one.schedule == (2, 1, 0, 2)
+    # X before or after mm 1 is gone (1, 0), Y before or after mm 2 has come (0, 1); only their sum of 2 was never true.
+    assert (verdict.returns, verdict.untrue) == ((0, 1, 2), (2,))
     assert verdict.kind is Class.TORN
     # In turn mm 2 maps before mm 1 unmaps, so 2 was true, and nothing else can be read.
     assert judge(Cell(scheme(TWO_WORDS), "mapcount", "in-turn", 1)).status == "holds"
@@ -118,6 +121,58 @@ def test_what_is_wrong_without_a_race_is_a_guess(scheme):
     assert _broken(verdict) == {"explainable", "never-over"}
     assert not any(one.is_race for one in verdict.violations)
     assert verdict.kind is Class.ESTIMATE
+
+
+def test_each_violation_has_a_class_of_its_own_and_the_worst_is_the_models():
+    """As the caller's row has it: a pin that is missed is looked for again, one that never was costs a chance."""
+    verdict = judge(Cell("large-mapcount", "compaction", "fork-zap", 2))
+    kinds = {one.property: verdict.kind_of(one) for one in verdict.violations}
+    assert kinds == {"pin-never-hidden": Class.RECHECKED, "never-over": Class.TORN}
+    assert verdict.kind is Class.RECHECKED
+    hidden = next(one for one in verdict.violations if one.property == "pin-never-hidden")
+    assert "isolated" in verdict.harm_of(hidden).damage
+    # With its page-table lock only the other one is left.
+    less = judge(Cell("large-mapcount", "compaction", "fork-zap", 2, more=frozenset({"ptl"})))
+    assert (_broken(less), less.kind) == ({"never-over"}, Class.TORN)
+
+
+def test_between_two_pages_of_one_zap_is_not_one_call_at_a_time():
+    """6.2 unmaps page by page, and its references go when all pages have gone: whoever looks in between meets a race."""
+    verdict = judge(Cell("nr-pages-mapped", "compaction", "fork-zap", 2))
+    assert [one.is_race for one in verdict.violations] == [True, True]
+    # The references of the page that is unmapped already are still there: one page, a look, then the other page.
+    over = next(one for one in verdict.violations if one.property == "never-over")
+    assert (over.value, over.true) == (2, (1,))
+
+
+def test_a_page_that_is_copied_for_nothing_is_no_harm():
+    """The one that unmaps all drops its references last: between, there are more of them than mappings."""
+    verdict = judge(Cell("mm-id", "cow-reuse", "leave", 2))
+    assert (_broken(verdict), verdict.kind) == ({"no-false-shared"}, Class.TORN)
+
+
+def test_what_the_caller_does_not_rely_on_harms_nobody(scheme):
+    verdict = judge(Cell(scheme(TWO_WORDS), "kpagecount", "pass-on", 1))
+    assert verdict.status == "cannot answer"
+    asked = judge(Cell(scheme(TWO_WORDS), "referenced", "pass-on", 1), properties=["never-over"])
+    (one,) = asked.violations
+    assert (asked.kind_of(one), asked.harm_of(one)) == (Class.TORN, NOBODY)
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "is_race", "kind"),
+    [
+        # Nothing in this proposal ever marks a folio; one after the other does not, either.
+        ("zero-one-many", "partial-never-missed", False, Class.ESTIMATE),
+        # One after the other, three unmappings of a half leave a count of two pages.
+        ("complete-mappings", "stats-balance", True, Class.CONSEQUENTIAL),
+    ],
+)
+def test_at_rest_too_a_race_is_told_from_a_guess(name, broken, is_race, kind):
+    verdict = judge(Cell(name, AT_REST, "three-halves", 4))
+    assert [(one.property, one.is_race, verdict.kind_of(one)) for one in verdict.violations] == [
+        (broken, is_race, kind)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -205,11 +260,14 @@ def test_a_stored_counterexample_replays(text, name, value, true):
         assert both.results[-1] == (int(value),)
         assert both.trace.steps[-1].window == window
         assert READER_PROPERTIES[name].broken(int(value), window)
-    else:
-        assert name == "partial-never-missed"
-        mapped, marked = _pages_mapped(both), both.trace.words["PG_partially_mapped"]
+        return
+    mapped, words = _pages_mapped(both), both.trace.words
+    if name == "partial-never-missed":
         assert 0 < mapped < 4
-        assert marked == (0,)
+        assert words["PG_partially_mapped"] == (0,)
+    else:
+        assert name == "stats-balance"
+        assert words[f"stat {NR_ANON_MAPPED}"] != (mapped,)
 
 
 def _pages_mapped(both):

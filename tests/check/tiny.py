@@ -56,7 +56,7 @@ def tiny_module(path, source):
 
 
 def tiny_scheme(path, source, readers=(), **more):
-    """Return a bound scheme; `readers` are (name, quantity, promise), or the name of an exact count of entries."""
+    """Return a bound scheme; `readers` are (name, quantity, promise, whether per page), or names of exact counts of entries."""
     module = tiny_module(path, source)
     told = [reader if isinstance(reader, tuple) else (reader, Quantity.ENTRIES, Promise.EXACT) for reader in readers]
     scheme = Scheme(
@@ -64,7 +64,10 @@ def tiny_scheme(path, source, readers=(), **more):
         title="tiny",
         module=module.__name__,
         places=PLACES,
-        readers=tuple(Reader(name, quantity, promise, "a test's") for name, quantity, promise in told),
+        readers=tuple(
+            Reader(name, quantity, promise, "a test's", per_page=any(per_page))
+            for name, quantity, promise, *per_page in told
+        ),
         when="never",
         referee="none",
         sources=(),

@@ -8,9 +8,9 @@ import pytest
 from rich.cells import cell_len
 
 from mapcount.check.cells import Cell
-from mapcount.check.contexts import Class
+from mapcount.check.harm import Class
 from mapcount.check.verdicts import judge
-from mapcount.report.races import MEANINGS, mark_of, one_model, parts, violations
+from mapcount.report.races import MEANINGS, mark_of, matrix_rows, one_model, parts, violations
 from mapcount.report.table import View
 from mapcount.report.terminal import render
 
@@ -57,11 +57,35 @@ def test_a_violation_in_what_was_met_counts_though_the_bound_was_reached():
     assert mark_of(dataclasses.replace(TORN, complete=False)) == "TORN"
 
 
+def at(verdict, **changes):
+    return dataclasses.replace(verdict, cell=dataclasses.replace(verdict.cell, **changes))
+
+
 def test_the_worst_of_a_caller_stands_in_the_matrix():
     worse = dataclasses.replace(TORN, cell=dataclasses.replace(STALE.cell, writers="zap-fault"))
     text = shown(parts((STALE, worse), View(width=80)))
     (row,) = [line for line in text.splitlines() if line.split()[:1] == ["large-mapcount"]]
-    assert row.split() == ["large-mapcount", "TORN"]
+    assert row.split() == ["large-mapcount", "2", "TORN"]
+
+
+def test_a_row_of_the_matrix_is_of_the_sizes_at_which_every_mark_is_the_same():
+    same = (STALE, at(STALE, pages=4), GUESS, at(GUESS, pages=4))
+    assert matrix_rows(same) == (["mapcount", "madvise"], [["large-mapcount", "2, 4", "stale", "guess"]])
+    differ = dataclasses.replace(TRUE, cell=dataclasses.replace(GUESS.cell, pages=4))
+    assert matrix_rows((*same[:3], differ))[1] == [
+        ["large-mapcount", "2", "stale", "guess"],
+        ["large-mapcount", "4", "stale", "true"],
+    ]
+
+
+def test_a_size_of_few_callers_is_told_below_the_matrix():
+    some = (STALE, GUESS, at(STALE, pages=4))
+    assert matrix_rows(some)[1] == [["large-mapcount", "2", "stale", "guess"], ["large-mapcount", "4", "stale", ""]]
+    text = shown(parts(some, View(width=80)))
+    assert "large-mapcount 4, too: mapcount stale\n" in text
+    assert [line.split() for line in text.splitlines() if line.strip().startswith("large-mapcount 2")] == [
+        ["large-mapcount", "2", "stale", "guess"]
+    ]
 
 
 def test_the_summary_counts_by_class():
@@ -79,6 +103,11 @@ def test_one_model_tells_who_does_what_and_how_much_was_looked_at():
     text = flat(shown(one_model(RECHECK, View(width=80))))
     assert "isolate_migratepages_block() asks extra_references; locks: none" in text
     assert "pin-never-hidden: violated" in text
+    # There is one reference beyond the mappings, from the first moment to the last.
+    assert (
+        "It may return -1 to 5, of which -1, 0, 2, 3, 4 or 5 though that was true at no moment while it looked." in text
+    )
+    assert "and each was true at some moment while it looked" in flat(shown(one_model(STALE, View(width=80))))
     assert f"all {RECHECK.states:,} states" in text
     # There is one pin from the first moment to the last.
     assert "sometimes: value-varies" in text

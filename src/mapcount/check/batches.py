@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _POLICIES = {
     "fault": "batches_file_map",
+    "touch": "batches_file_map",
     "insert": "batches_file_map",
     "zap": "batches_unmap",
     "madvise_dontneed": "batches_unmap",
@@ -30,12 +31,18 @@ _POLICIES = {
 """By caller (callers.WRITERS): the policy that says whether it takes a range at once; none: never."""
 
 
-def as_called(scheme: str, calls: Iterable[Call]) -> tuple[Call, ...]:
-    """Return calls as the first kernel with that scheme makes them: a range at once, or a piece for each page."""
+def as_called(scheme: str, calls: Iterable[Call], *, in_one: bool = False) -> tuple[Call, ...]:
+    """
+    Return calls as the first kernel with that scheme makes them: a range at once, or a piece for each page.
+
+    With `in_one` the caller goes through its pages itself: one call, of so many pieces.
+    """
     found: list[Call] = []
     for call in calls:
         if call.nr == 1 or call.via not in _POLICIES or _at_once(scheme, _POLICIES[call.via]):
             found.append(call)
+        elif in_one:
+            found.append(replace(call, pieces=call.nr))
         else:
             pages = range(call.first, call.first + call.nr)
             found += [replace(call, first=i, nr=1, piece=n, pieces=call.nr) for n, i in enumerate(pages)]

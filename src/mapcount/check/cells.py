@@ -1,8 +1,9 @@
 """One cell of the matrix: a scheme, a caller that reads, what the writers do, and what is assumed; as text, and as a model.
 
-The text is `scheme/context/writers/pages`, then what differs from the default: `-lock` for a kind of locks that is taken
-out, `+lock` for one that the reader holds though it does not, `=truth` for another meaning of truth, `@memory` for another
-memory model. With `:schedule` behind it one interleaving of it is meant, so a text replays what it names.
+The text is `scheme/context/writers/pages`, then what differs from the default: `-lock` for a kind of locks, or another switch
+(locks.KINDS), that is taken out, `+lock` for one that the reader holds though it does not, `=truth` for another meaning of
+truth, `@memory` for another memory model. With `:schedule` behind it one interleaving of it is meant, so a text replays what it
+names.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from mapcount.check.batches import as_called
 from mapcount.check.callers import QUESTIONS, asked
-from mapcount.check.contexts import CONTEXTS, READER_MM, Class, Context
-from mapcount.check.locks import BIT_LOCKS, EVERYTHING, KINDS
+from mapcount.check.contexts import CONTEXTS, READER_MM, Context
+from mapcount.check.harm import NOBODY
+from mapcount.check.locks import EVERYTHING, KINDS, NOT_THE_READERS, REFERENCE, TITLES
 from mapcount.check.memory_order import MODELS
 from mapcount.check.mixes import MIXES
 from mapcount.check.model import TRUTH_KINDS, Call, Model
@@ -43,8 +45,8 @@ class Cell:
     What is explored, by names.
 
     `context` is a caller (contexts.py), the name of a reader that anyone may call without a lock, or AT_REST. `without` are
-    kinds of locks that nobody holds, `more` kinds that the reader holds beyond its own. Raises UsageError for a name that
-    does not exist.
+    kinds of locks (and other switches, locks.KINDS) that nobody holds, `more` kinds that the reader holds beyond its own.
+    Raises UsageError for a name that does not exist.
     """
 
     scheme: str
@@ -64,8 +66,9 @@ class Cell:
         unknown = sorted(self.without.union(self.more).difference(KINDS))
         if unknown:
             raise UsageError(f"there is no lock {unknown[0]!r}; there are: {', '.join(KINDS)}")
-        if BIT_LOCKS in self.more:
-            raise UsageError("bit locks are the scheme's: a reader cannot hold one that it does not take itself")
+        foreign = sorted(NOT_THE_READERS & self.more)
+        if foreign:
+            raise UsageError(f"{TITLES[foreign[0]]}: not for a reader to hold, only to be taken out for all")
         if self.truth not in TRUTH_KINDS:
             raise UsageError(f"there is no truth {self.truth!r}; there are: {', '.join(TRUTH_KINDS)}")
         if self.memory not in MODELS:
@@ -115,13 +118,15 @@ def context_of(cell: Cell, scheme: BoundScheme) -> Context:
         (cell.context,),
         (),
         reference=False,
-        relies=tuple(one.id for one in properties_of(reader.quantity)),
-        wrong=Class.TORN,
-        damage="",
-        recheck="",
+        relies={one.id: NOBODY for one in properties_of(reader.quantity)},
         writers=(cell.writers,),
         source="",
     )
+
+
+def has_reference(cell: Cell, context: Context) -> bool:
+    """Return whether the reader has a reference of its own: as its caller has, unless a switch says otherwise."""
+    return REFERENCE not in cell.without and (context.reference or REFERENCE in cell.more)
 
 
 def question_of(context: Context, scheme: BoundScheme) -> Reader | None:
@@ -137,33 +142,46 @@ def model_of(cell: Cell, *, one_at_a_time: bool = False) -> Model:
     """
     scheme, order, mix = find_scheme(cell.scheme), cell.pages.bit_length() - 1, MIXES[cell.writers]
     start, together = mix.calls(cell.pages)
-    threads = tuple(as_called(cell.scheme, calls) for calls in together)
     locks = frozenset(KINDS) - cell.without
     if cell.context == AT_REST:
-        return Model(scheme, order, threads, start, mix.kind, statistics=True, locks=locks, memory_model=cell.memory)
+        threads = tuple(as_called(cell.scheme, calls) for calls in together)
+        rest = Model(scheme, order, threads, start, mix.kind, statistics=True, locks=locks, memory_model=cell.memory)
+        return _serial(rest) if one_at_a_time else rest
     context = context_of(cell, scheme)
     reader = question_of(context, scheme)
     if reader is None:
         why = scheme.scheme.cannot.get(context.asks[0], f"it has no {' or '.join(context.asks)}")
         raise UsageError(f"{cell.scheme} cannot answer {context.id}: {why}")
     extra = int(reader.quantity is Quantity.EXTRA_REFERENCES)
-    counts = reader.name in QUESTIONS and "_refcount" in QUESTIONS[reader.name].names
+    question = QUESTIONS.get(reader.name)
+    counts, finding = question is not None and "_refcount" in question.names, question is not None and question.unmaps
+    if finding and cell.more - {REFERENCE}:
+        raise UsageError(f"{context.id} takes its locks when it needs them, and gives them back: it cannot have others")
+    threads = tuple(as_called(cell.scheme, calls, in_one=finding) for calls in together)
     small = scaled(scheme, order, len(threads)) if scheme.scheme.scalable else scheme
     model = Model(
         small,
         order,
-        (*threads, (Call(reader.name, mm=READER_MM, holds=context.holds(cell.more)),)),
+        (*threads, _reads(cell, context, reader)),
         start,
         mix.kind,
         watch_all=True,
+        histories=len(context.pages_read) > 1,
         references=counts,
         extra_references=extra,
-        reader_references=int(counts and context.reference),
+        reader_references=int(counts and has_reference(cell, context)),
+        page_tables=finding,
         locks=locks,
         truth_kind=cell.truth,
         memory_model=cell.memory,
     )
     return _serial(model) if one_at_a_time else model
+
+
+def _reads(cell: Cell, context: Context, reader: Reader) -> tuple[Call, ...]:
+    """Return the calls of whoever reads."""
+    pages = (page if reader.per_page else 0 for page in context.pages_read)
+    return tuple(Call(reader.name, first=page, mm=READER_MM, holds=context.holds(cell.more)) for page in pages)
 
 
 def _serial(model: Model) -> Model:
@@ -178,8 +196,10 @@ def properties_asked(cell: Cell) -> tuple[str, ...]:
     scheme = find_scheme(cell.scheme)
     context = context_of(cell, scheme)
     reader = question_of(context, scheme)
-    fitting = properties_of(reader.quantity) if reader else ()
-    return tuple(one.id for one in fitting if one.id in context.relies)
+    if reader is None:
+        return ()
+    fitting = (one.id for one in READER_PROPERTIES.values() if reader.quantity in one.quantities)
+    return tuple(name for name in fitting if name in context.relies)
 
 
 def known_property(name: str) -> str:

@@ -7,14 +7,14 @@ the split of a PMD never take it (include/linux/rmap.h, mm/memory.c, 7.1).
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mapcount.check.harm import Class, Harm
 from mapcount.check.locks import FOLIO_LOCK, MMAP_LOCK, PAGE_TABLE, RMAP_LOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 READER_MM = 1
 _LOCKS = {
@@ -25,28 +25,14 @@ _LOCKS = {
 }
 
 
-class Class(enum.Enum):
-    """What a wrong value amounts to."""
-
-    STALE = "stale"
-    """it was true, and may not be any more: accepted, no way of counting cures it"""
-    ESTIMATE = "approximate by design"
-    """it is wrong without any race too: the scheme guesses, or has given up exactness"""
-    TORN = "torn"
-    """it was never true; nobody comes to harm"""
-    RECHECKED = "re-checked"
-    """it was never true; the caller knows, and looks again before it acts"""
-    CONSEQUENTIAL = "consequential"
-    """it was never true, and the caller acts on it"""
-
-
 @dataclass(frozen=True)
 class Context:
     """
     A caller of a reader.
 
     `asks` are readers (or questions of callers.py), the first that a scheme has is asked. `relies` are the properties that
-    it needs, `wrong` the class of a violation. `writers` names the mixes (mixes.py) that it is explored with by default.
+    it needs, each with what comes of it if it does not hold: a hidden pin and one that is not there are two things.
+    `writers` names the mixes (mixes.py) that it is explored with by default.
     """
 
     id: str
@@ -54,22 +40,25 @@ class Context:
     asks: tuple[str, ...]
     locks: tuple[str, ...]
     reference: bool
-    relies: tuple[str, ...]
-    wrong: Class
-    damage: str
-    recheck: str
+    relies: Mapping[str, Harm]
     writers: tuple[str, ...]
     source: str
     approximates: str = ""
     """what the model allows and a kernel may not"""
     by_default: bool = True
     """it has a row in the default set; else it asks what another one does, under locks that make no difference"""
+    pages_read: tuple[int, ...] = (0,)
+    """it reads so often, and of these pages where the reader is about one; several reads are judged together"""
+    rechecked_by: str = ""
+    """the caller that goes on after this look to the point of no return, and so is the model of `recheck`"""
 
     def holds(self, more: Iterable[str] = ()) -> tuple[int, ...]:
-        """Return its locks by number, and those of these kinds that it does not have."""
-        return tuple(_LOCKS[kind] for kind in dict.fromkeys((*self.locks, *sorted(more))))
+        """Return its locks by number, and those of these kinds that it does not have; what is no lock has no number."""
+        return tuple(_LOCKS[kind] for kind in dict.fromkeys((*self.locks, *sorted(more))) if kind in _LOCKS)
 
 
+_LEAK = "a process writes to memory that another one, or a pin, still sees"
+_COPY = "a page is copied that nobody else uses"
 CONTEXTS: dict[str, Context] = {
     one.id: one
     for one in (
@@ -79,12 +68,46 @@ CONTEXTS: dict[str, Context] = {
             ("folio_mapcount",),
             (),
             reference=True,
-            relies=("explainable", "never-under", "never-over", "no-false-unmapped"),
-            wrong=Class.TORN,
-            damage="the number of mappings is one that the folio never had",
-            recheck="",
+            relies={
+                "explainable": Harm(Class.TORN, "the number of mappings is one that the folio never had"),
+                "never-under": Harm(Class.TORN, "mappings are missing; for who counts down from it see referenced"),
+                "never-over": Harm(Class.TORN, "mappings are counted that never were at once"),
+                "no-false-unmapped": Harm(
+                    Class.TORN, "a mapped folio looks unmapped; what reclaim makes of that: see reclaim"
+                ),
+            },
             writers=("zap-fault", "pmd-and-ptes"),
             source='the thread of August 2023: "people check the mapcount while holding no locks"',
+        ),
+        Context(
+            "mapcount-twice",
+            "anyone, two times",
+            ("folio_mapcount",),
+            (),
+            reference=True,
+            relies=("reads-in-order",),
+            wrong=Class.TORN,
+            damage="a comparison of two readings sees a change that was none, or none where one was",
+            recheck="",
+            writers=("zap-fault",),
+            source="mm/vmscan.c shrink_folio_list(), 7.3, is one who asks again what was asked before (folio_mapped())",
+            by_default=False,
+            pages_read=(0, 0),
+        ),
+        Context(
+            "kpagecount-pages",
+            "/proc/kpagecount of one page after another",
+            ("page_mapcount",),
+            (),
+            reference=False,
+            relies=("reads-in-order",),
+            wrong=Class.TORN,
+            damage="a tool that puts a folio together from its pages sees a part of one operation",
+            recheck="",
+            writers=("zap-fault",),
+            source="fs/proc/page.c kpage_read(), 7.3: page by page; tools/mm/thpmaps reads so",
+            by_default=False,
+            pages_read=(0, 1),
         ),
         Context(
             "kpagecount",
@@ -92,10 +115,7 @@ CONTEXTS: dict[str, Context] = {
             ("page_mapcount", "folio_average_page_mapcount"),
             (),
             reference=False,
-            relies=("explainable",),
-            wrong=Class.TORN,
-            damage="a tool shows a count that the page never had",
-            recheck="",
+            relies={"explainable": Harm(Class.TORN, "a tool shows a count that the page never had")},
             writers=("zap-fault",),
             source="fs/proc/page.c get_kpage_count(), 7.3: neither lock nor reference, words copied first (snapshot_page)",
         ),
@@ -105,10 +125,7 @@ CONTEXTS: dict[str, Context] = {
             ("page_mapcount", "folio_average_page_mapcount"),
             ("ptl",),
             reference=False,
-            relies=("explainable",),
-            wrong=Class.TORN,
-            damage="Pss and Uss are off by this page",
-            recheck="",
+            relies={"explainable": Harm(Class.TORN, "Pss and Uss are off by this page")},
             writers=("zap-fault",),
             source="fs/proc/task_mmu.c smaps_pte_range(), 7.3: the page-table lock of the process that is read",
         ),
@@ -118,12 +135,19 @@ CONTEXTS: dict[str, Context] = {
             ("extra_references",),
             (),
             reference=True,
-            relies=("pin-never-hidden", "never-over"),
-            wrong=Class.RECHECKED,
-            damage="a pinned folio is isolated, or a movable one skipped: wasted work",
-            recheck="migration compares and freezes the reference count when all is unmapped",
+            relies={
+                "pin-never-hidden": Harm(
+                    Class.RECHECKED,
+                    "a pinned folio is isolated, which is wasted work",
+                    "migration compares and freezes the reference count when all is unmapped",
+                ),
+                "never-over": Harm(
+                    Class.TORN, "a folio that could be moved is passed over, until compaction comes again"
+                ),
+            },
             writers=("fork-zap",),
             source='mm/compaction.c, 6.5 to 7.3: a reference of its own, "admittedly racy"; C leaves the order open',
+            rechecked_by="migration",
         ),
         Context(
             "split",
@@ -131,12 +155,17 @@ CONTEXTS: dict[str, Context] = {
             ("extra_references_mapcount_first",),
             ("folio", "rmap"),
             reference=True,
-            relies=("pin-never-hidden", "never-over"),
-            wrong=Class.RECHECKED,
-            damage="a split is tried in vain, or not tried",
-            recheck="the references are frozen when all is unmapped; if that fails the split is undone",
+            relies={
+                "pin-never-hidden": Harm(
+                    Class.RECHECKED,
+                    "a split is tried in vain, and all mappings are replaced twice",
+                    "the references are frozen when all is unmapped; if that fails the split is undone",
+                ),
+                "never-over": Harm(Class.TORN, "a split is refused (EAGAIN) that would have been possible"),
+            },
             writers=("fork-zap",),
             source="mm/huge_memory.c __folio_split(), 7.3: folio lock, anon_vma lock, refcount freeze",
+            rechecked_by="split-to-the-end",
         ),
         Context(
             "collapse",
@@ -144,10 +173,12 @@ CONTEXTS: dict[str, Context] = {
             ("extra_references_mapcount_first",),
             ("folio", "ptl", "mmap"),
             reference=False,
-            relies=("pin-never-hidden",),
-            wrong=Class.CONSEQUENTIAL,
-            damage="a page that somebody pinned is copied or merged: what is written through the pin is lost",
-            recheck="",
+            relies={
+                "pin-never-hidden": Harm(
+                    Class.CONSEQUENTIAL,
+                    "a page that somebody pinned is copied or merged: what is written through the pin is lost",
+                )
+            },
             writers=("hand-over",),
             approximates=(
                 "the reference beyond the mappings is any; from 5.19 on a pin of an anon page makes it exclusive to its "
@@ -165,10 +196,7 @@ CONTEXTS: dict[str, Context] = {
             ("extra_references",),
             ("folio", "rmap", "ptl"),
             reference=True,
-            relies=("pin-never-hidden",),
-            wrong=Class.CONSEQUENTIAL,
-            damage="a folio that somebody pinned is thrown away",
-            recheck="",
+            relies={"pin-never-hidden": Harm(Class.CONSEQUENTIAL, "a folio that somebody pinned is thrown away")},
             writers=("split-zap",),
             approximates=(
                 "the reference beyond the mappings is any; from 5.19 on a pin of an anon page makes it exclusive to its "
@@ -183,12 +211,16 @@ CONTEXTS: dict[str, Context] = {
             ("folio_mapped",),
             ("folio",),
             reference=True,
-            relies=("no-false-unmapped",),
-            wrong=Class.RECHECKED,
-            damage="a folio that is mapped is taken for unmapped",
-            recheck="__remove_mapping() and folio_migrate_mapping() freeze the references, of which each mapping has one",
+            relies={
+                "no-false-unmapped": Harm(
+                    Class.RECHECKED,
+                    "a folio that is mapped is taken for unmapped",
+                    "__remove_mapping() and folio_migrate_mapping() freeze the references, of which each mapping has one",
+                )
+            },
             writers=("pmd-and-ptes",),
             source="mm/vmscan.c and mm/rmap.c, 7.3: the folio lock; the rmap's lock as well while it walks",
+            rechecked_by="remove-mapping",
         ),
         Context(
             "madvise",
@@ -196,10 +228,11 @@ CONTEXTS: dict[str, Context] = {
             ("mapped_shared",),
             ("ptl",),
             reference=False,
-            relies=("no-false-exclusive",),
-            wrong=Class.CONSEQUENTIAL,
-            damage="memory that another process uses is paged out, split or marked for freeing",
-            recheck="",
+            relies={
+                "no-false-exclusive": Harm(
+                    Class.CONSEQUENTIAL, "memory that another process uses is paged out, split or marked for freeing"
+                )
+            },
             writers=("hand-over",),
             source="mm/madvise.c, 7.3: the page-table lock of the process that asks",
         ),
@@ -209,10 +242,12 @@ CONTEXTS: dict[str, Context] = {
             ("mapped_shared",),
             (),
             reference=True,
-            relies=("no-false-exclusive",),
-            wrong=Class.CONSEQUENTIAL,
-            damage="memory of other processes is moved without the right to",
-            recheck="",
+            relies={
+                "no-false-exclusive": Harm(
+                    Class.CONSEQUENTIAL, "memory of other processes is moved without the right to"
+                ),
+                "no-false-shared": Harm(Class.TORN, "EACCES for memory that is the process's own"),
+            },
             writers=("hand-over",),
             approximates="a kernel whose folio_walk_start() takes the page-table lock (7.3 does): see madvise",
             source="mm/migrate.c, 6.5: a reference, no page-table lock (7.3 holds it: see madvise)",
@@ -223,10 +258,10 @@ CONTEXTS: dict[str, Context] = {
             ("others_by_owner", "others_by_refcount"),
             ("ptl",),
             reference=False,
-            relies=("no-false-exclusive", "no-false-shared"),
-            wrong=Class.CONSEQUENTIAL,
-            damage="a process writes to memory that another one, or a pin, still sees",
-            recheck="",
+            relies={
+                "no-false-exclusive": Harm(Class.CONSEQUENTIAL, _LEAK),
+                "no-false-shared": Harm(Class.TORN, _COPY),
+            },
             writers=("hand-over",),
             source="mm/memory.c do_wp_page(), 5.9 to 7.1: the page-table lock of the process that writes",
         ),
@@ -236,10 +271,10 @@ CONTEXTS: dict[str, Context] = {
             ("others_by_mapcount",),
             ("folio", "ptl"),
             reference=False,
-            relies=("no-false-exclusive",),
-            wrong=Class.CONSEQUENTIAL,
-            damage="a process writes to memory that another one, or a pin, still sees",
-            recheck="",
+            relies={
+                "no-false-exclusive": Harm(Class.CONSEQUENTIAL, _LEAK),
+                "no-false-shared": Harm(Class.TORN, _COPY),
+            },
             writers=("hand-over",),
             source="mm/memory.c do_wp_page() and mm/swapfile.c, up to 5.17 for THPs: folio lock and page-table lock",
         ),
@@ -249,10 +284,7 @@ CONTEXTS: dict[str, Context] = {
             ("folio_mapped",),
             (),
             reference=False,
-            relies=("no-false-unmapped",),
-            wrong=Class.TORN,
-            damage="a tool shows a mapped page without MMAP",
-            recheck="",
+            relies={"no-false-unmapped": Harm(Class.TORN, "a tool shows a mapped page without MMAP")},
             writers=("pmd-and-ptes",),
             source="fs/proc/page.c stable_page_flags(), 7.3: neither lock nor reference; words are copied first",
             by_default=False,
@@ -263,10 +295,12 @@ CONTEXTS: dict[str, Context] = {
             ("folio_mapcount",),
             (),
             reference=True,
-            relies=("never-under",),
-            wrong=Class.CONSEQUENTIAL,
-            damage="the rmap walk stops early, references are missed, and a folio in use is reclaimed",
-            recheck="",
+            relies={
+                "never-under": Harm(
+                    Class.CONSEQUENTIAL,
+                    "the rmap walk stops early, references are missed, and a folio in use is reclaimed",
+                )
+            },
             writers=("zap-fault",),
             source="mm/rmap.c, 7.3: counted down from the first reading; the folio lock for file folios alone",
             by_default=False,
@@ -277,10 +311,12 @@ CONTEXTS: dict[str, Context] = {
             ("folio_mapped",),
             ("folio",),
             reference=True,
-            relies=("no-false-unmapped",),
-            wrong=Class.CONSEQUENTIAL,
-            damage="a poisoned page is taken for unmapped, and processes that map it are not told",
-            recheck="",
+            relies={
+                "no-false-unmapped": Harm(
+                    Class.CONSEQUENTIAL,
+                    "a poisoned page is taken for unmapped, and processes that map it are not told",
+                )
+            },
             writers=("pmd-and-ptes",),
             source="mm/memory-failure.c, 7.3: the folio lock",
             by_default=False,
@@ -291,10 +327,13 @@ CONTEXTS: dict[str, Context] = {
             ("mapped_shared",),
             ("ptl",),
             reference=False,
-            relies=("no-false-exclusive", "no-false-shared"),
-            wrong=Class.TORN,
-            damage="tasks are grouped, or pages scanned and moved, for nothing",
-            recheck="",
+            relies={
+                "no-false-exclusive": Harm(
+                    Class.TORN,
+                    "tasks that share memory are not grouped; shared pages are scanned, and shared libraries moved",
+                ),
+                "no-false-shared": Harm(Class.TORN, "a process's own pages are not scanned, or not moved to its node"),
+            },
             writers=("hand-over",),
             source="mm/memory.c, mm/mempolicy.c, mm/migrate.c, 7.3: the page-table lock (6.5 without it when it moves)",
             by_default=False,
@@ -305,10 +344,12 @@ CONTEXTS: dict[str, Context] = {
             ("folio_mapcount",),
             ("ptl",),
             reference=False,
-            relies=("never-under",),
-            wrong=Class.CONSEQUENTIAL,
-            damage="a folio that others map is taken for one that is mapped once a page, and paged out or marked for freeing",
-            recheck="",
+            relies={
+                "never-under": Harm(
+                    Class.CONSEQUENTIAL,
+                    "a folio that others map is taken for one that is mapped once a page, and paged out or marked for freeing",
+                )
+            },
             writers=("zap-fault",),
             approximates="a kernel before 6.10, which does not ask this (3931b871c494, avoid split during MADV_PAGEOUT)",
             source="mm/madvise.c, 7.3: the number of mappings against that of pages, under the page-table lock",
@@ -320,13 +361,58 @@ CONTEXTS: dict[str, Context] = {
             ("extra_references_mapcount_first",),
             ("ptl", "mmap"),
             reference=False,
-            relies=("pin-never-hidden", "never-over"),
-            wrong=Class.RECHECKED,
-            damage="a collapse is tried in vain, or not tried",
-            recheck="__collapse_huge_page_isolate() asks again with the folio locked (see collapse)",
+            relies={
+                "pin-never-hidden": Harm(
+                    Class.RECHECKED,
+                    "a collapse is tried in vain",
+                    "__collapse_huge_page_isolate() asks again with the folio locked (see collapse)",
+                ),
+                "never-over": Harm(Class.TORN, "a collapse is not tried, until the next scan"),
+            },
             writers=("hand-over",),
             approximates="a scan of files holds neither lock, and from 2025 on a reference of its own",
             source='mm/khugepaged.c, 7.3: "Here the check is racy, but such cases are ephemeral"',
+            by_default=False,
+        ),
+        Context(
+            "migration",
+            "isolate_migratepages_block(), migrate_pages()",
+            ("migration",),
+            (),
+            reference=True,
+            relies={
+                "pin-never-hidden": Harm(
+                    Class.CONSEQUENTIAL,
+                    "a folio that somebody pinned is copied: what is written through the pin is lost",
+                )
+            },
+            writers=("fork-zap", "fault-touch"),
+            source=(
+                "mm/migrate.c migrate_folio_unmap(), folio_migrate_mapping(), 7.3: the folio lock, the rmap's while it walks, "
+                "the page-table locks one by one"
+            ),
+            by_default=False,
+        ),
+        Context(
+            "split-to-the-end",
+            "__folio_split(), __folio_freeze_and_split_unmapped()",
+            ("split_to_the_end",),
+            ("folio", "rmap"),
+            reference=True,
+            relies={"pin-never-hidden": Harm(Class.CONSEQUENTIAL, "a folio that somebody pinned is split under him")},
+            writers=("fork-zap",),
+            source="mm/huge_memory.c, 7.3: the folio's and the rmap's lock, the page-table locks one by one",
+            by_default=False,
+        ),
+        Context(
+            "remove-mapping",
+            "shrink_folio_list(), __remove_mapping()",
+            ("remove_mapping",),
+            ("folio",),
+            reference=True,
+            relies={"no-false-unmapped": Harm(Class.CONSEQUENTIAL, "a folio that is mapped is freed")},
+            writers=("pmd-and-ptes",),
+            source="mm/vmscan.c, 7.3: the folio lock; references of the page cache and its own are expected",
             by_default=False,
         ),
     )

@@ -1,4 +1,10 @@
-"""The default set of models: what `mapcount check` explores when nothing is named. At most MOST_MODELS."""
+"""The default set of models: what `mapcount check` explores when nothing is named. At most MOST_MODELS.
+
+Its matrix is about folios of two and of four pages. Of the models with a reader the smaller folio is in the set, of those at
+rest the larger one; the other size as well where it violates something else (`BOTH_SIZES`). That it does not anywhere else is
+known from exploring all of them: tests/check/sizes.txt has every verdict at both sizes, and a test explores them anew. Whoever
+names a scheme, or a reader, gets both sizes of everything.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +14,51 @@ from mapcount.check.named import NAMED
 from mapcount.schemes.catalogue import SCHEMES, find_scheme
 
 MOST_MODELS = 150
-PAGES = 2
-"""Of the models with a reader, where a scheme counts folios of two pages; else LARGER."""
-LARGER = 4
-REST_WRITERS = ("halves",)
-"""For the properties at rest, four pages: folios of two are never queued to be split."""
+SIZES = (2, 4)
+"""Pages of a folio, where a scheme counts folios of two; else four alone."""
+REST_WRITERS = ("three-halves",)
+"""For the properties at rest, three writers; folios of two pages are never queued to be split."""
+BOTH_SIZES = frozenset(
+    {
+        ("double-map", "mapcount"),
+        ("zero-one-many", "collapse"),
+        ("nr-pages-mapped", "mapcount"),
+        ("table-pairs", "collapse"),
+        ("complete-mappings", "smaps"),
+        ("complete-mappings", AT_REST),
+    }
+)
+"""Schemes and callers whose models violate different properties with two pages and with four."""
 
 
 def default_cells(schemes: tuple[str, ...] = (), pages: int | None = None) -> tuple[Cell, ...]:
     """
-    Return the cells of these schemes (default: all of the catalogue, without their variants), in the order of history.
+    Return the default set; or, of these schemes or of folios of so many pages, all cells, in the order of history.
 
-    `pages` is the size of the folio instead of the default ones.
+    The variants of a scheme are not in the default set.
     """
     chosen = schemes or tuple(scheme.id for scheme in SCHEMES)
-    cells = [cell for scheme in chosen for cell in _cells(scheme, pages)]
+    cells = [cell for scheme in chosen for cell in _cells(scheme, (pages,) if pages else sizes_of(scheme))]
+    if not schemes and not pages:
+        cells = [cell for cell in cells if _is_in_the_set(cell)]
     named = [one.cell for one in NAMED.values() if one.cell.scheme in chosen]
     return tuple(dict.fromkeys([*cells, *named]))
 
 
-def default_pages(scheme: str) -> int:
-    """Return the pages of a scheme's models with a reader: two, or more where it does not count such folios."""
-    return LARGER if 1 in find_scheme(scheme).scheme.unsupported_orders else PAGES
+def sizes_of(scheme: str) -> tuple[int, ...]:
+    """Return the pages of the folios that a scheme is explored with."""
+    return tuple(
+        pages for pages in SIZES if pages.bit_length() - 1 not in find_scheme(scheme).scheme.unsupported_orders
+    )
 
 
-def _cells(scheme: str, pages: int | None) -> list[Cell]:
-    size = pages or default_pages(scheme)
-    found = [Cell(scheme, context.id, context.writers[0], size) for context in CONTEXTS.values() if context.by_default]
-    return found + [Cell(scheme, AT_REST, writers, pages or LARGER) for writers in REST_WRITERS]
+def _cells(scheme: str, sizes: tuple[int, ...]) -> list[Cell]:
+    asked = [(context.id, context.writers[0]) for context in CONTEXTS.values() if context.by_default]
+    asked += [(AT_REST, writers) for writers in REST_WRITERS]
+    return [Cell(scheme, context, writers, pages) for context, writers in asked for pages in sizes]
+
+
+def _is_in_the_set(cell: Cell) -> bool:
+    sizes = sizes_of(cell.scheme)
+    usual = max(sizes) if cell.context == AT_REST else min(sizes)
+    return cell.pages == usual or (cell.scheme, cell.context) in BOTH_SIZES

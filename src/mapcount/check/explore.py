@@ -42,6 +42,10 @@ class Answer(NamedTuple):
     attainable: tuple[int, ...]
     """what was true at some moment of the window, on that way"""
     schedule: tuple[int, ...]
+    might: tuple[int, ...] = ()
+    """in a model with histories: what it might have returned after `earlier`, on that way"""
+    earlier: tuple[int, ...] = ()
+    """in a model with histories: what the reader returned before"""
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,14 @@ def explore(
     max_states: int = DEFAULT_BOUND,
     engine: str = "auto",
     progress: Progress | None = None,
+    symmetry: bool = True,
 ) -> Explored:
     """
     Look at every state that a model can be in; stop, and say so, when more than `max_states` have been met.
+
+    With `symmetry`, of states that differ by an exchange of three or more threads that are alike one is looked at
+    (symmetry.py): the same values, verdicts and lengths of ways, fewer states, steps and `finals`; every schedule can happen
+    as it is told.
 
     `until` are conditions on the words of a state (by name, one value per page or one), which `seen` tells the shortest
     way to. `engine` is `plain`, `numba`, or `auto`: plain as long as that is done before numba is imported; what is found is
@@ -104,11 +113,13 @@ def explore(
     """
     if engine not in ENGINES:
         raise UsageError(f"there is no engine {engine!r}; there are: {', '.join(ENGINES)}")
-    steps, conditions = Steps(model), until or {}
+    steps, conditions = Steps(model, symmetry=symmetry), until or {}
     has_numba = importlib.util.find_spec("numba") is not None
     if engine == "numba" and not has_numba:
         raise UsageError("numba is not installed: pip install numba, or leave the choice to engine='auto'")
-    if engine == "plain" or not has_numba:
+    if engine == "numba" and model.histories:
+        raise UsageError("histories are judged by the plain search alone: leave the choice to engine='auto'")
+    if engine == "plain" or not has_numba or model.histories:
         return _Search(steps, conditions, max_states).run()
     if engine == "auto" and not _is_loaded():
         found = _Search(steps, conditions, min(max_states, PLAIN_STATES)).run()
@@ -155,7 +166,7 @@ class _Search:
     transitions: int = 0
     finals: list[State] = field(default_factory=list)
     stuck: list[int] = field(default_factory=list)
-    answers: dict[tuple[int, int, int, int], Answer] = field(default_factory=dict)
+    answers: dict[Closed, Answer] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> Explored:
@@ -169,7 +180,7 @@ class _Search:
             steps=self.steps,
             states=len(self.states),
             transitions=self.transitions,
-            depth=len(self._schedule(len(self.states) - 1)),
+            depth=len(self._way(len(self.states) - 1)),
             complete=complete,
             finals=tuple(self.finals),
             stuck=tuple(self._schedule(one) for one in self.stuck),
@@ -189,8 +200,9 @@ class _Search:
             self.transitions += 1
             if taken.closed:
                 self._close(taken.closed, at, chosen)
-            if taken.state not in self.index:
-                self._meet(taken.state, at, chosen)
+            after = self.steps.in_order(taken.state)
+            if after not in self.index:
+                self._meet(after, at, chosen)
         if not moved and self.steps.is_over(state):
             self.finals.append(state)
         elif not moved:
@@ -211,13 +223,16 @@ class _Search:
         reader = self.steps.reader(closed.thread, closed.call)
         if reader is None:
             return
-        key = (closed.thread, closed.call, closed.value, closed.attainable)
-        if key not in self.answers:
-            schedule = (*self._schedule(at), chosen)
-            self.answers[key] = Answer(*key[:3], None, values_of(closed.attainable), schedule)
+        if closed not in self.answers:
+            schedule = self.steps.as_taken((*self._way(at), chosen))
+            true, might = values_of(closed.attainable), values_of(closed.might)
+            self.answers[closed] = Answer(*closed[:3], None, true, schedule, might, closed.earlier)
 
     def _schedule(self, number: int) -> tuple[int, ...]:
         """Return the shortest way to a state."""
+        return self.steps.as_taken(self._way(number))
+
+    def _way(self, number: int) -> tuple[int, ...]:
         way: list[int] = []
         while self.parent[number] >= 0:
             way.append(self.by[number])

@@ -19,7 +19,7 @@ from mapcount.check.thread_states import NO_CELL
 from mapcount.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -47,7 +47,15 @@ def explore_fast(
         found = _Search(steps, widths, max_states, progress).run()
         if isinstance(found, _Search):
             return found.explored(until)
-        widths[found] *= 2
+        for field in _widened_together(steps, found):
+            widths[field] *= 2
+
+
+def _widened_together(steps: Steps, field: int) -> Sequence[int]:
+    """Return the fields that grow with one: the numbers of threads that are alike change places."""
+    first = len(steps.layout)
+    group = next((group for group in steps.groups if field - first in group), None)
+    return [field] if group is None else [first + thread for thread in group]
 
 
 class _Search:
@@ -120,7 +128,7 @@ class _Search:
         """Return what was found."""
         control = self._control
         answers = [
-            Answer(thread, call, value, None, values_of(window), (*self._schedule(at), self._choice(by)))
+            Answer(thread, call, value, None, values_of(window), self._schedule(at, self._choice(by)))
             for thread, call, value, window, at, by in self._answers[: control[search.ANSWERS]].tolist()
         ]
         states = int(control[search.STATES])
@@ -128,7 +136,7 @@ class _Search:
             steps=self.steps,
             states=states,
             transitions=int(control[search.TRANSITIONS]),
-            depth=len(self._schedule(states - 1)),
+            depth=len(self._way(states - 1)),
             complete=states <= self._max_states,
             finals=tuple(map(self._state, self._finals[: control[search.FINALS]].tolist())),
             stuck=tuple(map(self._schedule, self._stuck[: control[search.STUCK]].tolist())),
@@ -159,7 +167,10 @@ class _Search:
     def _choice(self, by: int) -> int:
         return choice(by // self._options, by % self._options)
 
-    def _schedule(self, number: int) -> tuple[int, ...]:
+    def _schedule(self, number: int, *further: int) -> tuple[int, ...]:
+        return self.steps.as_taken((*self._way(number), *further))
+
+    def _way(self, number: int) -> tuple[int, ...]:
         way: list[int] = []
         while self._space.parent[number] >= 0:
             way.append(self._choice(int(self._space.by[number])))
@@ -227,6 +238,10 @@ class _RuleTables:
         self._stats = np.zeros((1, len(steps.layout)), np.int64)
         self._known: set[tuple[int, int]] = set()
         self._arrays: search.Rules | None = None
+        self._twins = {thread: group for group in steps.groups for thread in group}
+        self._before, self._after = np.full((2, threads), search.EMPTY, np.int64)
+        for group in steps.groups:
+            self._before[list(group[1:])], self._after[list(group[:-1])] = group[:-1], group[1:]
         for thread, states in enumerate(steps.threads):
             self._add_local(thread, states.first)
 
@@ -240,6 +255,8 @@ class _RuleTables:
                 self._excluded,
                 self._progress,
                 self._call_of,
+                self._before,
+                self._after,
                 self._judged,
                 self._is_reader,
                 self._moves.keys,
@@ -266,7 +283,8 @@ class _RuleTables:
                     change[0, cell] += pages
                 self._stats = np.concatenate([self._stats, change])
             row = [move.local, move.value, int(closes), move.closed or 0, stats]
-            self._add_local(thread, move.local)
+            for alike in self._twins.get(thread, (thread,)):
+                self._add_local(alike, move.local)
         if self._nr_moves == len(self._move_rows):
             self._move_rows = np.concatenate([self._move_rows, np.empty_like(self._move_rows)])
         self._move_rows[self._nr_moves] = row

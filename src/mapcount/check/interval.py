@@ -10,8 +10,8 @@ counter counts more than that at times; what it may never do is count less.
 A reader's
 value is explainable if it was such a truth at some moment of the reader's window, which is also from its first access to
 its last. For the one call of a reader this is linearizability: each operation takes effect once, and any choice of moments
-within their intervals is possible, since one call of one reader looks at one moment only. Two results at once (pairs of
-readers, two calls) are not judged together.
+within their intervals is possible, since one call of one reader looks at one moment only. Several calls of one reader are
+judged together by histories.py.
 
 A dup that is refused in the end counts as possible while it runs.
 """
@@ -19,7 +19,7 @@ A dup that is refused in the end counts as possible while it runs.
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mapcount.check.model import apply_to_truth
 from mapcount.schemes.scheme import Promise, Quantity
@@ -34,6 +34,17 @@ if TYPE_CHECKING:
     from mapcount.schemes.truth import FolioTruth
 
 
+Operation: TypeAlias = "tuple[int, int]"
+"""Its thread, and its number among the thread's calls."""
+
+
+class HowFar(NamedTuple):
+    """What the operations have done: those that have taken effect, without refused ones, and those that may have."""
+
+    over: frozenset[Operation]
+    under_way: frozenset[Operation]
+
+
 class Moments:
     """What the truth may be at a moment, by how far each thread has come."""
 
@@ -43,7 +54,8 @@ class Moments:
         self._numbers: list[dict[Progress, int]] = [{} for _ in threads]
         self._progress: list[list[int]] = [[] for _ in threads]
         self._known: dict[tuple[int, int, tuple[int, ...]], int] = {}
-        self._values: dict[tuple[Call, frozenset[tuple[int, int]]], int] = {}
+        self._values: dict[tuple[Call, frozenset[Operation]], int] = {}
+        self._how_far: dict[tuple[int, ...], HowFar] = {}
 
     def attainable(self, thread: int, call: int, locals_: Sequence[int]) -> int:
         """Return what may be true of what a reader's call asks about, as a set of bits: bit v stands for the value v."""
@@ -64,15 +76,22 @@ class Moments:
             known.append(self._numbers[thread].setdefault(progress, len(self._numbers[thread])))
         return known[local]
 
+    def how_far(self, locals_: Sequence[int]) -> HowFar:
+        """Return which operations have taken effect by now, and which may have."""
+        key = tuple(map(self.progress_number, range(len(locals_)), locals_))
+        if key not in self._how_far:
+            self._how_far[key] = HowFar(*map(frozenset, self._over(locals_)))
+        return self._how_far[key]
+
     def _attainable(self, asked: Call, locals_: Sequence[int]) -> int:
         over, under_way = self._over(locals_)
         values = 0
         for size in range(len(under_way) + 1):
             for done in combinations(under_way, size):
-                values |= 1 << self._value(asked, frozenset((*over, *done)))
+                values |= 1 << self.value(asked, frozenset((*over, *done)))
         return values
 
-    def _value(self, asked: Call, done: frozenset[tuple[int, int]]) -> int:
+    def value(self, asked: Call, done: frozenset[Operation]) -> int:
         """Return what is true of what a call asks about when these calls, (thread, number), have taken effect."""
         key = (asked, done)
         if key not in self._values:

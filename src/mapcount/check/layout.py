@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mapcount.check.page_tables import page_table
 from mapcount.check.references import _refcount
 from mapcount.check.surroundings import STATISTICS, VMAS, VMAS_STATISTIC, PG_partially_mapped
 from mapcount.errors import UsageError
@@ -32,7 +33,7 @@ class Layout:
     The words of a model's folio as one row of cells.
 
     They are the scheme's and PG_partially_mapped, and where the model has them or a look-up asks for them: the reference count,
-    statistics, the VMAs that map the folio.
+    page tables, statistics, the VMAs that map the folio.
     """
 
     def __init__(self, model: Model) -> None:
@@ -41,12 +42,11 @@ class Layout:
         words += [
             PG_partially_mapped,
             *([_refcount] if model.references else []),
+            *([page_table] if model.page_tables else []),
             *(STATISTICS if model.statistics else ()),
             *([VMAS] if "lookup_vmas" in model.scheme.lookups else []),
         ]
-        self.cells = tuple(
-            Cell(word, i) for word in words for i in range(1 << model.order if word.scope is Scope.PAGE else 1)
-        )
+        self.cells = tuple(Cell(word, i) for word in words for i in range(_length(word, model)))
         self._first: dict[str, int] = {}
         for number, cell in enumerate(self.cells):
             self._first.setdefault(cell.word.name, number)
@@ -93,9 +93,15 @@ class Layout:
                 memory.words[cell.word.name][cell.at] = value
             elif cell.word is PG_partially_mapped:
                 memory.partially_mapped[0] = memory.deferred[0] = value
-            elif cell.word is _refcount:
-                memory.words[_refcount.name] = [value]
+            elif cell.word in {_refcount, page_table}:
+                memory.words[cell.word.name] = [*memory.words.get(cell.word.name, [])[: cell.at], value]
             elif cell.word is VMAS:
                 memory.looked[0] = memory.looked[0]._replace(vmas=value)
             else:
                 memory.stats[STATISTICS.index(cell.word)][0] = value
+
+
+def _length(word: Word, model: Model) -> int:
+    if word is page_table:
+        return model.mms + 1
+    return 1 << model.order if word.scope is Scope.PAGE else 1

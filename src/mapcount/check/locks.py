@@ -24,17 +24,27 @@ EVERYTHING = 22
 """A lock around every call, which no kernel has: what is wrong under it too is no race."""
 MOST_MMS = 9
 BIT_LOCKS = "bits"
+ENTRIES = "entries"
+FREEZE = "freeze"
+REFERENCE = "reference"
+NOT_THE_READERS = frozenset({BIT_LOCKS, ENTRIES, FREEZE})
+"""Kinds that a reader cannot hold beyond its own."""
 KINDS = {
     "folio": (FOLIO_LOCK, 1),
     "rmap": (RMAP_LOCK, 1),
     "ptl": (PAGE_TABLE, 10),
     "mmap": (MMAP_LOCK, 10),
     BIT_LOCKS: (0, 0),
+    ENTRIES: (0, 0),
+    FREEZE: (0, 0),
+    REFERENCE: (0, 0),
 }
 """
-By the name of a switch: the first lock of the kind, and how many there are.
+By the name of a switch: the first lock of the kind, and how many there are; none of what is no lock, and a switch all the same.
 
-Bit locks are words of the scheme: taken out they are set and cleared as ever, and nobody waits.
+Bit locks are words of the scheme: taken out they are set and cleared as ever, and nobody waits. Migration entries and the
+freeze are what protects a caller that goes ahead (rechecks.py): without entries what it unmaps is merely gone, without the
+freeze it does not compare the references before it acts. The reference is the reader's own.
 """
 TITLES = {
     "folio": "folio lock",
@@ -42,6 +52,9 @@ TITLES = {
     "ptl": "page-table lock",
     "mmap": "mmap_lock",
     BIT_LOCKS: "bit locks of the scheme",
+    ENTRIES: "migration entries where a caller unmaps",
+    FREEZE: "references compared and frozen before a caller acts",
+    REFERENCE: "a reference of the reader's own",
 }
 
 

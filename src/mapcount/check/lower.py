@@ -35,7 +35,7 @@ class Entry:
     """
     One call of a thread: a function of a bound scheme or of a caller, and its arguments after the memory.
 
-    `holds` are locks (locks.py) that are held around it.
+    `holds` are locks (locks.py) that are held around it; from the first to the last where several are pieces of one call.
     """
 
     function: FunctionType
@@ -43,6 +43,10 @@ class Entry:
     holds: tuple[int, ...] = ()
     looked: Looked = Looked()
     """What look-ups find in it, but for lookup_vmas, which others change."""
+    goes_on: bool = False
+    """It is a piece, and not the first."""
+    is_continued: bool = False
+    """It is a piece, and not the last."""
     vmas: int = 0
     """By how many the VMAs that map the folio change: 1 as it ends, -1 as it begins."""
 
@@ -60,7 +64,7 @@ def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False)
         memory.looked[0] = entry.looked
         assembler.position = (frame(entry.function, definition(entry.function)),)
         assembler.emit(Code.BEGIN, jump=number)
-        for lock in entry.holds:
+        for lock in () if entry.goes_on else entry.holds:
             assembler.emit(Code.HOLD, lock)
         if entry.vmas < 0:
             assembler.emit(Code.STATISTIC, VMAS_STATISTIC, entry.vmas)
@@ -71,7 +75,7 @@ def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False)
             refused = [assembler.emit(Code.JUMP_UNLESS_ZERO, result)] if isinstance(result, Register) else []
             assembler.emit(Code.STATISTIC, VMAS_STATISTIC, entry.vmas)
             assembler.land(refused)
-        for lock in entry.holds:
+        for lock in () if entry.is_continued else entry.holds:
             assembler.emit(Code.RELEASE, lock)
         assembler.emit(Code.END, result, jump=number)
     memory.looked[0] = looked

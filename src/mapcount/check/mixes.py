@@ -62,6 +62,13 @@ def _migrate_fork(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...],
     return start, (first, second)
 
 
+def _fault_touch(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    start = (Call("map_ptes", 0, pages, 1),)
+    first = (Call("map_ptes", 0, pages, 2, via="fault"),)
+    second = (Call("map_ptes", 0, 1, 1, via="touch"), Call("unmap_ptes", 0, pages, 1, via="zap"))
+    return start, (first, second)
+
+
 def _split_zap(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
     start = (Call("new_pmd", mm=1), Call("dup_pmd", mm=2), Call("dup_pmd", mm=3))
     first = (Call("split_pmd", mm=2, via="split_huge_pmd"), Call("unmap_ptes", 0, pages // 2, 2, via="zap"))
@@ -82,6 +89,16 @@ def _halves(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]
     return start, (first, second)
 
 
+def _three_halves(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    half, rest = pages // 2, pages - pages // 2
+    start = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2), Call("dup_ptes", 0, pages, 3))
+    return start, (
+        (Call("unmap_ptes", 0, half, 1, via="zap"),),
+        (Call("unmap_ptes", 0, half, 2, via="zap"),),
+        (Call("dup_ptes", half, rest, 4, parent=3, via="fork"), Call("unmap_ptes", 0, half, 3, via="zap")),
+    )
+
+
 def _leave(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
     start = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2))
     return start, ((Call("unmap_ptes", 0, pages, 2, via="zap"),),)
@@ -94,6 +111,11 @@ def _three_ptes(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], .
         (Call("unmap_ptes", 0, pages, 2, via="zap"),),
         (Call("map_ptes", 0, pages, 3, via="insert"),),
     )
+
+
+def _three_leave(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    start = tuple(Call("map_ptes", 0, pages, mm) for mm in range(1, 5))
+    return start, tuple((Call("unmap_ptes", 0, pages, mm, via="zap"),) for mm in range(2, 5))
 
 
 def _three_levels(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
@@ -167,6 +189,13 @@ MIXES: dict[str, Mix] = {
             _split_zap,
         ),
         Mix(
+            "fault-touch",
+            "a process faults a shmem folio in; another one that maps it touches its first page, which maps it again if it is "
+            "gone, and unmaps all (only where the reader unmaps what it finds)",
+            Kind.SHMEM,
+            _fault_touch,
+        ),
+        Mix(
             "much-mapped",
             "the last page is mapped three times, and a process maps the first one",
             Kind.SHMEM,
@@ -187,10 +216,22 @@ MIXES: dict[str, Mix] = {
         ),
         Mix("halves", "two processes that share an anon folio each unmap its first half", Kind.ANON, _halves),
         Mix(
+            "three-halves",
+            "three processes that share an anon folio each unmap its first half, one of them after a fork of the second",
+            Kind.ANON,
+            _three_halves,
+        ),
+        Mix(
             "three-ptes",
             "two processes unmap all pages of a shmem folio while a third one maps all",
             Kind.SHMEM,
             _three_ptes,
+        ),
+        Mix(
+            "three-leave",
+            "of four processes that map a shmem folio three unmap all: the reader's is alone then",
+            Kind.SHMEM,
+            _three_leave,
         ),
         Mix("map-both", "two processes map a shmem folio, one by PTEs, one by a PMD", Kind.SHMEM, _map_both),
         Mix(

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from mapcount.check.callers import QUESTIONS, WRITERS, asked, bound
-from mapcount.check.locks import KINDS, MOST_MMS, locks_in_words
+from mapcount.check.locks import ENTRIES, FREEZE, KINDS, MOST_MMS, locks_in_words
 from mapcount.check.lower import Entry
 from mapcount.check.memory_order import MODELS
+from mapcount.check.page_tables import MOST_WALKED, page_table, tables_of
 from mapcount.check.references import _refcount, cache_references, references
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
@@ -39,7 +40,8 @@ class Call:
     child's, and `parent` is that of the other side. `via` is the caller through which an operation is reached (writers.py):
     it holds the kernel's locks around it and moves the reference count; without one the operation stands alone. `holds` are
     locks (locks.py) that are held around the call. A caller that goes through a range page by page makes `pieces` calls of it,
-    of which this is number `piece`; its locks are held from the first to the last.
+    of which this is number `piece`; its locks are held from the first to the last. Where page tables are words of the model it
+    is one call in so many pieces, since what it finds there decides.
     """
 
     name: str
@@ -92,9 +94,11 @@ class Model:
 
     With `statistics` the NR_* counters are words of the model: for models without readers, where balance at the end is the
     question. With `keep_results` what a reader returned stays part of the state, so that final states tell combinations;
-    with `watch_all` the windows of all readers are watched, not only of those that promise something about a moment.
+    with `histories` the calls of a reader are judged together (histories.py), in the plain search alone; with `watch_all` the
+    windows of all readers are watched, not only of those that promise something about a moment.
     `references` puts the reference count among the words: `extra_references` are those that are no mappings and not the page
-    cache's (a pin is one), and each reader holds `reader_references`. `locks` are the kinds of locks that are modelled
+    cache's (a pin is one), and each reader holds `reader_references`. `page_tables` puts what each mm maps among the words, for
+    readers that unmap it: then writers do to a page what they find there. `locks` are the kinds of locks that are modelled
     (locks.KINDS), `truth_kind` is what "true at a moment" means (interval.py), `memory_model` what threads may do out of
     order (memory_order.py).
     Raises UsageError for what no kernel would do.
@@ -109,9 +113,11 @@ class Model:
     statistics: bool = False
     keep_results: bool = False
     watch_all: bool = False
+    histories: bool = False
     references: bool = False
     extra_references: int = 0
     reader_references: int = 0
+    page_tables: bool = False
     locks: frozenset[str] = frozenset(KINDS)
     truth_kind: str = "interval"
     memory_model: str = "sc"
@@ -148,7 +154,16 @@ class Model:
         added = (call.nr if call.name in PTE_OPERATIONS else 1 << self.order) if adds else 0
         looked = truth.looked(call.mm, added=added)
         vmas = looked.vmas - before if "lookup_vmas" in self.scheme.lookups else 0
-        return Entry(self._function(call), self._arguments(call), call.holds, looked, vmas)
+        piece = (0, 1) if self.page_tables else (call.piece, call.pieces)
+        return Entry(
+            self._function(call),
+            self._arguments(call),
+            call.holds,
+            looked,
+            goes_on=piece[0] > 0,
+            is_continued=piece[0] < piece[1] - 1,
+            vmas=vmas,
+        )
 
     def entries(self, thread: int) -> list[Entry]:
         """Return the functions of a thread's calls. A reader is asked by whoever mapped the folio when the threads began."""
@@ -165,14 +180,22 @@ class Model:
 
     def _function(self, call: Call) -> FunctionType:
         if call.via:
-            first, last = call.piece == 0, call.piece == call.pieces - 1
-            constants = {"REFERENCES": int(self.references), "FIRST": int(first), "LAST": int(last)}
-            constants["TOTAL"] = call.nr * call.pieces
-            return bound(WRITERS[call.via].function, self.scheme, constants)
+            return self._writer(call)
         if call.name in self.scheme.functions:
             return cast("FunctionType", self.scheme.functions[call.name])
-        expected = cache_references(self.order, self.kind) + self.reader_references
-        return bound(QUESTIONS[call.name].function, self.scheme, {"EXPECTED": expected})
+        constants = {"REFERENCES": int(self.references), "MMS": self.mms}
+        constants["EXPECTED"] = cache_references(self.order, self.kind) + self.reader_references
+        constants |= {"ENTRIES": int(ENTRIES in self.locks), "FREEZE": int(FREEZE in self.locks)}
+        return bound(QUESTIONS[call.name].function, self.scheme, constants)
+
+    def _writer(self, call: Call) -> FunctionType:
+        writer, constants = WRITERS[call.via], {"REFERENCES": int(self.references)}
+        if self.page_tables:
+            assert writer.finding is not None
+            return bound(writer.finding, self.scheme, {**constants, "AT_ONCE": int(call.pieces == 1)})
+        assert writer.function is not None
+        constants |= {"FIRST": int(call.piece == 0), "LAST": int(call.piece == call.pieces - 1)}
+        return bound(writer.function, self.scheme, {**constants, "TOTAL": call.nr * call.pieces})
 
     def prepare(self, memory: Memory) -> None:
         """Bring memory without any mapping into the state that the model starts from, by running `start` in plain Python."""
@@ -180,6 +203,8 @@ class Model:
         if self.references:
             others = self.extra_references + self.reader_references
             memory.words[_refcount.name] = [references(self.truth(), self.kind, others)]
+        if self.page_tables:
+            memory.words[page_table.name] = tables_of(self.truth(), self.mms)
         truth = FolioTruth(self.order, self.kind == Kind.HUGETLB)
         for call in self.start:
             entry = self.entry(call, truth)
@@ -199,6 +224,12 @@ class Model:
         for call in self.start:
             apply_to_truth(call, truth)
         return truth
+
+    @property
+    def mms(self) -> int:
+        """The greatest number of an address space."""
+        calls = (*self.start, *(call for calls in self.threads for call in calls))
+        return max((mm for call in calls for mm in (call.mm, call.parent)), default=0)
 
     def mms_of(self, thread: int) -> set[int]:
         """Return the address spaces that a thread works on."""
@@ -231,6 +262,25 @@ def _check_surroundings(model: Model) -> None:
             raise UsageError(f"{call}: a model has address spaces 1 to {MOST_MMS}")
         if not model.references and call.name in QUESTIONS and "_refcount" in QUESTIONS[call.name].names:
             raise UsageError(f"{call}: the model has no reference count")
+        _check_finding(model, call)
+
+
+def _check_finding(model: Model, call: Call) -> None:
+    """Refuse what unmaps what it finds where nobody says what is there, and whoever does not look where it is said."""
+    question = QUESTIONS.get(call.name)
+    if question and question.unmaps and not model.page_tables:
+        raise UsageError(f"{call}: it unmaps what it finds, and page tables are no words of the model")
+    if call.via and not model.page_tables and WRITERS[call.via].function is None:
+        raise UsageError(f"{call}: only beside a reader that unmaps what it finds, like migration")
+    if not model.page_tables:
+        return
+    if call.via and WRITERS[call.via].finding is None:
+        raise UsageError(f"{call}: it is not modelled beside a reader that unmaps what it finds")
+    if not model.references or model.pinned or model.mms > MOST_WALKED or "ptl" not in model.locks:
+        raise UsageError(
+            f"{call}: page tables are words only with references, up to {MOST_WALKED} address spaces, without pins that "
+            "refuse a fork, and under page-table locks"
+        )
 
 
 def _check_sharing(model: Model, call: Call, taken: set[tuple[int, int]]) -> None:

@@ -9,6 +9,7 @@ Nothing of interval.py is used: what may be true is reckoned in Promela, as a se
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.check.bytecode import Code
@@ -74,6 +75,8 @@ def promela(model: Model, *, telling: bool = False) -> str:
         raise UsageError("bit locks cannot be left out of an export")
     if model.memory_model != "sc":
         raise UsageError(f"Promela has one memory model, sc: {model.memory_model} cannot be exported")
+    if model.histories:
+        raise UsageError("histories, in which several reads are judged together, cannot be exported")
     steps = Steps(model)
     _check_numbers(steps)
     return _Export(steps, telling=telling).text()
@@ -139,9 +142,10 @@ class _Export:
     def _words(self) -> list[str]:
         """Declare the words. A page's words begin as the first page's; init() puts in what differs."""
         declared: dict[str, str] = {}
+        length = Counter(cell.word.name for cell in self._steps.layout.cells)
         for cell, value in zip(self._steps.layout.cells, self._steps.first, strict=False):
             kind = {1: "bit", 8: "short", 16: "short"}.get(cell.word.width_bits, "int")
-            size = f"[{1 << self._model.order}]" if cell.word.scope is Scope.PAGE else ""
+            size = f"[{length[cell.word.name]}]" if cell.word.scope is Scope.PAGE else ""
             declared.setdefault(cell.word.name, f"{kind} {word_name(cell.word)}{size} = {value};")
         if len({line.split("[")[0].split("=")[0] for line in declared.values()}) < len(declared):
             raise UsageError(f"{self._model.scheme.id}: the names of two words are one in Promela")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mapcount.check.harm import Class, Harm
 from mapcount.schemes.scheme import Quantity
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ _SHARING = frozenset({Quantity.SHARED, Quantity.OTHERS})
 
 
 class Property(NamedTuple):
-    """What a value must not do. `broken` takes the value and what was true at some moment of the window."""
+    """
+    What a value must not do. `broken` takes the value and what was true at some moment of the window.
+
+    One of several reads `together` takes what the read might have returned, in any order, after those before it.
+    """
 
     id: str
     meaning: str
@@ -39,7 +44,8 @@ class Property(NamedTuple):
     quantities: frozenset[Quantity]
     broken: Callable[[int, Sequence[int]], bool]
     verdict: str
-    """what went wrong, with {value} and {true}"""
+    """what went wrong, with {value} and {true}; together: with {earlier}, too"""
+    together: bool = False
 
 
 class RestProperty(NamedTuple):
@@ -49,6 +55,7 @@ class RestProperty(NamedTuple):
     meaning: str
     relies: str
     always: bool
+    harm: Harm
 
 
 READER_PROPERTIES: dict[str, Property] = {
@@ -110,6 +117,15 @@ READER_PROPERTIES: dict[str, Property] = {
             lambda value, true: value <= 0 and min(true) > 0,
             "it found {value} references beyond the mappings, and there was always one: the pin was missed",
         ),
+        Property(
+            "reads-in-order",
+            "of several reads each has its moment in one and the same order of all operations",
+            "whoever compares two readings, or adds up those of several pages",
+            frozenset(Quantity) - {Quantity.PARTIAL},
+            lambda value, might: value not in might,
+            "it returned {value} after {earlier}: no order of the operations has a moment for each; {true} would fit",
+            together=True,
+        ),
     )
 }
 REST_PROPERTIES: dict[str, RestProperty] = {
@@ -120,36 +136,51 @@ REST_PROPERTIES: dict[str, RestProperty] = {
             "at rest NR_ANON_MAPPED, NR_FILE_MAPPED and the PMD statistics are what the scheme says they count",
             "meminfo, memory.stat, node reclaim",
             always=False,
+            harm=Harm(
+                Class.CONSEQUENTIAL, "a statistic of the node and of the cgroup is off, also when the folio is gone"
+            ),
         ),
         RestProperty(
             "words-balance",
             "at rest the scheme's words are what its invariants say, and exact readers return what is true",
             "everyone",
             always=False,
+            harm=Harm(
+                Class.CONSEQUENTIAL, "the folio is counted wrongly from then on: it never looks unmapped, or too early"
+            ),
         ),
         RestProperty(
             "comes-to-rest",
             "no interleaving ends with threads that wait for each other for ever",
             "everyone",
             always=True,
+            harm=Harm(Class.CONSEQUENTIAL, "CPUs wait for each other for ever"),
         ),
         RestProperty(
             "exclusive-is-alone",
             "at rest no page that several address spaces map is marked PG_anon_exclusive",
             "copy-on-write and GUP, which take such a page for the process's own",
             always=False,
+            harm=Harm(Class.CONSEQUENTIAL, "a process writes to memory that another one still sees"),
         ),
         RestProperty(
             "no-wrap",
             "no counter is ever below what an unused one holds: read as unsigned it would be huge",
             "readers that take a counter for a number of mappings",
             always=True,
+            harm=Harm(
+                Class.CONSEQUENTIAL, "whoever takes the word for a number of mappings at that moment is off by billions"
+            ),
         ),
         RestProperty(
             "partial-never-missed",
             "at rest an anon folio that unmapping left partially mapped is marked for the deferred split",
             "the shrinker that splits such folios and frees what nothing maps",
             always=False,
+            harm=Harm(
+                Class.CONSEQUENTIAL,
+                "what nothing maps stays in memory until the folio is swapped out or freed",
+            ),
         ),
     )
 }
@@ -167,5 +198,5 @@ SOMETIMES: dict[str, str] = {
 
 
 def properties_of(quantity: Quantity) -> tuple[Property, ...]:
-    """Return the properties that say something about a reader of this quantity."""
-    return tuple(one for one in READER_PROPERTIES.values() if quantity in one.quantities)
+    """Return the properties that say something about one value of a reader of this quantity."""
+    return tuple(one for one in READER_PROPERTIES.values() if quantity in one.quantities and not one.together)

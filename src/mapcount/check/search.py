@@ -67,6 +67,9 @@ class Rules(NamedTuple):
     """by thread"""
     call_of: Any
     """by thread: the call that it is inside"""
+    before: Any
+    after: Any
+    """by thread: the next one that is like it, or EMPTY; their states stand in ascending order"""
     judged: Any
     """by (thread, call): the number of a question whose truth is watched, else EMPTY"""
     is_reader: Any
@@ -325,6 +328,21 @@ def _meet(b, control, v):
 
 
 @njit(cache=True, forceinline=True)
+def _in_order(b, t, local, x, number):
+    """Move the states of threads that are like t aside; return the one in whose place t's new state comes."""
+    place = np.int64(t)
+    while b.rules.before[place] != EMPTY and x[b.cells + b.rules.before[place]] > local:
+        other = b.rules.before[place]
+        _set(b.space, number, b.words, b.cells + place, x[b.cells + other])
+        place = other
+    while b.rules.after[place] != EMPTY and x[b.cells + b.rules.after[place]] < local:
+        other = b.rules.after[place]
+        _set(b.space, number, b.words, b.cells + place, x[b.cells + other])
+        place = other
+    return place
+
+
+@njit(cache=True, forceinline=True)
 def _write(b, move, cell, t, x, open_, number, head):
     """Write what a move makes of the state that is looked at; return a field that is too narrow, or EMPTY."""
     space, words, windows = b.space, b.words, b.cells + b.threads
@@ -339,8 +357,10 @@ def _write(b, move, cell, t, x, open_, number, head):
             by = b.rules.stat_rows[stats * b.cells + c]
             if by != 0 and not _set(space, number, words, np.int64(c), x[c] + by):
                 return np.int64(c)
-    if not _set(space, number, words, b.cells + t, b.rules.moves[row + LOCAL]):
-        return np.int64(b.cells + t)
+    local = b.rules.moves[row + LOCAL]
+    place = _in_order(b, t, local, x, number)
+    if not _set(space, number, words, b.cells + place, local):
+        return np.int64(b.cells + place)
     for w in range(b.threads):
         if open_[w] != x[windows + w]:
             _set(space, number, words, windows + w, open_[w])
@@ -441,6 +461,8 @@ def run(control_array, space, rules, finds, cells, threads, options, room, miss_
             pointer(rules.excluded),
             pointer(rules.progress),
             pointer(rules.call_of),
+            pointer(rules.before),
+            pointer(rules.after),
             pointer(rules.judged),
             pointer(rules.is_reader),
             pointer(rules.move_keys),

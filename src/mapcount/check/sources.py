@@ -94,7 +94,7 @@ def _entries(scheme: BoundScheme) -> Iterator[tuple[Entry, Kind]]:
                 for arguments in ranges:
                     for looked in FOUND if scheme.lookups else FOUND[:1]:
                         given = (0, ORDER, *arguments, 1) if arguments else (0, ORDER, 0, 1)
-                        yield Entry(function, given, looked), kind
+                        yield Entry(function, given, looked=looked), kind
         elif name in scheme.functions and name != "apply":
             for kind in KINDS:
                 yield Entry(function, (0, ORDER, 1)), kind

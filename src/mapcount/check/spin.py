@@ -97,6 +97,8 @@ def cross_check(
     """
     if not explored.complete:
         raise UsageError(f"{explored.extent}: there is nothing to compare with SPIN; raise the bound")
+    if explored.steps.groups:
+        raise UsageError("SPIN looks at every state: explore with symmetry=False to compare")
     run = run_spin(
         promela(explored.steps.model, telling=True),
         expected_states=explored.states,

@@ -2,23 +2,28 @@
 
 A state is one flat tuple: the cells (layout.py), then for each thread the number of its state (thread_states.py), then for
 each thread the window of the reader that it is inside: the values that were true at some moment since it began, as bits,
-or 0. Two ways to one state are one state: what is not in the tuple cannot matter any more.
+or 0; then, in models with histories, for each thread what its reads leave possible (histories.py), by number. Two ways to one
+state are one state: what is not in the tuple cannot matter any more.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from mapcount.check.histories import NOTHING, Histories, Step
 from mapcount.check.interval import Moments, claims
 from mapcount.check.layout import Layout
 from mapcount.check.locks import BIT_LOCKS, bits_of
 from mapcount.check.lower import lower
+from mapcount.check.symmetry import in_order, twins
 from mapcount.check.thread_states import NO_CELL, ThreadStates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mapcount.check.model import Model
+    from mapcount.check.thread_states import Next
     from mapcount.schemes.memory import Memory
     from mapcount.schemes.scheme import Reader
 
@@ -34,6 +39,10 @@ class Closed(NamedTuple):
     """what it returned"""
     attainable: int
     """of a reader whose promise is judged: what was true at some moment of its window, as bits; else 0"""
+    might: int = 0
+    """of a reader with a history: what it might have returned after what it returned before, as bits; else 0"""
+    earlier: tuple[int, ...] = ()
+    """of a reader with a history: what it returned before"""
 
 
 class Taken(NamedTuple):
@@ -65,17 +74,24 @@ class Steps:
     """
     What can happen in a model, one access at a time. A state means something to the object that it comes from, no other.
 
+    Without `symmetry` no two threads are taken for alike. What can happen is the same; who searches may look at less of it.
     Raises SchemeSourceError if a function that the model calls cannot be lowered.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, symmetry: bool = True) -> None:
         self.model = model
         self.layout = Layout(model)
         memory = model.memory()
         self.threads = tuple(self._thread(number, memory) for number in range(len(model.threads)))
+        # What reads leave possible names threads: who is alike would have to change places there, too.
+        self.groups = twins(model, self.threads) if symmetry and not model.histories else ()
+        """threads that are alike: which of them stands where makes no difference (symmetry.py)"""
         self.moments = Moments(model, self.threads)
         self._locals = len(self.layout)
         self._windows = self._locals + len(self.threads)
+        self._histories = Histories(self.moments) if model.histories else None
+        reads = ([n for n, call in enumerate(calls) if not call.is_operation] for calls in model.threads)
+        self._reads = {thread: numbers for thread, numbers in enumerate(reads) if numbers}
         self._readers: list[list[Reader | None]] = [
             [model.reader(call.name) for call in calls] for calls in model.threads
         ]
@@ -88,13 +104,15 @@ class Steps:
             *self.layout.read(memory),
             *(thread.first for thread in self.threads),
             *(0 for _ in self.threads),
+            *(NOTHING for _ in self.threads if model.histories),
         )
 
     def _thread(self, number: int, memory: Memory) -> ThreadStates:
         model = self.model
         calls = model.threads[number]
         program = lower(model.entries(number), memory, statistics=model.statistics)
-        kept = {i for i, call in enumerate(calls) if call.may_refuse or (model.keep_results and not call.is_operation)}
+        keeps = model.keep_results or model.histories
+        kept = {i for i, call in enumerate(calls) if call.may_refuse or (keeps and not call.is_operation)}
         readers = {i for i, call in enumerate(calls) if not call.is_operation}
         return ThreadStates(
             program,
@@ -137,10 +155,32 @@ class Steps:
         if states.progress(move.local) != states.progress(state[self._locals + thread]):
             self._widen(state, after)
         if move.closed is None:
+            self._remember(state, after, thread, coming)
             return Taken(tuple(after), None)
-        closed = Closed(thread, coming.call, move.closed, after[self._windows + thread])
+        might = self._remember(state, after, thread, coming, move.closed)
+        earlier = states.locals[state[self._locals + thread]].returned if self._histories else ()
+        closed = Closed(thread, coming.call, move.closed, after[self._windows + thread], might, earlier)
         after[self._windows + thread] = 0
         return Taken(tuple(after), closed)
+
+    def _remember(self, before: State, after: list[int], thread: int, coming: Next, closed: int | None = None) -> int:
+        """Bring what the reads of each thread leave possible up to date; return what a read that ends might have returned."""
+        if self._histories is None:
+            return 0
+        might, first = 0, self._windows + len(self.threads)
+        for reader, reads in self._reads.items():
+            own = reader == thread
+            call = coming.call if own else self.threads[reader].call_of(before[self._locals + reader])
+            begins = own and coming.opens and call in reads
+            asked = self.model.threads[reader][call] if begins or before[self._windows + reader] else None
+            locals_ = before[self._locals : self._windows], after[self._locals : self._windows]
+            step, number = Step(*locals_, asked, begins), before[first + reader]
+            if own and asked and closed is not None:
+                kept, might = self._histories.closed(number, step, closed)
+                after[first + reader] = NOTHING if call == reads[-1] else kept
+            else:
+                after[first + reader] = self._histories.after(number, step)
+        return might
 
     def _widen(self, before: State, after: list[int]) -> None:
         """Add what may be true now to the windows that are open: that depends on how far the threads have come."""
@@ -158,6 +198,27 @@ class Steps:
 
     def _attainable(self, thread: int, call: int, state: State | list[int]) -> int:
         return self.moments.attainable(thread, call, state[self._locals : self._windows])
+
+    def in_order(self, state: State) -> State:
+        """Return the one state that stands for all that differ from this one by an exchange of threads that are alike."""
+        return in_order(state, self.groups, self._locals)
+
+    def as_taken(self, way: Iterable[int]) -> tuple[int, ...]:
+        """Return a schedule that can happen, for one whose states were put in order after every step."""
+        if not self.groups:
+            return tuple(way)
+        state, found, stands = self.first, [], list(range(len(self.threads)))
+        for chosen in way:
+            real = choice(stands[thread_of(chosen)], option_of(chosen))
+            taken = self.step(state, real)
+            assert taken is not None
+            state = taken.state
+            found.append(real)
+            for group in self.groups:
+                members = sorted((stands[place] for place in group), key=partial(self.local, state))
+                for place, member in zip(group, members, strict=True):
+                    stands[place] = member
+        return tuple(found)
 
     def reader(self, thread: int, call: int) -> Reader | None:
         """Return the reader that a call asks; None for an operation."""

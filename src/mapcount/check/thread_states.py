@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from mapcount.check.layout import Layout
+    from mapcount.check.symmetry import Twins
 
 NO_CELL = -1
 
@@ -113,6 +114,8 @@ class ThreadStates:
         self._call_at = _calls(program)
         self._counts_on = _counts_on(program, layout)
         self._has_counted = _has_counted(program, layout)
+        self.twins: Twins | None = None
+        """threads that are alike, whose states are numbered alike (symmetry.py)"""
         self.first = self._intern(Local(0, (), ()))
 
     def is_over(self, local: int) -> bool:
@@ -155,11 +158,17 @@ class ThreadStates:
         """Return the call that the thread is inside, or comes to next."""
         return self._call_at[self.locals[local].pc]
 
+    def add(self, state: Local) -> None:
+        """Give a state that was not met before the next number."""
+        self._number[state] = len(self.locals)
+        self.locals.append(state)
+        self._options.append(tuple(self._look_ahead(state)))
+
     def _intern(self, state: Local) -> int:
-        if state not in self._number:
-            self._number[state] = len(self.locals)
-            self.locals.append(state)
-            self._options.append(tuple(self._look_ahead(state)))
+        if state not in self._number and self.twins:
+            self.twins.add(self, state)
+        elif state not in self._number:
+            self.add(state)
         return self._number[state]
 
     def _look_ahead(self, state: Local) -> Iterator[Next]:

@@ -42,6 +42,8 @@ class TraceStep(NamedTuple):
     """the locks that the thread holds meanwhile"""
     true: tuple[int, ...]
     """what may be true after the step, of what the model's last reader asks about; empty without a reader"""
+    might: tuple[int, ...] = ()
+    """of the end of a read with a history: what it might have returned after those before it"""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def _step(steps: Steps, state: State, number: int, chosen: int) -> tuple[TraceSt
             window=values_of(window),
             held=names_of(coming.held),
             true=_true(steps, taken.state),
+            might=values_of(closed.might) if closed else (),
         ),
         taken.state,
     )

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mapcount.check.cells import AT_REST, Cell, context_of, model_of, properties_asked, question_of
-from mapcount.check.contexts import Class, Context
 from mapcount.check.explore import DEFAULT_BOUND, Answer, Explored, explore
+from mapcount.check.harm import NOBODY, Class, Harm, worst
 from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES, TRUTH_MOVES
 from mapcount.check.rest import broken_at_rest
 from mapcount.check.schedule import schedule_text
@@ -18,13 +18,16 @@ from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.words import PG_anon_exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from mapcount.check.contexts import Context
     from mapcount.check.explore import Progress
     from mapcount.check.model import Model
+    from mapcount.check.properties import Property
     from mapcount.check.steps import State
     from mapcount.schemes.scheme import Reader
     from mapcount.schemes.truth import FolioTruth
+    from mapcount.schemes.words import Word
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,10 @@ class Verdict:
 
     `cannot` says why nothing is: no kernel does this, or the scheme cannot answer. `properties` are those that were asked,
     `violations` those of them that do not hold. Without `complete` the bound of states was reached, and what is not violated
-    is not known to hold. `sometimes` tells which of properties.SOMETIMES the model reaches.
+    is not known to hold. `sometimes` tells which of properties.SOMETIMES the model reaches. `recheck` is what is known of the
+    same caller when it goes on, locks, unmaps and compares: judged where its look is wrong and that is modelled. `returns` is
+    every value that the reader may return, `untrue` those of them that some interleaving returns though they were true at no
+    moment of the window; both are empty at rest.
     """
 
     cell: Cell
@@ -64,15 +70,30 @@ class Verdict:
     reader: Reader | None = None
     sometimes: Mapping[str, bool] | None = None
     ranges: Mapping[str, tuple[int, int]] | None = None
+    recheck: Verdict | None = None
+    returns: tuple[int, ...] = ()
+    untrue: tuple[int, ...] = ()
 
     @property
     def kind(self) -> Class | None:
         """What the worst of it amounts to: a violation's class, STALE, or None where every value is true to the end."""
-        if self.violations and self.context and not any(one.is_race for one in self.violations):
-            return Class.ESTIMATE
         if self.violations:
-            return self.context.wrong if self.context else Class.CONSEQUENTIAL
+            return worst(map(self.kind_of, self.violations))
         return Class.STALE if self.sometimes and self.sometimes.get(TRUTH_MOVES) else None
+
+    def kind_of(self, violation: Violation) -> Class:
+        """Return what a violation amounts to: ESTIMATE if it needs no race, else its property's class for this caller."""
+        if not violation.is_race:
+            return Class.ESTIMATE
+        kind = self.harm_of(violation).kind
+        is_caught = kind is not Class.RECHECKED or self.recheck is None or not self.recheck.violations
+        return kind if is_caught else Class.CONSEQUENTIAL
+
+    def harm_of(self, violation: Violation) -> Harm:
+        """Return what comes of a violation, for the caller or of the words at rest."""
+        if violation.property in REST_PROPERTIES:
+            return REST_PROPERTIES[violation.property].harm
+        return self.context.relies.get(violation.property, NOBODY) if self.context else NOBODY
 
     @property
     def status(self) -> str:
@@ -116,9 +137,7 @@ def judge(
     context = context_of(cell, scheme)
     reader = question_of(context, scheme)
     assert reader is not None
-    fitting = [
-        name for name in asked if name in READER_PROPERTIES and reader.quantity in READER_PROPERTIES[name].quantities
-    ]
+    fitting = [name for name in asked if _fits(name, reader, model)]
     if not fitting:
         return Verdict(
             cell, cannot=f"{reader.name} is about {reader.quantity.value}: {', '.join(asked)} says nothing of it"
@@ -137,17 +156,34 @@ def judge(
         reader=reader,
         sometimes=_sometimes(explored),
         ranges=explored.ranges,
+        recheck=_recheck(cell, context, max_states, engine) if found else None,
+        returns=tuple(sorted({one.value for one in explored.observed})),
+        untrue=tuple(sorted({one.value for one in explored.observed if one.value not in one.attainable})),
     )
+
+
+def _fits(name: str, reader: Reader, model: Model) -> bool:
+    """Return whether a property says something about what is read."""
+    one = READER_PROPERTIES.get(name)
+    return one is not None and reader.quantity in one.quantities and (model.histories or not one.together)
+
+
+def _recheck(cell: Cell, context: Context, max_states: int, engine: str) -> Verdict | None:
+    """Judge the caller as it goes on after its look, which may have been wrong; None if that is not modelled."""
+    if not context.rechecked_by:
+        return None
+    further = judge(replace(cell, context=context.rechecked_by, more=frozenset()), max_states=max_states, engine=engine)
+    return None if further.cannot else further
 
 
 def _violation(name: str, answers: Iterable[Answer]) -> Violation | None:
     """Return the answer that breaks a property on the shortest way."""
-    one = READER_PROPERTIES[name]
-    broken = [answer for answer in answers if one.broken(answer.value, answer.attainable)]
+    broken = [answer for answer in answers if breaks(READER_PROPERTIES[name], answer)]
     if not broken:
         return None
     first = min(broken, key=lambda answer: len(answer.schedule))
-    return _told(name, first.schedule, first.value, first.attainable)
+    true = first.might if READER_PROPERTIES[name].together else first.attainable
+    return _told(name, first.schedule, first.value, true, first.earlier)
 
 
 def _without_overlap(cell: Cell, found: list[Violation], max_states: int, engine: str) -> list[Violation]:
@@ -156,16 +192,31 @@ def _without_overlap(cell: Cell, found: list[Violation], max_states: int, engine
     return [replace(one, is_race=_violation(one.property, serial.observed) is None) for one in found]
 
 
-def _told(name: str, schedule: tuple[int, ...], value: int, true: tuple[int, ...]) -> Violation:
-    sentence = READER_PROPERTIES[name].verdict.format(value=value, true=" or ".join(map(str, true)))
+def breaks(one: Property, answer: Answer) -> bool:
+    """Return whether an answer breaks a property of a reader."""
+    return one.broken(answer.value, answer.might if one.together else answer.attainable)
+
+
+def _told(
+    name: str, schedule: tuple[int, ...], value: int, true: tuple[int, ...], earlier: tuple[int, ...] = ()
+) -> Violation:
+    # What the first read returns wrongly fits no order, whatever follows.
+    verdict = READER_PROPERTIES[name if earlier or name != "reads-in-order" else "explainable"].verdict
+    sentence = verdict.format(
+        value=value, true=" or ".join(map(str, true)) or "nothing", earlier=" and ".join(map(str, earlier))
+    )
     return Violation(name, sentence, schedule, value, true)
 
 
 def retold(model: Model, name: str, schedule: tuple[int, ...]) -> Violation:
     """Return the violation of a reader's property that a schedule ends with."""
-    last = trace(model, schedule).steps[-1]
+    steps = trace(model, schedule).steps
+    last = steps[-1]
     assert last.returned is not None
-    return _told(name, schedule, last.returned, last.window)
+    earlier = tuple(one.returned for one in steps[:-1] if one.thread == last.thread and one.returned is not None)
+    return _told(
+        name, schedule, last.returned, last.might if READER_PROPERTIES[name].together else last.window, earlier
+    )
 
 
 def _sometimes(explored: Explored) -> dict[str, bool]:
@@ -181,19 +232,23 @@ def _sometimes(explored: Explored) -> dict[str, bool]:
 def _at_rest(
     cell: Cell, model: Model, explored: Explored, asked: tuple[str, ...], max_states: int, engine: str
 ) -> Verdict:
-    found: list[Violation] = []
     fitting = [name for name in asked if name in REST_PROPERTIES]
     if model.kind != Kind.ANON or model.order < 2 or model.scheme.scheme.splits_at_once:
         fitting = [name for name in fitting if name != "partial-never-missed"]
     if model.kind != Kind.ANON or all(place.word != PG_anon_exclusive for place in model.scheme.scheme.places):
         fitting = [name for name in fitting if name != "exclusive-is-alone"]
-    for name in fitting:
-        if name == "no-wrap":
-            found += _below_unused(model, explored, max_states, engine)
-        elif name == "comes-to-rest":
-            found += [Violation(name, _WAIT, way) for way in explored.stuck[:1]]
-        else:
-            found += _broken_finals(name, model, explored, max_states, engine)
+    broken = {name: told for name in fitting if (told := _broken_at_rest(name, explored))}
+    if broken:
+        serial = explore(model_of(cell, one_at_a_time=True), max_states=max_states, engine=engine)
+    found = [
+        Violation(
+            name,
+            sentence,
+            _way_to(name, model, explored, max_states, engine),
+            is_race=not _broken_at_rest(name, serial),
+        )
+        for name, sentence in broken.items()
+    ]
     return Verdict(
         cell,
         properties=tuple(fitting),
@@ -206,16 +261,36 @@ def _at_rest(
     )
 
 
-def _broken_finals(name: str, model: Model, explored: Explored, max_states: int, engine: str) -> list[Violation]:
-    """Return what is broken when all is done; the way there is searched for once more, to that very state."""
+def _broken_at_rest(name: str, explored: Explored) -> str:
+    """Return what of a property at rest is broken, in a sentence; nothing if it holds."""
+    if name == "no-wrap":
+        return next((sentence for _, sentence in _below_unused(explored)), "")
+    if name == "comes-to-rest":
+        return _WAIT if explored.stuck else ""
+    return next((told for _, told in _broken_finals(name, explored)), "")
+
+
+def _way_to(name: str, model: Model, explored: Explored, max_states: int, engine: str) -> tuple[int, ...]:
+    """Return the shortest way to what is broken; but for an endless wait it is searched for once more, to that very state."""
+    if name == "comes-to-rest":
+        return explored.stuck[0]
+    if name == "no-wrap":
+        word, _ = next(_below_unused(explored))
+        return explore(
+            model, until={name: lambda words: min(words[word.name]) < word.bias}, max_states=max_states, engine=engine
+        ).seen[name]
+    state, _ = next(_broken_finals(name, explored))
+    same = explored.steps.words(state).__eq__
+    way = explore(model, until={name: same}, max_states=max_states, engine=engine).seen[name]
+    return _to_the_end(model, way)
+
+
+def _broken_finals(name: str, explored: Explored) -> Iterator[tuple[State, str]]:
+    """Yield the states in which all is done and a property is broken, and what is wrong there."""
     for state in explored.finals:
         told = _AT_REST[name](explored, state)
         if told:
-            again = explore(
-                model, until={name: explored.steps.words(state).__eq__}, max_states=max_states, engine=engine
-            )
-            return [Violation(name, told, _to_the_end(model, again.seen[name]))]
-    return []
+            yield state, told
 
 
 def _to_the_end(model: Model, way: tuple[int, ...]) -> tuple[int, ...]:
@@ -275,16 +350,10 @@ _AT_REST: dict[str, Callable[[Explored, State], str]] = {
 }
 
 
-def _below_unused(model: Model, explored: Explored, max_states: int, engine: str) -> list[Violation]:
-    for place in model.scheme.scheme.places:
+def _below_unused(explored: Explored) -> Iterator[tuple[Word, str]]:
+    """Yield the words that are less than an unused one holds at some moment, each with a sentence."""
+    for place in explored.steps.model.scheme.scheme.places:
         word = place.word
         least = explored.ranges.get(word.name, (word.bias, 0))[0]
         if not word.is_flag and least < word.bias:
-
-            def below(words: Mapping[str, tuple[int, ...]], name: str = word.name, bias: int = word.bias) -> bool:
-                return min(words[name]) < bias
-
-            again = explore(model, until={"no-wrap": below}, max_states=max_states, engine=engine)
-            sentence = f"{word.name} is {least} at worst, less than {word.bias}, which is what an unused one holds"
-            return [Violation("no-wrap", sentence, again.seen["no-wrap"])]
-    return []
+            yield word, f"{word.name} is {least} at worst, less than {word.bias}, which is what an unused one holds"

@@ -51,18 +51,19 @@ def _by_scheme(args: argparse.Namespace) -> list[Cell]:
         return []
     if args.reader:
         wanted = schemes or tuple(scheme.id for scheme in SCHEMES)
-        return [_asked(args, scheme, reader) for scheme in wanted for reader in args.reader]
+        return [cell for scheme in wanted for reader in args.reader for cell in _asked(args, scheme, reader)]
     cells = default_cells(schemes, args.pages)
     return [replace(cell, writers=args.writers) for cell in cells] if args.writers else list(cells)
 
 
-def _asked(args: argparse.Namespace, scheme: str, reader: str) -> Cell:
+def _asked(args: argparse.Namespace, scheme: str, reader: str) -> list[Cell]:
     from mapcount.check.cells import Cell
     from mapcount.check.contexts import CONTEXTS
-    from mapcount.check.default_models import default_pages
+    from mapcount.check.default_models import sizes_of
 
     usual = CONTEXTS[reader].writers[0] if reader in CONTEXTS else _ANYONE
-    return Cell(scheme, reader, args.writers or usual, args.pages or default_pages(scheme))
+    sizes = (args.pages,) if args.pages else sizes_of(scheme)
+    return [Cell(scheme, reader, args.writers or usual, pages) for pages in sizes]
 
 
 def _assumed(args: argparse.Namespace, cell: Cell) -> Cell:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from mapcount.check.cells import parse_cell
-from mapcount.check.default_models import default_pages
+from mapcount.check.default_models import sizes_of
 from mapcount.check.named import NAMED
 from mapcount.check.verdicts import judge
 from mapcount.explain.evidence import Race, Verdicts
@@ -36,6 +36,6 @@ def race(title: str, text: str, name: str) -> Race:
 
 
 def verdicts(title: str, schemes: tuple[str, ...], callers: tuple[str, ...]) -> Verdicts:
-    """Judge each scheme with each caller, given as `caller/writers`, on as many pages as `mapcount check` takes."""
-    cells = [f"{scheme}/{caller}/{default_pages(scheme)}" for scheme in schemes for caller in callers]
+    """Judge each scheme with each caller, given as `caller/writers`, on the smallest folio that `mapcount check` takes."""
+    cells = [f"{scheme}/{caller}/{sizes_of(scheme)[0]}" for scheme in schemes for caller in callers]
     return Verdicts(title, tuple(map(verdict_of, cells)))

@@ -24,7 +24,9 @@ def names() -> Iterator[RenderableType]:
     yield heading("Callers (--reader): who reads, under which locks, and what for")
     for context in CONTEXTS.values():
         yield sentence(f"{context.id}: {context.function} asks {' or '.join(context.asks)}")
-        yield note(f"  locks: {', '.join(context.locks) or 'none'}; relies on {', '.join(context.relies)}")
+        reference = "a reference" if context.reference else "no reference"
+        yield note(f"  locks: {', '.join(context.locks) or 'none'}; {reference}; relies on {', '.join(context.relies)}")
+        yield from (note(f"  {name}, {harm.kind.value}: {harm.damage}") for name, harm in context.relies.items())
         yield note(f"  {context.source}")
     yield heading("Properties (--property)")
     properties: list[Property | RestProperty] = [*READER_PROPERTIES.values(), *REST_PROPERTIES.values()]
@@ -37,7 +39,7 @@ def names() -> Iterator[RenderableType]:
     yield heading("Writers (--writers)")
     for mix in MIXES.values():
         yield sentence(f"{mix.id}: {mix.says}")
-    yield heading("Locks (--without-lock)")
+    yield heading("Locks and other switches (--without-lock, --with-lock)")
     for kind, title in TITLES.items():
         yield sentence(f"{kind}: {title}")
     yield heading("Races with a name (give it in place of a model)")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from mapcount.check.cells import AT_REST, model_of
-from mapcount.check.contexts import CONTEXTS, Class
+from mapcount.check.cells import AT_REST, has_reference, model_of
+from mapcount.check.contexts import CONTEXTS
+from mapcount.check.harm import Class
+from mapcount.check.locks import REFERENCE
+from mapcount.check.locks import TITLES as TITLES_OF_LOCKS
 from mapcount.check.memory_order import TITLES
 from mapcount.check.mixes import MIXES
 from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
@@ -17,10 +20,12 @@ from mapcount.report.table import Column, View, tables
 from mapcount.report.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import RenderableType
 
+    from mapcount.check.cells import Cell
+    from mapcount.check.contexts import Context
     from mapcount.check.verdicts import Verdict, Violation
 
 _MARKS = {
@@ -40,6 +45,7 @@ MEANINGS = {
     "-": "the scheme has no answer, or no kernel with it does this",
     "bound": "not all states were looked at, and none of those met is a violation",
 }
+_WORST = ("HARM", "recheck", "TORN", "guess", "bound", "stale", "true", "-")
 
 
 def parts(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
@@ -70,20 +76,47 @@ def mark_of(verdict: Verdict) -> str:
 
 
 def _matrix(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
-    callers = [verdict for verdict in verdicts if verdict.cell.context != AT_REST]
-    contexts = [name for name in CONTEXTS if any(one.cell.context == name for one in callers)]
-    contexts += sorted({one.cell.context for one in callers} - set(contexts))
-    schemes = list(dict.fromkeys(one.cell.scheme for one in callers))
-    rows = [[scheme, *(_worst(callers, scheme, context) for context in contexts)] for scheme in schemes]
+    contexts, rows = matrix_rows(verdicts)
+    fullest = {row[0]: max(_explored(other) for other in rows if other[0] == row[0]) for row in rows}
+    full = [row for row in rows if _explored(row) == fullest[row[0]]]
     if rows:
         # No text column: a scheme's name stays whole, and the table goes on in another one instead.
-        yield from tables([Column("scheme"), *map(Column, contexts)], rows, width=view.width)
+        columns = [Column("scheme, pages"), *map(Column, contexts)]
+        yield from tables(columns, [[" ".join(row[:2]), *row[2:]] for row in full], width=view.width)
+    for scheme, pages, *marks in (row for row in rows if row not in full):
+        told = (f"{context} {mark}" for context, mark in zip(contexts, marks, strict=True) if mark)
+        yield sentence(f"{scheme} {pages}, too: {', '.join(told)}")
 
 
-def _worst(verdicts: Sequence[Verdict], scheme: str, context: str) -> str:
-    order = ["HARM", "recheck", "TORN", "guess", "bound", "stale", "true", "-"]
-    marks = {mark_of(one) for one in verdicts if (one.cell.scheme, one.cell.context) == (scheme, context)}
-    return next((mark for mark in order if mark in marks), "")
+def _explored(row: Sequence[str]) -> int:
+    return sum(map(bool, row))
+
+
+def matrix_rows(verdicts: Sequence[Verdict]) -> tuple[list[str], list[list[str]]]:
+    """
+    Return the callers, and rows of scheme, pages, and the worst mark of each caller: "" where no such model was explored.
+
+    A row is one size of folios, or several (`2, 4`) where each caller has the same mark at all of them.
+    """
+    callers = [verdict for verdict in verdicts if verdict.cell.context != AT_REST]
+    met = dict.fromkeys(one.cell.context for one in callers)
+    contexts = [*(name for name in CONTEXTS if name in met), *sorted(met.keys() - CONTEXTS.keys())]
+    marks: defaultdict[tuple[str, int, str], list[str]] = defaultdict(list)
+    for one in callers:
+        marks[one.cell.scheme, one.cell.pages, one.cell.context].append(mark_of(one))
+    sizes: dict[str, dict[tuple[str, ...], list[int]]] = {}
+    for scheme, pages in sorted({(one.cell.scheme, one.cell.pages) for one in callers}, key=lambda of: of[1]):
+        row = tuple(worst(marks[scheme, pages, context]) for context in contexts)
+        sizes.setdefault(scheme, {}).setdefault(row, []).append(pages)
+    schemes = dict.fromkeys(one.cell.scheme for one in callers)
+    return contexts, [
+        [scheme, ", ".join(map(str, pages)), *row] for scheme in schemes for row, pages in sizes[scheme].items()
+    ]
+
+
+def worst(marks: Iterable[str]) -> str:
+    """Return the mark that says the worst; of none, nothing."""
+    return min(marks, key=_WORST.index, default="")
 
 
 def _summary(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
@@ -105,7 +138,7 @@ def _summary(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
 
 def _violations(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
     for kind in (Class.CONSEQUENTIAL, Class.RECHECKED, Class.TORN, Class.ESTIMATE):
-        found = [(one, broken) for one in verdicts if one.kind is kind for broken in one.violations]
+        found = [(one, broken) for one in verdicts for broken in one.violations if one.kind_of(broken) is kind]
         if not found:
             continue
         yield heading(f"Violated, {kind.value}")
@@ -140,8 +173,12 @@ def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
         return
     yield sentence(f"Writers: {MIXES[cell.writers].says}.")
     if verdict.context and verdict.reader:
-        locks = ", ".join((*verdict.context.locks, *sorted(cell.more))) or "none"
-        yield sentence(f"Reader: {verdict.context.function} asks {verdict.reader.name}; locks: {locks}.")
+        yield sentence(
+            f"Reader: {verdict.context.function} asks {verdict.reader.name}; {_holds(cell, verdict.context)}."
+        )
+        yield sentence(f"It may return {one_of(verdict.returns)}{_untrue(verdict)}.")
+    if cell.without:
+        yield sentence(f"Taken out: {', '.join(TITLES_OF_LOCKS[kind] for kind in sorted(cell.without))}.")
     broken = _broken(verdict)
     for name in verdict.properties:
         known = "violated" if name in broken else "holds" if verdict.complete else "not violated in the states met"
@@ -159,6 +196,27 @@ def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
         [[name, str(least), str(most)] for name, (least, most) in ranges.items() if least != most],
         width=view.width,
     )
+
+
+def _untrue(verdict: Verdict) -> str:
+    if not verdict.untrue:
+        return ", and each was true at some moment while it looked" if verdict.complete else ""
+    return f", of which {one_of(verdict.untrue)} though that was true at no moment while it looked"
+
+
+def one_of(values: Sequence[int]) -> str:
+    """Return values in words: `0 to 4` for five or more that follow each other."""
+    if len(values) > 4 and values[-1] - values[0] == len(values) - 1:
+        return f"{values[0]} to {values[-1]}"
+    *before, last = map(str, values or ("none",))
+    return f"{', '.join(before)} or {last}" if before else last
+
+
+def _holds(cell: Cell, context: Context) -> str:
+    """Return what a reader holds: its caller's locks and those that were added, without those that were taken out."""
+    kinds = dict.fromkeys((*context.locks, *sorted(cell.more)))
+    locks = ", ".join(kind for kind in kinds if kind not in {*cell.without, REFERENCE}) or "none"
+    return f"locks: {locks}; a reference: {'yes' if has_reference(cell, context) else 'no'}"
 
 
 def violations(verdict: Verdict, view: View) -> Iterator[RenderableType]:
@@ -182,21 +240,30 @@ def _one_interleaving(verdict: Verdict, together: Sequence[Violation], view: Vie
     yield heading("What went wrong")
     for broken in together:
         yield sentence(f"{broken.sentence[:1].upper()}{broken.sentence[1:]}.")
-    yield from _who_suffers(verdict)
+    yield from _who_suffers(verdict, together)
     yield note(f"\nmapcount check --replay {verdict.replay_id(together[0])}")
 
 
-def _who_suffers(verdict: Verdict) -> Iterator[RenderableType]:
+def _told(recheck: Verdict) -> str:
+    if recheck.violations:
+        return f"is violated ({', '.join(one.property for one in recheck.violations)}): nothing catches it"
+    return f"{recheck.status}, {recheck.states:,} states"
+
+
+def _who_suffers(verdict: Verdict, together: Sequence[Violation]) -> Iterator[RenderableType]:
     context = verdict.context
-    if context is None or not context.source:
-        return
-    locks = ", ".join(context.locks) or "none"
-    yield sentence(f"Caller: {context.function}; locks: {locks}; a reference: {'yes' if context.reference else 'no'}.")
-    yield sentence(f"If it is wrong: {context.damage}.")
-    if context.recheck:
-        yield sentence(f"It looks again: {context.recheck}.")
-    if not any(one.is_race for one in verdict.violations):
+    if context and context.source:
+        yield sentence(f"Caller: {context.function}; {_holds(verdict.cell, context)}.")
+    for broken in together:
+        harm = verdict.harm_of(broken)
+        yield sentence(f"{broken.property}, {verdict.kind_of(broken).value}: {harm.damage}.")
+        if harm.recheck:
+            yield sentence(f"It looks again: {harm.recheck}.")
+    if verdict.recheck and any(verdict.harm_of(broken).recheck for broken in together):
+        yield sentence(f"That look, modelled: {verdict.recheck.cell} {_told(verdict.recheck)}.")
+    if not any(one.is_race for one in together):
         yield sentence("No race is needed for it: one call at a time does it too. The scheme is approximate by design.")
-    if context.approximates:
+    if context and context.approximates:
         yield sentence(f"More than a kernel does: {context.approximates}.")
-    yield note(f"source: {context.source}; {verdict.kind.value if verdict.kind else ''}")
+    if context and context.source:
+        yield note(f"source: {context.source}")

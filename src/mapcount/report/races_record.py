@@ -41,6 +41,9 @@ class RaceViolation:
 
     property: str
     sentence: str
+    amounts_to: str
+    damage: str
+    recheck: str | None
     returned: int | None
     true: list[int]
     is_race: bool
@@ -66,12 +69,16 @@ class RaceModel:
     amounts_to: str | None
     cannot: str | None
     properties: list[str]
+    returns: list[int]
+    untrue: list[int]
     states: int
     transitions: int
     complete: bool
     sometimes: dict[str, bool]
     transient_range: dict[str, list[int]]
     violations: list[RaceViolation]
+    recheck: str | None
+    recheck_status: str | None
 
 
 @dataclass(frozen=True)
@@ -105,12 +112,16 @@ def record(verdict: Verdict) -> RaceModel:
         amounts_to=verdict.kind.value if verdict.kind else None,
         cannot=verdict.cannot or None,
         properties=list(verdict.properties),
+        returns=list(verdict.returns),
+        untrue=list(verdict.untrue),
         states=verdict.states,
         transitions=verdict.transitions,
         complete=verdict.complete,
         sometimes=dict(verdict.sometimes or {}),
         transient_range={name: list(found) for name, found in (verdict.ranges or {}).items()},
         violations=[_violation(verdict, broken) for broken in verdict.violations],
+        recheck=str(verdict.recheck.cell) if verdict.recheck else None,
+        recheck_status=verdict.recheck.status if verdict.recheck else None,
     )
 
 
@@ -118,6 +129,9 @@ def _violation(verdict: Verdict, broken: Violation) -> RaceViolation:
     return RaceViolation(
         property=broken.property,
         sentence=broken.sentence,
+        amounts_to=verdict.kind_of(broken).value,
+        damage=verdict.harm_of(broken).damage,
+        recheck=verdict.harm_of(broken).recheck or None,
         returned=broken.value,
         true=list(broken.true),
         is_race=broken.is_race,

@@ -20,4 +20,4 @@ def test_who_is_told_what_was_never_true():
     assert not any(violation.is_race for one in guesses for violation in one.violations)
     assert all(one.complete for one in matrix.verdicts)
     assert len(said) == len(breaks.CALLERS)
-    assert sum("It looks again" in one.words for one in said) == 2
+    assert sum("it looks again" in one.words for one in said) == 2

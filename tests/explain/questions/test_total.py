@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from explain.given import figures, no_machine
-from mapcount.check.contexts import Class
+from mapcount.check.harm import Class
 from mapcount.explain.questions import total
 
 

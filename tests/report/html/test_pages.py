@@ -142,7 +142,7 @@ def test_verdicts_of_two_models():
     cells = ("nr-pages-mapped/mapcount/pmd-and-ptes/2", "large-mapcount/mapcount/pmd-and-ptes/2")
     page = check_page([judge(parse_cell(cell), engine="plain") for cell in cells])
     found = blocks(page)
-    assert found["matrix"].rows == [["nr-pages-mapped", "TORN"], ["large-mapcount", "stale"]]
+    assert found["matrix"].rows == [["nr-pages-mapped", "2", "TORN"], ["large-mapcount", "2", "stale"]]
     assert column(found["violations"], "property") == ["explainable", "never-under", "no-false-unmapped"]
     assert column(found["violations"], "steps") == [7, 7, 8]
     assert "returns 0" in " ".join(found["drawing-2"].lines)

@@ -13,6 +13,7 @@ from mapcount.explain.sources import LARGE_MAPCOUNT, PETER, THE_10TH, THREAD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mapcount.check.harm import Harm
     from mapcount.explain.evidence import Part
     from mapcount.explain.given import Given
 
@@ -31,8 +32,13 @@ def evidence(_given: Given) -> Iterator[Part]:
     yield verdicts("What callers see while others map and unmap (6.2, 6.10, and 6.15 and later)", SCHEMES, CALLERS)
     for caller in CALLERS:
         context = CONTEXTS[caller.partition("/")[0]]
-        again = f" It looks again: {context.recheck}." if context.recheck else ""
-        yield Says(f"{context.id}: {context.function}. If it is wrong: {context.damage}.{again}")
+        yield Says(
+            f"{context.id}: {context.function}. If it is wrong: {'; '.join(map(_told, context.relies.values()))}."
+        )
+
+
+def _told(harm: Harm) -> str:
+    return harm.damage + (f" (it looks again: {harm.recheck})" if harm.recheck else "")
 
 
 QUESTION = Question(

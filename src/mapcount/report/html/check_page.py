@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from mapcount.check.cells import AT_REST, model_of
-from mapcount.check.contexts import CONTEXTS, Class
+from mapcount.check.cells import model_of
+from mapcount.check.contexts import CONTEXTS
+from mapcount.check.harm import Class
 from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES
 from mapcount.check.trace import trace
 from mapcount.report.html.page import Chart, Column, Facts, Page, Section, Series, Table, Text
 from mapcount.report.interleaving import interleaving
-from mapcount.report.races import MEANINGS, mark_of
+from mapcount.report.races import MEANINGS, mark_of, matrix_rows
 from mapcount.report.table import View
 from mapcount.report.terminal import render
 from mapcount.report.text import plural
@@ -19,12 +20,13 @@ from mapcount.report.text import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mapcount.check.contexts import Context
     from mapcount.check.verdicts import Verdict, Violation
     from mapcount.report.html.page import Tone
 
 MOST_DRAWN = 60
 _WIDTH = 100
-_SEVERITY = [Class.STALE, Class.ESTIMATE, Class.TORN, Class.RECHECKED, Class.CONSEQUENTIAL]
+_SEVERITY = list(Class)
 _TONES: dict[str, Tone] = {
     "true": "whole",
     "stale": "whole-shared",
@@ -39,7 +41,7 @@ _TONES: dict[str, Tone] = {
 def check_page(verdicts: Sequence[Verdict]) -> Page:
     """Return the page of these verdicts; the first MOST_DRAWN violations have their interleaving."""
     found = [(verdict, broken) for verdict in verdicts for broken in verdict.violations]
-    found.sort(key=lambda one: -_SEVERITY.index(one[0].kind) if one[0].kind else 0)
+    found.sort(key=lambda one: -_SEVERITY.index(one[0].kind_of(one[1])))
     models = [verdict for verdict in verdicts if not verdict.cannot]
     sections = (
         _matrix(verdicts),
@@ -65,20 +67,19 @@ def check_page(verdicts: Sequence[Verdict]) -> Page:
 
 
 def _matrix(verdicts: Sequence[Verdict]) -> Section:
-    callers = [verdict for verdict in verdicts if verdict.cell.context != AT_REST]
-    contexts = list(dict.fromkeys(verdict.cell.context for verdict in callers))
-    schemes = list(dict.fromkeys(verdict.cell.scheme for verdict in callers))
-    marks = {(one.cell.scheme, one.cell.context): mark_of(one) for one in callers}
-    columns = [Column("scheme", "scheme", "text")]
+    contexts, rows = matrix_rows(verdicts)
+    columns = [
+        Column("scheme", "scheme", "text"),
+        Column("pages", "pages", "text", "of the folio; two sizes where every mark is the same"),
+    ]
     columns += [
         Column(context, context, "text", CONTEXTS[context].function if context in CONTEXTS else "")
         for context in contexts
     ]
-    rows = [[scheme, *(marks.get((scheme, context), "") for context in contexts)] for scheme in schemes]
     return Section(
         "matrix",
         "Scheme and caller",
-        "A row is a way of counting, a column a caller that reads. What the words mean stands above the table.",
+        "A row is a way of counting and the pages of a folio, a column a caller that reads.",
         [
             Table("matrix", "Verdicts", columns, rows),
             Facts("marks", "What the words mean", list(MEANINGS.items())),
@@ -122,7 +123,7 @@ def _violations(found: Sequence[tuple[Verdict, Violation]]) -> Section:
         [
             str(verdict.cell),
             broken.property,
-            verdict.kind.value if verdict.kind else "",
+            verdict.kind_of(broken).value,
             len(broken.schedule),
             broken.sentence,
             verdict.replay_id(broken),
@@ -162,11 +163,15 @@ def _drawing(verdict: Verdict, broken: Violation) -> list[str]:
     return [f"{verdict.cell}: {broken.property}", broken.sentence, *drawn]
 
 
+def _relies(context: Context) -> str:
+    return "; ".join(f"{name} ({harm.kind.value}): {harm.damage}" for name, harm in context.relies.items())
+
+
 def _names() -> Section:
     callers = [
         (
             one.id,
-            f"{one.function}; locks: {', '.join(one.locks) or 'none'}. If it is wrong: {one.damage}. {one.source}",
+            f"{one.function}; locks: {', '.join(one.locks) or 'none'}. {_relies(one)}. {one.source}",
         )
         for one in CONTEXTS.values()
     ]
