@@ -102,7 +102,7 @@ class PluginGuest:
             self._watch = stack.enter_context(AccessWatch(path))
             self._channel = guest.channel
             self._memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))
-            self._files = GuestFiles(guest.channel)
+            self._files = GuestFiles(guest.channel, self._memory)
             quiet(self._files, guest.channel)
             if self._files.exists(_DAMON):
                 self._files.write(_DAMON, "N")
