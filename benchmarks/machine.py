@@ -59,7 +59,7 @@ def measure(release, rounds):
         backend, rows, pages, elapsed_s = change(release)
         held = log(backend.machine).held()
         start = time.perf_counter()
-        replay(held, [backend.scheme], engine="numba")
+        replay(held, [backend.scheme], engine="compiled")
         replays.append(time.perf_counter() - start)
         found.append(elapsed_s)
     return rows, pages, statistics.median(found), statistics.median(replays)

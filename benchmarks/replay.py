@@ -32,7 +32,6 @@ from mapcount.replay.compiled import CompiledReplay
 from mapcount.replay.engine import replay, replay_each
 from mapcount.replay.histories import log_of
 from mapcount.replay.result import FolioSpecs
-from mapcount.replay.warm import compile_schemes
 from mapcount.schemes.catalogue import find_scheme, scheme_ids
 from mapcount.views.comparison import compare, default_schemes
 
@@ -386,7 +385,6 @@ def main() -> None:
         written = ["-o", str(directory / "compared.txt"), "--force"]
         figures["starts"] = [run_child("compare", cache, str(EXAMPLE), *written) for _ in range(6)]
         figures["speed"] = speed(directory, args.rounds)
-        compile_schemes(scheme_ids(), np.full(NR_PAGES >> ORDER, ORDER, np.uint8), 1, say=[].append)
         figures["machine"] = [run_child("machine", cache, str(args.gib), how) for how in ("each", "kept", "compare")]
         figures["stream"] = []
         for rows in (1 << 20, 1 << 22, 1 << 24):

@@ -90,6 +90,10 @@ class SchemeSourceError(MapcountError):
     exit_code = EXIT_BAD_INPUT
 
 
+class SeparatePagesError(SchemeSourceError):
+    """One operation touched pages that are no one range: compiled replay cannot count its lines, the plain one can."""
+
+
 class BadLogError(MapcountError):
     """A log of mappings is damaged, of a newer version, or says what cannot be. The message says which row, and why."""
 

@@ -82,7 +82,7 @@ def test_a_calibration_is_labelled_and_fits_80_columns(capsys, invented_machine)
     code, out, _ = run(capsys, "cost", "--calibrate", "-q")
     assert code == 0
     assert max(map(len, out.splitlines())) <= 80
-    for words in ("Uncontended, x86-64", "held out", "Signs: 68 of 68", "Contention: nothing is claimed", "Disputed"):
+    for words in ("Uncontended, x86-64", "held out", "Signs: 94 of 94", "Contention: nothing is claimed", "Disputed"):
         assert words in out
 
 

@@ -113,9 +113,12 @@ def test_output_goes_to_a_file_and_is_not_replaced(mapcount, tmp_path, option):
     assert mapcount("explain", "batching", option, "-o", "a", "--force").returncode == 0
 
 
-def test_a_snapshot_that_is_not_looked_at_is_said_so(mapcount, snapshot):
-    assert "was not looked at" in mapcount("explain", "batching", snapshot).stderr
-    assert mapcount("explain", "partial", snapshot).stderr == ""
+def test_a_snapshot_that_cannot_be_looked_at_is_refused(mapcount, snapshot):
+    ran = mapcount("explain", "batching", snapshot)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert snapshot in ran.stderr and "leave that out" in ran.stderr and "partial" in ran.stderr
+    ran = mapcount("explain", "partial", snapshot)
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=[question.id for question in QUESTIONS])

@@ -10,6 +10,7 @@ PRICES = {
     "plain store": 0.7,
     "cache line": 3.0,
     "entry, fork": 23.0,
+    "entry made read-only": 6.0,
     "call, fork": 29.0,
     "folio, fork": 41.0,
     "entry, unmap": 13.0,
@@ -17,10 +18,25 @@ PRICES = {
     "folio, unmap": 43.0,
     "entry, cow": 997.0,
     "entry, free": 19.0,
-    "folio freed": 211.0,
+    "call, last mapping": 37.0,
+    "folio freed, to CPU": 211.0,
+    "folio freed, to zone": 307.0,
+    "entry, dontneed-pages": 1409.0,
     "entry, pmd-split": 11.0,
 }
-OPERATIONS = ("fork", "exit", "cow", "dontneed", "munmap", "fork-holes", "exit-holes")
+OPERATIONS = (
+    "fork",
+    "exit",
+    "cow",
+    "dontneed",
+    "munmap",
+    "dontneed-pages",
+    "fork-read",
+    "fork-again",
+    "fork-pieces",
+    "exit-pieces",
+    "munmap-pieces",
+)
 
 
 def ns_of(operation, counted):
@@ -37,6 +53,6 @@ def measured(scheme="mm-id"):
         rows += [
             Measurement("hot-locked", order, (5.0,) * 3),
             Measurement("hot-stores", order, (0.7,) * 3),
-            Measurement("line-stores", order, (3.7,) * 3),
+            Measurement("line-locked", order, (8.0,) * 3),
         ]
     return Measured("6.18.0-invented", 256, 3, tuple(rows))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cost.invented import PRICES, ns_of
 from cost.invented import measured as invented
-from mapcount.cost.fit import ATOMIC, LINE, Fit, counted_of, features, fit, held_in, not_negative
+from mapcount.cost.fit import ATOMIC, LINE, Fit, counted_of, features, fit, held_in, locked_in_place, not_negative
 from mapcount.cost.measured import Measurement
 from mapcount.schemes.eras import era_of
 
@@ -63,17 +63,52 @@ def test_features_by_hand():
     found = features("fork", counted_of("mm-id", "fork", 4, batched=True))
     assert found[ATOMIC] == 34 / 16
     assert found[LINE] == 1
-    assert found["entry, fork"] == 1
+    assert found["entry, fork"] == found["entry made read-only"] == 1
     assert found["call, fork"] == found["folio, fork"] == 1 / 16
     alone = features("fork", counted_of("mm-id", "fork", 4, batched=False))
     assert alone["call, fork"] == 1 and alone["folio, fork"] == 1 / 16
 
 
-def test_holes_make_a_call_for_each_page_even_of_a_kernel_that_batches():
-    for name in ("fork-holes", "exit-holes"):
+def test_pieces_make_a_call_for_each_page_even_of_a_kernel_that_batches():
+    for name in ("fork-pieces", "exit-pieces", "munmap-pieces", "dontneed-pages"):
         counted = counted_of("mm-id", name, 4, batched=True)
-        assert (counted.pages, counted.calls, counted.references) == (8, 8, 8)
-        assert counted.struct_pages in {8, 9}, "every other page, and where the counts of the folio are"
+        assert (counted.pages, counted.calls, counted.references) == (16, 16, 16)
+        assert counted.struct_pages == 16
+        whole = counted_of("mm-id", name.partition("-")[0], 4, batched=False)
+        assert (counted.locked, counted.stores) == (whole.locked, whole.stores)
+
+
+@pytest.mark.parametrize("order", [2, 5, 9])
+def test_a_second_fork_has_no_page_to_make_shared(order):
+    """PageAnonExclusive of each page is cleared by the first; nothing else is told apart."""
+    first, again = (counted_of("mm-id", name, order, batched=True) for name in ("fork-read", "fork-again"))
+    assert first.locked - again.locked == 1 << order
+    assert (first.calls, first.references, first.stores) == (again.calls, again.references, again.stores)
+
+
+def test_entries_that_are_read_only_already():
+    found = features("fork-again", counted_of("mm-id", "fork-again", 4, batched=True))
+    assert found["entry, fork"] == 1 and "entry made read-only" not in found
+
+
+def test_freeing_comes_to_every_struct_page_whatever_the_scheme_does():
+    freed, kept = (features(name, counted_of("mm-id", name, 4, batched=True)) for name in ("munmap", "exit"))
+    assert LINE not in freed and kept[LINE] == 1
+    assert freed["call, last mapping"] == freed["call, unmap"] == 1 / 16 and "call, last mapping" not in kept
+
+
+@pytest.mark.parametrize(("order", "where"), [(2, "CPU"), (3, "CPU"), (4, "zone"), (8, "zone"), (9, "CPU")])
+def test_where_a_folio_is_freed_to(order, where):
+    found = features("munmap", counted_of("mm-id", "munmap", order, batched=True))
+    assert [name for name in found if name.startswith("folio freed")] == [f"folio freed, to {where}"]
+
+
+def test_a_locked_operation_in_place():
+    """Of the invented machine 5 ns; folios of one page, which are not counted alike, are left out."""
+    found = locked_in_place(invented())
+    assert found.median == pytest.approx(5.0)
+    assert found.spread == pytest.approx((5.0, 5.0))
+    assert len(found.ns) == 8 * 3
 
 
 @settings(max_examples=101)

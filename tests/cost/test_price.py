@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mapcount.cost.operations import OPERATIONS, find_operations
-from mapcount.cost.price import price, prices
+from mapcount.cost.price import Prepared, price, prices
 from mapcount.errors import UsageError
 from mapcount.kernels.access_table import load_recording
 from mapcount.schemes.catalogue import SCHEMES, find_scheme
@@ -110,10 +110,19 @@ def test_what_moves_is_not_counted():
         assert (moved.calls, moved.all_locked, moved.struct_pages) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("scheme", ["mm-id", "table-pairs", "double-map"])
+def test_what_was_asked_before_changes_no_price(scheme):
+    """Operations share what is mapped before them; table-pairs also looks at page tables."""
+    prepared = Prepared(find_scheme(scheme))
+    for operation in (*OPERATIONS, *reversed(OPERATIONS)):
+        alone = list(prices(Prepared(find_scheme(scheme)), operation, 9))
+        assert list(prices(prepared, operation, 9)) == alone
+
+
 def test_only_a_folio_of_pmd_size_has_a_pmd_to_split():
     (split,) = find_operations(["pmd-split"])
-    assert not list(prices(find_scheme("mm-id"), split, 8))
-    assert len(list(prices(find_scheme("mm-id"), split, 9))) == 4
+    assert not list(prices(Prepared(find_scheme("mm-id")), split, 8))
+    assert len(list(prices(Prepared(find_scheme("mm-id")), split, 9))) == 4
 
 
 def test_an_unknown_operation():

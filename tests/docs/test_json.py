@@ -12,6 +12,7 @@ from mapcount.capture.doctor import Finding
 from mapcount.check.ablation import Ablation
 from mapcount.report import json_report
 from mapcount.report.conform_record import ConformRecord
+from mapcount.report.cost_rows import CostTables
 from mapcount.report.explanation_record import AnswerRecord, QuestionList
 from mapcount.report.races_record import Races
 from mapcount.report.scenario_list import ScenarioListings
@@ -38,6 +39,7 @@ def definitions():
             AnswerRecord,
             QuestionList,
             Races,
+            CostTables,
         ]
     )
     return json.loads(json_report.schema_text())["$defs"] | found

@@ -46,6 +46,12 @@ def test_a_file_a_question():
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=IDS)
+def test_what_looks_at_a_machine_says_so(question):
+    text = Path(question.evidence.__code__.co_filename).read_text()
+    assert question.of_a_machine == ("given.taken" in text)
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=IDS)
 def test_quotes_are_the_threads_own_words(question):
     for asked in question.asked:
         if asked.verbatim and asked.by:

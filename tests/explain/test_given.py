@@ -14,6 +14,6 @@ def test_it_is_taken_late_and_once():
         return Taken(machine(), "A machine")
 
     given = Given(take)
-    assert not given.is_used and not taken
+    assert not taken
     assert given.taken is given.taken
-    assert given.is_used and taken == [1]
+    assert taken == [1]

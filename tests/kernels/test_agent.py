@@ -114,6 +114,22 @@ def test_a_text_is_an_argument(native, tmp_path):
 
 
 @needs_compiler
+def test_files_are_read_into_memory_and_texts_put_into_files(native, tmp_path):
+    channel, path = native.channel, tmp_path / "f"
+    path.write_bytes(bytes(range(251)) * 53)
+    map_pages(channel, 0, 3)
+    assert channel.load(0, str(path), AT + 7, 4001, offset=8011) == 4001
+    assert channel.peek(0, AT + 7, 4001) == path.read_bytes()[8011:][:4001]
+    assert channel.load(0, str(path), AT, 3 * 4096, offset=13001) == 251 * 53 - 13001
+    assert channel.load(0, str(path), AT, 4096, offset=1 << 20) == 0
+    assert channel.load(0, str(path), AT + 3 * 4096, 1) == -14
+    assert channel.load(0, str(tmp_path / "none"), AT, 1) == -2
+    assert channel.put(0, str(path), "always") == 6
+    assert path.read_bytes()[:7] == b"always\6"
+    assert channel.put(0, str(tmp_path / "none"), "always") == -2
+
+
+@needs_compiler
 def test_nothing_of_its_own_can_become_huge_and_the_areas_are_empty(native):
     pid = native.channel.fork(0, 1)
     vmas = Path(f"/proc/{pid}/smaps").read_text().partition("ffffffffff600000")[0].split("VmFlags:")  # not [vsyscall]

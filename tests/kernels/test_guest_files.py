@@ -12,7 +12,7 @@ from kernels.native import needs_compiler
 from mapcount.errors import GuestError, KernelFeatureError
 from mapcount.kernels.agent import NativeAgent
 from mapcount.kernels.guest_files import BUFFER_BYTES, GuestFiles
-from mapcount.kernels.guest_settings import apply_settings, quiet
+from mapcount.kernels.guest_settings import KnownFiles, apply_settings, quiet
 from mapcount.kernels.guest_swap import GuestSwap
 from mapcount.kernels.images import Image
 from mapcount.scenarios.scenario import Settings
@@ -52,9 +52,9 @@ def test_what_is_missing_is_a_lack_of_the_kernel(files, tmp_path):
     assert not files.exists(str(tmp_path / "none"))
     with pytest.raises(KernelFeatureError, match="none is missing"):
         files.write(str(tmp_path / "none"), "1")
-    with pytest.raises(GuestError, match=r"none in the guest cannot be opened \(-2\)"):
+    with pytest.raises(GuestError, match=r"none in the guest cannot be read \(-2\)"):
         files.read(str(tmp_path / "none"))
-    with pytest.raises(GuestError, match=r"cannot be read at 0 \(-21\)"):
+    with pytest.raises(GuestError, match=r"cannot be read \(-21\)"):
         files.read(str(tmp_path))
 
 
@@ -150,6 +150,34 @@ def test_what_it_names_is_on_and_the_next_one_begins_anew():
     apply_settings(files, Settings())
     assert files.held[f"{THP}/hugepages-64kB/enabled"] == "never"
     assert files.held[POOL] == "0"
+
+
+def test_what_is_so_already_is_not_written_again():
+    files = Pretended(*TOP, *SMALL, POOL)
+    known = KnownFiles(files)
+    apply_settings(known, Settings(anon={4: "always"}, hugetlb_pages=11))
+    before = dict(files.held)
+    files.held = dict.fromkeys(files.held, "not written")
+    apply_settings(known, Settings(anon={2: "always"}, hugetlb_pages=0))
+    written = {path: text for path, text in files.held.items() if text != "not written"}
+    assert written == {
+        f"{THP}/hugepages-16kB/enabled": "always",
+        f"{THP}/hugepages-64kB/enabled": "never",
+        POOL: "0",
+    }
+    files.held |= written
+    apply_settings(known, Settings(anon={4: "always"}, hugetlb_pages=11))
+    assert {path: files.held[path] for path in written} == {path: before[path] for path in written}
+
+
+def test_what_was_refused_is_written_again():
+    files = Pretended()
+    known = KnownFiles(files)
+    with pytest.raises(KernelFeatureError, match="none is missing"):
+        known.write("/sys/none", "1")
+    files.held["/sys/none"] = ""
+    known.write("/sys/none", "1")
+    assert files.held["/sys/none"] == "1"
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,24 @@ def test_large_entries_of_the_kernel(shift):
 
 
 def test_what_is_not_mapped_is_an_error():
-    with pytest.raises(GuestError, match="nothing at 0xffff900000000123"):
+    with pytest.raises(GuestError, match="nothing mapped at 0xffff900000000123"):
         Ram().memory().u64(0xFFFF900000000123)
+
+
+def test_memory_of_a_process_is_read_by_its_own_table_as_it_is_now():
+    ram = Ram()
+    top, frames = ram.task(31), [ram.frame() for _ in range(3)]
+    ram.map(top, 0x7000_0000_0000, frames[0] << 12 | 0x67)
+    ram.map(top, 0x7000_0000_1000, frames[1] << 12 | 0x67 | 1 << 63)
+    for frame, byte in zip(frames, b"xyz", strict=True):
+        ram.bytes[frame << 12 : (frame + 1) << 12] = byte
+    memory = ram.memory()
+    table = memory.page_table_of(memory.mm_of(31))
+    assert memory.read_user(table, 0x7000_0000_0FFE, 5) == b"xxyyy"
+    ram.map(top, 0x7000_0000_1000, frames[2] << 12 | 0x67)
+    assert memory.read_user(table, 0x7000_0000_0FFE, 5) == b"xxzzz"
+    with pytest.raises(GuestError, match="nothing mapped at 0x700000002000"):
+        memory.read_user(table, 0x7000_0000_1FFF, 2)
 
 
 def test_moved_bases_are_read_from_their_symbols():

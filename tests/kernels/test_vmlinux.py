@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from kernels.boot_files import alone, bzimage, elf, gzipped, lz4_legacy, xz, zstd
 from mapcount.errors import KernelImageError, MissingToolError
-from mapcount.kernels.vmlinux import read_section
+from mapcount.kernels.vmlinux import read_pvh_kernel, read_section
 
 COMPRESSIONS = [gzipped, xz, alone, zstd, lz4_legacy]
 BTF = bytes(range(251)) * 3
@@ -72,6 +73,38 @@ def test_without_the_library_it_says_what_to_install(tmp_path, monkeypatch, modu
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingToolError, match=r"pip install 'mapcount\[kernels\]'"):
         read_section(path, ".BTF")
+
+
+def note(name, kind, descriptor):
+    """Return a note of an ELF file."""
+    return struct.pack("<III", len(name), len(descriptor), kind) + name + descriptor
+
+
+BUILD_ID, ENTRY = note(b"GNU\0", 3, b"\x12" * 20), note(b"Xen\0", 18, bytes(8))
+
+
+@pytest.mark.parametrize("compress", COMPRESSIONS)
+@pytest.mark.parametrize(
+    ("notes", "starts"),
+    [
+        (BUILD_ID + ENTRY, True),
+        (note(b"Xen\0", 18, bytes(4)) + BUILD_ID, True),
+        (BUILD_ID, False),
+        (BUILD_ID + note(b"Xen\0", 1, bytes(8)), False),
+        (None, False),
+    ],
+)
+def test_a_kernel_that_says_where_it_is_entered_is_started_unpacked(tmp_path, compress, notes, starts):
+    kernel = elf({".text": b"\x90" * 499} | ({} if notes is None else {".notes": notes}))
+    (tmp_path / "vmlinuz").write_bytes(bzimage(compress(kernel)))
+    unpacked = read_pvh_kernel(tmp_path / "vmlinuz")
+    assert unpacked[: len(kernel)] == kernel if starts else unpacked is None
+
+
+def test_what_cannot_be_unpacked_is_left_to_qemu(tmp_path):
+    (tmp_path / "vmlinuz").write_bytes(bzimage(b"\x42\x5a\x68 bzip2, say"))
+    assert read_pvh_kernel(tmp_path / "vmlinuz") is None
+    assert read_pvh_kernel(tmp_path / "none") is None
 
 
 @given(st.sampled_from(COMPRESSIONS), st.data())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mapcount.replay.cost_ranges import TOUCH, with_ranges
-from mapcount.replay.module_cache import load_module
+from mapcount.replay.emit import emit
 from mapcount.schemes.catalogue import find_scheme
 
 T = TOUCH.format("i")
@@ -64,16 +65,23 @@ def test_the_nodes_given_stay_as_they_are():
     assert ast.dump(tree) == before
 
 
+@functools.cache
+def emitted():
+    text = {}
+    exec(emit(find_scheme("no-page-mapcount"), cost=True), text)
+    return text["touch"], text["touch_range"]
+
+
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 5)), max_size=7))
 def test_low_high_and_gap_are_those_of_a_set(ranges):
-    module = load_module(find_scheme("no-page-mapcount"), cost=True)
+    touch, touch_range = emitted()
     low, high, gap, pages, apart = 0, -1, 0, set(), False
     for first, nr in ranges:
         # One page by one, or as a range.
         if nr == 1:
-            low, high, gap = module.touch.py_func(low, high, gap, first)
+            low, high, gap = touch(low, high, gap, first)
         else:
-            low, high, gap = module.touch_range.py_func(low, high, gap, first, first + nr)
+            low, high, gap = touch_range(low, high, gap, first, first + nr)
         pages |= set(range(first, first + nr))
         apart |= bool(pages) and len(pages) != max(pages) - min(pages) + 1
         assert bool(gap) == apart

@@ -370,6 +370,6 @@ def test_the_swap_cache_is_as_it_is_seen():
         tables = {name: getattr(base, name) for name in empty_tables()}
         tables["folios"] = table("folios", [folio | {"swapcache": swapcache}])
         snapshot = Snapshot(meta=base.meta, **tables)
-        for engine in ("plain", "numba"):
+        for engine in ("plain", "compiled"):
             [replayed] = replay(snapshot, [find_scheme("large-mapcount")], engine=engine)
             assert replayed.deferred.tolist() == [not swapcache]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mapcount.mapping.schema import Kind
+from mapcount.schemes.looked import Looked
 from mapcount.schemes.memory import Memory, Touch, wrap
 from mapcount.schemes.ops import Access
 from mapcount.schemes.words import folio_flag, folio_word, page_word
@@ -71,3 +72,22 @@ def test_state_has_words_statistics_and_what_was_told():
     m.stats[2][1] = 0
     m.deferred[0] = 1
     assert m.state() != other.state()
+
+
+def test_a_copy_goes_its_own_way():
+    m = memory(record=True)
+    m.change(COUNT, 5, 1)
+    m.look(16)
+    other = m.copy()
+    assert other.state() == m.state()
+    assert (other.touched, other.lookups, other.entries_read) == ([], 0, 0)
+    before = m.state()
+    other.change(COUNT, 5, 1)
+    other.store(TOTAL, 1, 7)
+    other.stats[2][1] = other.deferred[0] = other.partially_mapped[0] = 1
+    other.pinned[0] = other.swapcache[0] = other.kind[0] = 1
+    other.looked[0] = Looked(vmas=3)
+    assert m.state() == before
+    assert (m.pinned[0], m.swapcache[0], m.kind[0], m.vmas(0)) == (0, 0, Kind.ANON, 0)
+    assert len(m.touched) == 1 and m.lookups == 1
+    assert memory().copy().touched is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from builders import PAGE, SnapshotBuilder
-from mapcount.views import outlook as module
 from mapcount.views.outlook import outlook
 
 
@@ -24,12 +23,6 @@ def test_without_counts_per_page_whole_folios_are_anon_pages():
     assert (row.truth, row.now, row.without) == (7 * 13 * PAGE, 7 * 13 * PAGE, 7 * 16 * PAGE)
 
 
-def test_who_is_not_patient_does_not_wait(monkeypatch):
-    monkeypatch.setattr(module, "is_quick", lambda *_: False)
-    assert outlook(machine()) is None
-    assert outlook(machine(), patient=True) is not None
-
-
 @pytest.mark.parametrize("meta", [{"counts_are": "average"}, {"tier": "no-pfn"}, {"kernel_release": "2.4.1"}])
 def test_nothing_to_compare(meta):
-    assert outlook(machine(**meta), patient=True) is None
+    assert outlook(machine(**meta)) is None

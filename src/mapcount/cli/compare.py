@@ -117,8 +117,6 @@ def _snapshot(args: argparse.Namespace) -> Snapshot:
 
 
 def _compare(args: argparse.Namespace, snapshot: Snapshot, past: Past | None) -> Comparison:
-    from mapcount.replay.histories import HISTORIES
-    from mapcount.replay.warm import compile_schemes
     from mapcount.views.comparison import compare, default_schemes
     from mapcount.views.outlook import era_of_snapshot
 
@@ -129,9 +127,6 @@ def _compare(args: argparse.Namespace, snapshot: Snapshot, past: Past | None) ->
         )
     era = era_of_snapshot(snapshot.meta)
     numbers, answers = (args.scheme, args.scheme) if args.scheme else default_schemes(era.scheme)
-    wanted = list(dict.fromkeys((*numbers, *answers)))
-    replays = len(wanted) * (1 if past else len(HISTORIES))
-    compile_schemes(wanted, snapshot.folios.order, replays, say=lambda words: say(args, f"mapcount: {words}"))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         found = compare(

@@ -43,22 +43,32 @@ def run(args: argparse.Namespace) -> int:
     """List or search, or find the evidence of an answer; print."""
     from mapcount.cli.output import check_file, write
     from mapcount.explain.answer import answer
-    from mapcount.explain.catalogue import find
     from mapcount.explain.given import Given
     from mapcount.report import explanation, explanation_record
 
     check_file(args)
     if args.question is None or args.search is not None:
         return _list(args)
-    given = Given(lambda: _take(args))
-    found = answer(find(args.question), given)
-    if args.snapshot and not given.is_used:
-        warn(f"{args.question} is not about a machine: {args.snapshot} was not looked at")
+    found = answer(_question(args), Given(lambda: _take(args)))
     if args.format == "json":
         write(args, explanation_record.document(found))
     else:
         _print(args, explanation.explanation(found, _view(args)))
     return EXIT_OK
+
+
+def _question(args: argparse.Namespace) -> Question:
+    """Return the question that was named. Raises UsageError if there is none, or a machine is given that it cannot look at."""
+    from mapcount.explain.catalogue import QUESTIONS, find
+
+    question = find(args.question)
+    if args.snapshot and not question.of_a_machine:
+        others = ", ".join(one.id for one in QUESTIONS if one.of_a_machine)
+        raise UsageError(
+            f"{question.id} is not about a machine and cannot look at {args.snapshot}: leave that out, or ask what looks at "
+            f"one: {others}"
+        )
+    return question
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -97,7 +97,7 @@ def write_page(args: argparse.Namespace, result: Survey, snapshot: Snapshot) -> 
         write_html(args, public_page.public_page(snapshot))
         return
     folios = folio_map(snapshot)
-    found = report_page.Surveyed(result, state_rows(folios.facts), folios, outlook(snapshot, patient=True))
+    found = report_page.Surveyed(result, state_rows(folios.facts), folios, outlook(snapshot))
     write_html(args, report_page.report_page(found))
 
 

@@ -5,48 +5,61 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapcount.cost.operations import Operation, find_operations
-from mapcount.mapping.schema import Level, Op
+from mapcount.mapping.schema import Op
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mapcount.cost.operations import Change
+
+    Changes = Callable[[int], tuple[Change, ...]]
 
 FREES = ("munmap", "dontneed")
 """Those after which no folio is left."""
-_PRICED_AS = {"dontneed": "munmap", "fork-holes": "fork", "exit-holes": "exit"}
+PIECES, PAGES, AGAIN = "-pieces", "-pages", "-again"
+READ_ONLY = ("fork-read", "fork-again", "fork-pieces")
+"""Forks that find entries read-only."""
+_LATER_CHILD = 2
+_PRICED_AS = {"dontneed": "munmap"}
 """The benchmark drops all of a folio, which is to the counters what munmap is; the price list's dontneed drops a half."""
 
 
 def operation_of(name: str) -> Operation:
-    """Return an operation of the benchmark. Holes: every other page was dropped before, which leaves runs of one page."""
-    (found,) = find_operations([_PRICED_AS.get(name, name)])
-    return _with_holes(name, found) if name.endswith("-holes") else found
+    """Return an operation of the benchmark. Pieces and pages: rmap is called for each page, also by a kernel that batches."""
+    base = base_of(name)
+    (found,) = find_operations([_PRICED_AS.get(base, base)])
+    before, changes = found.before, found.changes
+    if name.endswith(AGAIN):
+        before, changes = _forked_before(found)
+    if name.endswith((PIECES, PAGES)):
+        changes = _page_by_page(changes)
+    return Operation(name, found.says, before, changes, found.least_order, found.extra_references)
+
+
+def base_of(name: str) -> str:
+    """Return which operation one of the benchmark is a kind of: fork-again is a fork."""
+    return name if name == "pmd-split" else name.partition("-")[0]
 
 
 def way_of(name: str) -> str:
     """Return which loop of the kernel an operation goes through: fork, unmap, or one of its own."""
-    if name in {"cow", "pmd-split"}:
-        return name
-    return "fork" if name.startswith("fork") else "unmap"
+    base = base_of(name)
+    return base if base in {"fork", "cow", "pmd-split"} else "unmap"
 
 
-def _with_holes(name: str, whole: Operation) -> Operation:
+def _forked_before(fork: Operation) -> tuple[Changes, Changes]:
+    """Return a fork after one whose child has ended."""
+
     def before(order: int) -> tuple[Change, ...]:
-        (*others, last) = whole.before(order)
-        # The holes are there when the folio is first shared: fork copies what is left.
-        if last.op != Op.DUP:
-            return (*others, last, *(_single(last, page, Op.UNMAP) for page in range(1, 1 << order, 2)))
-        return (*others, *(_single(others[0], page, Op.UNMAP) for page in range(1, 1 << order, 2)), *_even(last, order))
+        (first,) = fork.changes(order)
+        return (*fork.before(order), first, first._replace(op=Op.UNMAP))
 
-    def changes(order: int) -> tuple[Change, ...]:
-        (change,) = whole.changes(order)
-        return _even(change, order)
-
-    return Operation(name, whole.says, before, changes)
+    return before, lambda order: tuple(change._replace(mm=_LATER_CHILD) for change in fork.changes(order))
 
 
-def _even(change: Change, order: int) -> tuple[Change, ...]:
-    return tuple(_single(change, page, change.op) for page in range(0, 1 << order, 2))
+def _page_by_page(changes: Changes) -> Changes:
+    def singles(order: int) -> tuple[Change, ...]:
+        (run,) = changes(order)
+        return tuple(run._replace(first=page, nr=1) for page in range(run.first, run.first + run.nr))
 
-
-def _single(change: Change, page: int, op: Op) -> Change:
-    return change._replace(op=op, level=Level.PTE, first=page, nr=1)
+    return singles

@@ -3,9 +3,13 @@
 The time of an operation, a page, is taken to be a sum of counted things, each times its price: LOCKed operations and plain
 stores, distinct cache lines of struct pages, a page-table entry, which each kind of operation treats in its own way, a call of
 rmap with all around it, a folio that is come to (cold, as a rule), and a folio that is freed. What is counted comes from replay
-under the scheme of the kernel that was measured; hot-locked, hot-stores and line-stores tie the first three to instructions,
-and memory with holes (benchmark.py) tells a call from a folio. Folios of one page are not fitted: the kernel has paths of their
-own for them.
+under the scheme of the kernel that was measured.
+
+What tells these apart (benchmark.py): hot-locked, hot-stores and line-locked are an instruction each; fork-again does without
+one LOCKed operation a page of fork-read; pieces need a call for each page. Two facts are in it (mm/page_alloc.c, 7.3): freeing
+a folio writes to the flags of each of its pages (__free_pages_prepare()), so that a scheme which leaves these alone saves no
+line there; folios of up to 32K or of PMD size are freed to a list of this CPU, others to the zone, under its lock
+(pcp_allowed_order()). Folios of one page are not fitted: the kernel has paths of their own for them.
 
 Residuals are relative, so that a large and a small folio weigh the same; no price is below 0.
 """
@@ -18,7 +22,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mapcount.cost.benchmark import FREES, operation_of, way_of
+from mapcount.cost.benchmark import FREES, PAGES, READ_ONLY, base_of, operation_of, way_of
+from mapcount.cost.measured import Measurement
+from mapcount.cost.operations import PMD_ORDER
 from mapcount.cost.price import price
 from mapcount.schemes.catalogue import find_scheme
 
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from mapcount.cost.measured import Measured, Measurement
+    from mapcount.cost.measured import Measured
     from mapcount.cost.price import Price
     from mapcount.mapping.schema import Bools
     from mapcount.schemes.eras import Policies
@@ -35,15 +41,28 @@ if TYPE_CHECKING:
     F64 = npt.NDArray[np.float64]
 
 ATOMIC, STORE, LINE = "LOCKed operation", "plain store", "cache line"
-FREED = "folio freed"
-_ALONE: Mapping[str, Mapping[str, float]] = {
+READ_ONLY_MADE = "entry made read-only"
+LAST = "call, last mapping"
+FREED_TO_CPU, FREED_TO_ZONE = "folio freed, to CPU", "folio freed, to zone"
+_LARGEST_OF_CPU = 3
+"""PAGE_ALLOC_COSTLY_ORDER"""
+ALONE: Mapping[str, Mapping[str, float]] = {
     "hot-locked": {ATOMIC: 1.0},
     "hot-stores": {STORE: 1.0},
-    "line-stores": {STORE: 1.0, LINE: 1.0},
+    "line-locked": {ATOMIC: 1.0, LINE: 1.0},
 }
+"""Measurements that are an instruction each: no operation on folios."""
 _MOST_ROUNDS = 3
 """A column, of not_negative; more only happen where columns are so alike that it does not matter which is chosen."""
 _NO_GAIN = 1e-10
+
+
+@dataclass(frozen=True)
+class FittedPrice:
+    """The price of one thing on this machine."""
+
+    thing: str
+    ns: float
 
 
 @dataclass(frozen=True)
@@ -74,6 +93,10 @@ class Fit:
         errors = [abs(row.error) for row in self.rows if row.held_out == held_out]
         return sum(errors) / len(errors) if errors else 0.0
 
+    def knows(self, operation: str, counted: Price) -> bool:
+        """Tell whether all that an operation has got a price: not so of a PMD split, say, if 2M was not measured."""
+        return features(operation, counted).keys() <= self.prices.keys()
+
     def ns_per_page(self, operation: str, counted: Price) -> float:
         """Return the predicted time of an operation, a page, on this machine under any scheme and way to batch."""
         return sum(self.prices.get(name, 0.0) * number for name, number in features(operation, counted).items())
@@ -81,18 +104,24 @@ class Fit:
 
 def features(operation: str, counted: Price) -> dict[str, float]:
     """Return what an operation has of each thing that has a price, a page."""
-    pages, way = counted.pages, way_of(operation)
-    found = {
-        ATOMIC: counted.all_locked / pages,
-        STORE: counted.stores / pages,
-        LINE: counted.struct_pages / pages,
-        f"entry, {'free' if operation in FREES else way}": 1.0,
-    }
-    if way in {"fork", "unmap"}:
-        found[f"call, {way}"] = counted.calls / pages
-        found[f"folio, {way}"] = 1 / pages
-    if operation in FREES:
-        found[FREED] = 1 / pages
+    pages, way, frees = counted.pages, way_of(operation), base_of(operation) in FREES
+    found = {ATOMIC: counted.all_locked / pages, STORE: counted.stores / pages}
+    if not frees:
+        found[LINE] = counted.struct_pages / pages
+    if way == "fork" and operation not in READ_ONLY:
+        found[READ_ONLY_MADE] = 1.0
+    if operation.endswith(PAGES):
+        found[f"entry, {operation}"] = 1.0
+    else:
+        found[f"entry, {'free' if frees else way}"] = 1.0
+        if way in {"fork", "unmap"}:
+            found[f"call, {way}"] = counted.calls / pages
+            found[f"folio, {way}"] = 1 / pages
+        if frees:
+            found[LAST] = counted.calls / pages
+    if frees:
+        of_cpu = counted.order <= _LARGEST_OF_CPU or counted.order == PMD_ORDER
+        found[FREED_TO_CPU if of_cpu else FREED_TO_ZONE] = 1 / pages
     return found
 
 
@@ -104,9 +133,9 @@ def fit(measured: Measured, scheme_id: str, policies: Policies, fitted: Collecti
     are fitted.
     """
     told = [
-        (one, _things(one, scheme_id, policies), one.name in _ALONE or one.name == "pmd-split" or one.order in fitted)
+        (one, _things(one, scheme_id, policies), one.name in ALONE or one.name == "pmd-split" or one.order in fitted)
         for one in measured.measurements
-        if one.order or one.name in _ALONE
+        if one.order or one.name in ALONE
     ]
     names = list(dict.fromkeys(name for _, things, is_fitted in told if is_fitted for name in things))
     relative = np.array(
@@ -116,20 +145,30 @@ def fit(measured: Measured, scheme_id: str, policies: Policies, fitted: Collecti
     rows = [
         _predicted(one, sum(prices.get(name, 0.0) * number for name, number in things.items()), held_out=not is_fitted)
         for one, things, is_fitted in told
-        if one.name not in _ALONE
+        if one.name not in ALONE
     ]
     return Fit(prices, tuple(rows))
 
 
 def _things(one: Measurement, scheme_id: str, policies: Policies) -> Mapping[str, float]:
-    if one.name in _ALONE:
-        return _ALONE[one.name]
+    if one.name in ALONE:
+        return ALONE[one.name]
     batched = policies.batches_fork if way_of(one.name) == "fork" else policies.batches_unmap
     return features(one.name, counted_of(scheme_id, one.name, one.order, batched=batched))
 
 
 def _predicted(one: Measurement, ns: float, *, held_out: bool) -> Predicted:
     return Predicted(one.name, one.order, one.median, *one.spread, ns, ns / one.median - 1, held_out)
+
+
+def locked_in_place(measured: Measured) -> Measurement:
+    """Return what a LOCKed operation takes within fork(): fork-read less fork-again, which does without one a page."""
+    times = {(one.name, one.order): one.ns for one in measured.measurements}
+    read, again = (
+        [ns for (name, order), rounds in times.items() if name == wanted and order for ns in rounds]
+        for wanted in ("fork-read", "fork-again")
+    )
+    return Measurement("locked-in-place", 0, tuple(a - b for a, b in zip(read, again, strict=True)))
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from mapcount.schemes.footprint import footprint
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mapcount.cost.operations import Operation
+    from mapcount.cost.operations import Change, Operation
     from mapcount.mapping.schema import MappingLog
     from mapcount.schemes.bind import BoundScheme
 
@@ -63,28 +64,44 @@ class Price:
         return self.locked + self.references
 
 
+class Prepared:
+    """Folios under one scheme as operations find them: what is mapped before is counted once, however many come after it."""
+
+    def __init__(self, scheme: BoundScheme) -> None:
+        self.scheme = scheme
+        self._done: dict[tuple[int, tuple[Change, ...]], PlainReplay] = {}
+
+    def replay(self, operation: Operation, order: int) -> PlainReplay:
+        """Return a replay that has done what comes before the operation, in batches, with no costs yet."""
+        before = operation.before(order)
+        if (order, before) not in self._done:
+            folios = FolioSpecs.of(np.array([order]), np.array([int(Kind.ANON)]))
+            running = self._done[order, before] = PlainReplay(self.scheme, folios, swapcache=None, cost=True)
+            running.count(table_of(before))
+        return self._done[order, before].copy()
+
+
 def prices(
-    scheme: BoundScheme, operation: Operation, order: int, ways: Sequence[bool] = (False, True)
+    prepared: Prepared, operation: Operation, order: int, ways: Sequence[bool] = (False, True)
 ) -> Iterator[Price]:
     """
     Give what an operation costs on a folio of an order, in each of the four ways to batch it; nothing for too small a one.
 
-    What is mapped before was mapped in batches. `ways` to call rmap: in batches, or not.
+    `ways` to call rmap: in batches, or not.
     """
     if order < operation.least_order:
         return
-    changes = table_of(operation.changes(order))
+    scheme, asked = prepared.scheme, _asked(operation, order)
     for rmap_batched in ways:
-        counted = _count(scheme, operation, order, changes if rmap_batched else page_by_page(changes))
-        for references_batched in (False, True):
-            taken = int(references(changes, batched=references_batched).sum()) + operation.extra_references
+        counted = _count(prepared.replay(operation, order), asked.batched if rmap_batched else asked.by_page)
+        for references_batched, taken in asked.references.items():
             yield Price(
                 operation=operation.name,
                 scheme=scheme.id,
                 order=order,
                 rmap_batched=rmap_batched,
                 references_batched=references_batched,
-                pages=int(changes.nr_pages.sum()),
+                pages=int(asked.batched.nr_pages.sum()),
                 references=taken,
                 struct_pages=len(counted.struct_pages | ({_HEAD} if taken else set())),
                 bytes_per_folio=bytes_of_counters(scheme, order),
@@ -97,7 +114,9 @@ def price(
 ) -> Price:
     """Return one of `prices`. Raises StopIteration for too small a folio."""
     return next(
-        one for one in prices(scheme, operation, order, [rmap_batched]) if one.references_batched == references_batched
+        one
+        for one in prices(Prepared(scheme), operation, order, [rmap_batched])
+        if one.references_batched == references_batched
     )
 
 
@@ -105,11 +124,11 @@ def price_all(
     schemes: Iterable[BoundScheme], operations: Sequence[Operation], orders: Sequence[int]
 ) -> Iterator[Price]:
     """Give every operation, scheme and order, in each of the four ways to batch."""
-    chosen = list(schemes)
+    chosen = [Prepared(scheme) for scheme in schemes]
     for operation in operations:
-        for scheme in chosen:
+        for prepared in chosen:
             for order in orders:
-                yield from prices(scheme, operation, order)
+                yield from prices(prepared, operation, order)
 
 
 def bytes_of_counters(scheme: BoundScheme, order: int) -> int:
@@ -126,19 +145,31 @@ _OF_PRICE = {"operations": "calls"} | {
 }
 
 
+class _Asked(NamedTuple):
+    batched: MappingLog
+    by_page: MappingLog
+    references: dict[bool, int]
+
+
+@lru_cache(maxsize=64)  # the same for every scheme: operations of the price list and their sizes
+def _asked(operation: Operation, order: int) -> _Asked:
+    changes = table_of(operation.changes(order))
+    taken = {batched: int(references(changes, batched=batched).sum()) for batched in (False, True)}
+    return _Asked(
+        changes,
+        page_by_page(changes),
+        {batched: count + operation.extra_references for batched, count in taken.items()},
+    )
+
+
 class _Counted(NamedTuple):
     sums: dict[str, int]
     struct_pages: set[int]
 
 
-def _count(scheme: BoundScheme, operation: Operation, order: int, changes: MappingLog) -> _Counted:
-    folios = FolioSpecs.of(np.array([order]), np.array([int(Kind.ANON)]))
-    running = PlainReplay(scheme, folios, swapcache=None, cost=True)
-    running.count(table_of(operation.before(order)))
-    assert running.costs is not None
-    before = running.costs.table.copy()
-    running.struct_pages.clear()
+def _count(running: PlainReplay, changes: MappingLog) -> _Counted:
     running.count(changes)
-    spent = (running.costs.table - before).sum(axis=(0, 1, 2)).tolist()
+    assert running.costs is not None
+    spent = running.costs.table.sum(axis=(0, 1, 2)).tolist()
     sums = {_OF_PRICE[name]: spent[at] for at, name in enumerate(COST_COLUMNS) if name in _OF_PRICE}
     return _Counted(sums, running.struct_pages)

@@ -48,13 +48,13 @@ def reader_prices(schemes: Iterable[BoundScheme], orders: Sequence[int]) -> Iter
     """Give what every reader of every scheme costs on folios of these orders."""
     for scheme in schemes:
         for order in orders:
+            mapped = _mapped_twice(scheme, order)
             for reader in scheme.scheme.readers:
                 if reader.name in scheme.functions:
-                    yield _ask(scheme, reader, order)
+                    yield _ask(scheme, reader, order, mapped.copy())
 
 
-def _ask(scheme: BoundScheme, reader: Reader, order: int) -> ReaderPrice:
-    memory = _mapped_twice(scheme, order)
+def _ask(scheme: BoundScheme, reader: Reader, order: int, memory: Memory) -> ReaderPrice:
     asked = range(1 << order) if reader.per_page else range(1)
     for page in asked:
         scheme.functions[reader.name](memory, 0, order, page)
@@ -83,5 +83,4 @@ def _mapped_twice(scheme: BoundScheme, order: int) -> Memory:
     for change, looked in zip(operation.before(order), looks, strict=True):
         memory.looked[0] = Looked(*looked)
         scheme.functions["apply"](memory, change.op, change.level, 0, order, change.first, change.nr, change.mm + 1)
-    memory.touched, memory.lookups, memory.entries_read = [], 0, 0
     return memory

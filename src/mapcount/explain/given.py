@@ -24,11 +24,6 @@ class Given:
     def __init__(self, take: Callable[[], Taken]) -> None:
         self._take = take
 
-    @property
-    def is_used(self) -> bool:
-        """Whether anything has asked for the machine."""
-        return "taken" in self.__dict__
-
     @cached_property
     def taken(self) -> Taken:
         """The machine. Raises what `take` raises."""

@@ -39,7 +39,8 @@ class Question:
     """
     One question. `answer` and `history` are paragraphs; `words` are keys of WORDS that a newcomer may not know.
 
-    `again` are commands that go further than the evidence. Raises ValueError for a word that is not explained.
+    `of_a_machine`: the evidence is in the mappings of one, `given.taken`. `again` are commands that go further than the
+    evidence. Raises ValueError for a word that is not explained.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Question:
     sources: tuple[str, ...]
     words: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
+    of_a_machine: bool = False
 
     def __post_init__(self) -> None:
         missing = [word for word in self.words if word not in WORDS]

@@ -13,6 +13,8 @@
  *   SLOT W ADDRESS HEX                 change memory                                                     -> = BYTES
  *   SLOT F NEW                         fork into the free slot NEW                                       -> = PID
  *   SLOT X                             exit, and be reaped                                               -> = 0
+ *   SLOT L ADDRESS BYTES OFFSET PATH   load a file into memory, from an offset on, as far as it goes    -> = BYTES LOADED
+ *   SLOT P PATH TEXT                   put a text into a file that is there                             -> = BYTES
  *   0 E PATH [ARGUMENT ..]             run a program to its end, without a terminal                      -> = WAIT STATUS
  *   SLOT K NAME ..                     addresses of kernel symbols, 0 for one that is not there          -> = HEX ..
  *
@@ -146,6 +148,31 @@ static void change(char *text)
 	say("= %lu", bytes);
 }
 
+static void load_file(char *text)
+{
+	char *buffer = (char *)number(&text);
+	unsigned long bytes = number(&text), offset = number(&text), done = 0;
+	ssize_t got = -1;
+	int fd = open(text + 1, O_RDONLY);
+
+	while (fd >= 0 && (got = pread(fd, buffer + done, bytes - done, offset + done)) > 0)
+		done += got;
+	say("= %ld", got < 0 ? -(long)errno : (long)done);
+	close(fd);
+}
+
+static void put_text(char *text)
+{
+	char *path = strtok(text, " "), *put = strtok(NULL, " ");
+	ssize_t done = -1;
+	int fd = open(path, O_WRONLY);
+
+	if (fd >= 0)
+		done = write(fd, put, strlen(put));
+	say("= %ld", done < 0 ? -(long)errno : (long)done);
+	close(fd);
+}
+
 /* A line of /proc/kallsyms is ADDRESS TYPE NAME[\tMODULE]. Of names that occur twice the first counts. */
 static void look_up(char *text)
 {
@@ -234,6 +261,10 @@ static void carry_out(char *text)
 		show(text);
 	else if (verb == 'W')
 		change(text);
+	else if (verb == 'L')
+		load_file(text);
+	else if (verb == 'P')
+		put_text(text);
 	else if (verb == 'K')
 		look_up(text);
 	else

@@ -27,7 +27,6 @@ TIME_LIMIT_S = 60.0
 """For one command: a walk over millions of pages under TCG takes seconds, and a hang has to end some time."""
 _EXIT_S = 5.0
 _TOLD_BYTES = 2000
-_NUMBER_MASK = (1 << 64) - 1
 
 
 def build_agent() -> Path:
@@ -65,7 +64,7 @@ class Channel:
 
     def call(self, slot: int, number: int, *arguments: int | str) -> int:
         """Return the result of a system call, -errno if it failed. A text (without blanks) is passed by its address."""
-        words = [f"@{word}" if isinstance(word, str) else hex(word & _NUMBER_MASK) for word in arguments]
+        words = [f"@{word}" if isinstance(word, str) else hex(word) for word in arguments]
         return int(self.ask(slot, " ".join(["S", str(number), *words])))
 
     def touch(self, slot: int, address: int, stride: int, count: int, *, write: bool) -> int:
@@ -87,6 +86,14 @@ class Channel:
         """Change the memory of a process. Raises GuestError if it cannot be written. A serial line takes 2000 bytes."""
         if (answer := self.ask(slot, f"W {address:#x} {data.hex()}")) != str(len(data)):
             raise self._error(f"{len(data)} bytes at {address:#x} in slot {slot} cannot be written ({answer})")
+
+    def load(self, slot: int, path: str, address: int, nr_bytes: int, offset: int = 0) -> int:
+        """Read a file into the memory of a process; return how many bytes there were, `nr_bytes` at most, or -errno."""
+        return int(self.ask(slot, f"L {address:#x} {nr_bytes} {offset} {path}"))
+
+    def put(self, slot: int, path: str, text: str) -> int:
+        """Write a text without blanks into a file that is there; return how many bytes it took, or -errno."""
+        return int(self.ask(slot, f"P {path} {text}"))
 
     def fork(self, slot: int, new: int) -> int:
         """Fork the process of a slot into a free one; return the child's pid, as the agent sees it, or -errno."""

@@ -9,31 +9,38 @@
  *   cow        the child writes one byte to each page, which the parent keeps
  *   dontneed   MADV_DONTNEED of all of it; the folios are freed
  *   munmap     munmap() of it; the folios are freed
- *   fork-holes, exit-holes    as fork and exit after every other page was dropped: no two pages are next to each other, so
- *              even a kernel that batches calls rmap for each
+ *   dontneed-pages    MADV_DONTNEED of each page by itself
+ *   fork-read  fork() of exclusive memory whose entries are read-only already
+ *   fork-again       the same once more: as fork-read, but the pages are no longer exclusive (PageAnonExclusive)
+ *   fork-pieces, exit-pieces, munmap-pieces    as fork-read, exit and munmap, where no entry is like its neighbours (one of
+ *              two has the bit of userfaultfd's write protection), so that even a kernel that batches calls rmap for each
  *   pmd-split  ORDER 9: mprotect() of a page under each PMD and back, less the same where PTEs map already
  *   hot-locked, hot-stores    LOCKed additions and plain stores to one line
- *   line-stores               one plain store to each line of as many lines as the memory has struct pages
+ *   line-locked               one LOCKed addition to each line of as many lines as the memory has struct pages
  *
  * Time is this thread's CPU time: what else runs on the machine meanwhile is not in it, but what that does to caches is.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, PMD = 2 << 20, PMD_ORDER = 9, HOT = 1 << 20 };
+enum { PAGE = 4096, PMD = 2 << 20, PMD_ORDER = 9, HOT = 1 << 20, BARE_FORKS = 5 };
 static const uint64_t PFN = (1ull << 55) - 1;
-static size_t size;
+static size_t size, pages;
 static int order;
+static double bare, *child;
 
 static void die(const char *what)
 {
@@ -109,20 +116,64 @@ static size_t right_pages(const char *area)
 	return right;
 }
 
+static void make_read_only(char *area)
+{
+	if (mprotect(area, size, PROT_READ))
+		die("mprotect");
+}
+
+static void cut_in_pieces(char *area)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register all = { { (uintptr_t)area, size }, .mode = UFFDIO_REGISTER_MODE_WP };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &all))
+		die("userfaultfd");
+	for (size_t at = PAGE; at < size; at += 2 * PAGE) {
+		struct uffdio_writeprotect page = { { (uintptr_t)area + at, PAGE }, UFFDIO_WRITEPROTECT_MODE_WP };
+		if (ioctl(fd, UFFDIO_WRITEPROTECT, &page))
+			die("UFFDIO_WRITEPROTECT");
+	}
+}
+
+static double unmap(char *area)
+{
+	double begin = now();
+	if (munmap(area, size))
+		die("munmap");
+	return now() - begin;
+}
+
+static double drop(char *area, size_t step)
+{
+	double begin = now();
+	for (size_t at = 0; at < size; at += step)
+		if (madvise(area + at, step, MADV_DONTNEED))
+			die("madvise");
+	return now() - begin;
+}
+
+static double write_all(char *area)
+{
+	double begin = now();
+	for (size_t at = 0; at < size; at += PAGE)
+		area[at] = 2;
+	return now() - begin;
+}
+
+enum what { NOTHING, WRITE, UNMAP, UNMAP_PIECES };
+
 /* Forks; the child does `what` to the area and its time goes into *child. Returns the time of fork() itself. */
-static double forked(char *area, char what, double *child)
+static double forked(char *area, enum what what)
 {
 	double begin = now();
 	pid_t pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		begin = now();
-		if (what == 'w')
-			for (size_t at = 0; at < size; at += PAGE)
-				area[at] = 2;
-		else if (what == 'u' && munmap(area, size))
-			_exit(1);
-		*child = now() - begin;
+		if (what == UNMAP_PIECES)
+			cut_in_pieces(area);
+		if (what != NOTHING)
+			*child = what == WRITE ? write_all(area) : unmap(area);
 		_exit(0);
 	}
 	double took = now() - begin;
@@ -132,25 +183,66 @@ static double forked(char *area, char what, double *child)
 	return took;
 }
 
+static double fork_of(char *area, enum what what)
+{
+	return forked(area, what) - bare;
+}
+
+static void whole(void)
+{
+	char *area = new_area();
+	told("right", (double)right_pages(area), pages);
+	told("fork", fork_of(area, UNMAP), pages);
+	told("exit", *child, pages);
+	forked(area, WRITE);
+	told("cow", *child, pages);
+	told("dontneed", drop(area, size), pages);
+	unmap(area);
+	/* pmd-split is told again, and more than once: the reader takes the last. */
+	told("munmap", unmap(new_area()), pages);
+	area = new_area();
+	told("dontneed-pages", drop(area, PAGE), pages);
+	unmap(area);
+}
+
+static void read_only(void)
+{
+	char *area = new_area();
+	make_read_only(area);
+	told("fork-read", fork_of(area, UNMAP), pages);
+	told("fork-again", fork_of(area, UNMAP), pages);
+	unmap(area);
+}
+
+static void in_pieces(void)
+{
+	char *area = new_area();
+	make_read_only(area);
+	cut_in_pieces(area);
+	told("fork-pieces", fork_of(area, UNMAP_PIECES), pages);
+	told("exit-pieces", *child, pages);
+	told("munmap-pieces", unmap(area), pages);
+}
+
 static void lines(void)
 {
-	size_t count = size / PAGE;
-	volatile int *memory = aligned_alloc(64, count * 64);
+	enum { WORDS = 64 / sizeof(int) };
+	volatile int *memory = aligned_alloc(64, pages * 64);
 	if (!memory)
 		die("aligned_alloc");
-	memset((void *)memory, 0, count * 64);
+	memset((void *)memory, 0, pages * 64);
 	double begin = now();
 	for (int i = 0; i < HOT; i++)
 		__atomic_fetch_add(memory, 1, __ATOMIC_RELAXED);
 	told("hot-locked", now() - begin, HOT);
 	begin = now();
 	for (int i = 0; i < HOT; i++)
-		memory[i & 7] = i;
+		memory[i % WORDS] = i;
 	told("hot-stores", now() - begin, HOT);
 	begin = now();
-	for (size_t i = 0; i < count; i++)
-		memory[i * 16] = (int)i;
-	told("line-stores", now() - begin, count);
+	for (size_t i = 0; i < pages; i++)
+		__atomic_fetch_add(memory + i * WORDS, 1, __ATOMIC_RELAXED);
+	told("line-locked", now() - begin, pages);
 	free((void *)memory);
 }
 
@@ -161,37 +253,17 @@ int main(int argc, char **argv)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	order = atoi(argv[1]);
 	size = (size_t)atoi(argv[2]) << 20;
-	double *child = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pages = size / PAGE;
+	child = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (child == MAP_FAILED)
 		die("mmap");
-	*child = 0;
-	size_t pages = size / PAGE;
-	forked(NULL, '-', child);
-	double bare = forked(NULL, '-', child);
-	char *area = new_area();
-	told("right", (double)right_pages(area), pages);
-	told("fork", forked(area, 'u', child) - bare, pages);
-	told("exit", *child, pages);
-	forked(area, 'w', child);
-	told("cow", *child, pages);
-	double begin = now();
-	if (madvise(area, size, MADV_DONTNEED))
-		die("madvise");
-	told("dontneed", now() - begin, pages);
-	munmap(area, size);
-	/* pmd-split is told again, and once more: the reader takes the last. */
-	area = new_area();
-	begin = now();
-	if (munmap(area, size))
-		die("munmap");
-	told("munmap", now() - begin, pages);
-	area = new_area();
-	for (size_t at = PAGE; at < size; at += 2 * PAGE)
-		if (madvise(area + at, PAGE, MADV_DONTNEED))
-			die("madvise");
-	told("fork-holes", forked(area, 'u', child) - bare, pages / 2);
-	told("exit-holes", *child, pages / 2);
-	munmap(area, size);
+	for (int i = 0; i < BARE_FORKS; i++) {
+		double took = forked(NULL, NOTHING);
+		bare = i && bare < took ? bare : took;
+	}
+	whole();
+	read_only();
+	in_pieces();
 	lines();
 	return 0;
 }

@@ -26,6 +26,7 @@ from mapcount.kernels.guest_state import copy_sparse, resume, take_state
 from mapcount.kernels.hardware import ORDINARY, Hardware, srat
 from mapcount.kernels.initramfs import build_initramfs
 from mapcount.kernels.qmp import Qmp
+from mapcount.kernels.vmlinux import read_pvh_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,10 +48,12 @@ _PRCTL = ctypes.CDLL(None).prctl
 """Looked up here, for after a fork nothing may be loaded."""
 KERNEL_WORDS = (
     "console=ttyS0 nokaslr no5lvl mitigations=off transparent_hugepage=madvise quiet loglevel=4 panic=-1 "
-    "tsc=reliable no_timer_check random.trust_cpu=on noreplace-smp brd.rd_size=131072"
+    "tsc=reliable no_timer_check random.trust_cpu=on noreplace-smp brd.rd_size=131072 "
+    "pci=off cryptomgr.notests initcall_blacklist=load_system_certificate_list,jent_mod_init,trace_eval_init"
 )
 """The command line. Without address randomisation the kernel's page table lies where its symbol says; noreplace-smp keeps
-LOCK prefixes on one CPU; the size of a RAM disk that is built in is that of guest_swap.py."""
+LOCK prefixes on one CPU; the size of a RAM disk that is built in is that of guest_swap.py. The last line leaves out what takes
+a third of a boot and nobody here uses: buses, tests of ciphers, keys (brd.ko is loaded as unsigned), names for tracing."""
 
 
 class Guest:
@@ -86,11 +89,15 @@ class Guest:
             with theirs, ExitStack() as until_started:
                 initrd = _file(until_started, "mapcount-guest-initrd")
                 os.write(initrd, _initramfs(image, agent.read_bytes(), files or {}))
+                unpacked = read_pvh_kernel(image.path)
+                kernel = _file(until_started, "mapcount-guest-kernel")
+                os.write(kernel, unpacked or b"")
                 table = _file(until_started, "mapcount-guest-srat")
                 os.write(table, srat(hardware))
                 more = [*_nodes(hardware, table), *qemu_arguments, *(() if state is None else ("-incoming", "defer"))]
-                command = _command(qemu, image, hardware, self._ram, initrd, self._console, theirs, more)
-                self._start(command, (self._ram, initrd, table, self._console, theirs.fileno()))
+                to_start = str(image.path) if unpacked is None else f"/proc/self/fd/{kernel}"
+                command = _command(qemu, to_start, hardware, self._ram, initrd, self._console, theirs, more)
+                self._start(command, (self._ram, kernel, initrd, table, self._console, theirs.fileno()))
             stack.callback(self._end)
             self._meet(control, state)
             memory = mmap.mmap(self._ram, hardware.memory_mib << 20, prot=mmap.PROT_READ)
@@ -196,7 +203,7 @@ def _nodes(hardware: Hardware, table: int) -> list[str]:
 
 def _command(
     qemu: str,
-    image: Image,
+    kernel: str,
     hardware: Hardware,
     ram: int,
     initrd: int,
@@ -211,7 +218,7 @@ def _command(
         *("-machine", "pc,memory-backend=ram,usb=off,vmport=off,hpet=off"),
         *("-accel", "tcg,thread=single", "-cpu", hardware.processor, "-smp", "1", "-m", str(hardware.memory_mib)),
         *("-object", f"memory-backend-file,id=ram,size={hardware.memory_mib}M,mem-path=/proc/self/fd/{ram},share=on"),
-        *("-kernel", str(image.path), "-initrd", f"/proc/self/fd/{initrd}", "-append", words),
+        *("-kernel", kernel, "-initrd", f"/proc/self/fd/{initrd}", "-append", words),
         *("-serial", f"file:/proc/self/fd/{console}"),
         *("-chardev", "stdio,id=agent,signal=off", "-serial", "chardev:agent"),
         *("-chardev", f"socket,id=control,fd={control.fileno()}", "-mon", "chardev=control,mode=control"),

@@ -15,7 +15,7 @@ from mapcount.kernels.guest_memory import GuestMemory, ask_symbols
 from mapcount.kernels.guest_observe import GuestObserver
 from mapcount.kernels.guest_probe import shows_page_mapcount
 from mapcount.kernels.guest_proc import read_counts, read_vmas
-from mapcount.kernels.guest_settings import apply_settings, check_nodes, quiet
+from mapcount.kernels.guest_settings import KnownFiles, apply_settings, check_nodes, quiet
 from mapcount.kernels.guest_snapshot import GuestFacts, take_snapshot
 from mapcount.kernels.guest_swap import GuestSwap
 from mapcount.kernels.hardware import ORDINARY, Hardware, hardware_for
@@ -25,7 +25,7 @@ from mapcount.scenarios.scenario import Settings
 from mapcount.scenarios.steps import Advice, Madvise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from mapcount.kernels.guest_state import GuestState
@@ -43,6 +43,7 @@ class _Machine:
     guest: Guest
     memory: GuestMemory
     files: GuestFiles
+    settings: KnownFiles
     swap: GuestSwap
     ksm: GuestKsm
 
@@ -65,13 +66,14 @@ class GuestBackend:
     """
 
     def __init__(self, image: Image, *, qemu_arguments: Sequence[str] = (), keeps_state: bool = False) -> None:
-        """With `keeps_state` the next guest after one that broke is a copy of the first as it was after its boot."""
+        """With `keeps_state` hardware is booted once: later guests (after one that broke, too) are copies as it was then."""
         self._image = image
         self._arguments = tuple(qemu_arguments)
         self._keeps_state = keeps_state
-        self._state: GuestState | None = None
+        self._states: dict[Hardware, GuestState] = {}
         self._hardware = ORDINARY
         """Of the guest that runs, or that is booted next."""
+        self._symbols: Mapping[str, int] | None = None
         self._held = ExitStack()
         self._machine: _Machine | None = None
         self._scene: _Scene | None = None
@@ -105,8 +107,8 @@ class GuestBackend:
         self._equip(hardware_for(settings))
         machine, page_mapcount = self._booted(), self.page_mapcount
         with self._ending_what_broke():
-            apply_settings(machine.files, settings)
-            check_nodes(machine.files, settings)
+            apply_settings(machine.settings, settings)
+            check_nodes(machine.settings, settings)
             machine.swap.switch(on=settings.swap)
             driver = Driver(machine.guest.channel, lambda: _reclaim(machine.files))
             self._scene = _Scene(driver, GuestObserver(machine.memory, page_mapcount=page_mapcount))
@@ -154,9 +156,9 @@ class GuestBackend:
     def close(self) -> None:
         """End the guest."""
         self._drop()
-        if self._state is not None:
-            self._state.close()
-            self._state = None
+        for state in self._states.values():
+            state.close()
+        self._states.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -170,7 +172,7 @@ class GuestBackend:
         """Let the next guest have this hardware. Raises KernelFeatureError if that takes more memory than there is."""
         if hardware == self._hardware:
             return
-        self.close()
+        self._drop()
         self._hardware = ORDINARY
         if hardware != ORDINARY and (lack := lack_of_memory(hardware)):
             raise KernelFeatureError(lack)
@@ -179,20 +181,27 @@ class GuestBackend:
     def _booted(self) -> _Machine:
         if self._machine is not None:
             return self._machine
-        layout = layout_of(self._image)
+        layout, state = layout_of(self._image), self._states.get(self._hardware)
         with ExitStack() as stack:
             guest = stack.enter_context(
-                Guest(self._image, hardware=self._hardware, qemu_arguments=self._arguments, state=self._state)
+                Guest(self._image, hardware=self._hardware, qemu_arguments=self._arguments, state=state)
             )
-            memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))
-            files = GuestFiles(guest.channel)
-            if self._state is None:
+            memory = GuestMemory(guest.memory, layout, self._symbols_of(guest))
+            files = GuestFiles(guest.channel, memory)
+            if state is None:
                 quiet(files, guest.channel)
-                self._state = guest.take_state() if self._keeps_state else None
+                if self._keeps_state:
+                    self._states[self._hardware] = guest.take_state()
             self._held = stack.pop_all()
         swap = GuestSwap(self._image, files, guest.channel)
-        self._machine = _Machine(guest, memory, files, swap, GuestKsm(files))
+        self._machine = _Machine(guest, memory, files, KnownFiles(files), swap, GuestKsm(files))
         return self._machine
+
+    def _symbols_of(self, guest: Guest) -> Mapping[str, int]:
+        """Return the addresses of symbols; as they do not move, only the first guest is asked."""
+        if self._symbols is None:
+            self._symbols = ask_symbols(guest.channel)
+        return self._symbols
 
     def _drop(self) -> None:
         self._scene = self._machine = None
@@ -208,7 +217,7 @@ class GuestBackend:
 
     def _shows_page_mapcount(self) -> bool:
         machine = self._booted()
-        apply_settings(machine.files, Settings())
+        apply_settings(machine.settings, Settings())
         return shows_page_mapcount(machine.memory, machine.guest.channel)
 
 

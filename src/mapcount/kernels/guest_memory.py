@@ -11,7 +11,7 @@ from mapcount.errors import GuestError
 from mapcount.kernels.layout import STRUCT_PAGE_BYTES, Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -50,10 +50,17 @@ class GuestMemory:
 
     def read(self, address: int, nr_bytes: int) -> bytes:
         """Return bytes at an address of the kernel; they may cross pages."""
+        return self._read(self._physical, address, nr_bytes)
+
+    def read_user(self, table: int, address: int, nr_bytes: int) -> bytes:
+        """Return bytes at an address of a process, as they are mapped now; `table` is its top-level page table."""
+        return self._read(lambda at: self._found(self._walk(at, table), at), address, nr_bytes)
+
+    def _read(self, physical: Callable[[int], int], address: int, nr_bytes: int) -> bytes:
         parts = []
         while nr_bytes:
             part = min(nr_bytes, 4096 - (address & 4095))
-            at = self._physical(address)
+            at = physical(address)
             parts.append(self._bytes[at : at + part].tobytes())
             address, nr_bytes = address + part, nr_bytes - part
         return b"".join(parts)
@@ -160,20 +167,23 @@ class GuestMemory:
 
     def _vmemmap_pages(self, frames: int) -> Iterator[int]:
         for page in range(-(-frames // _PAGES_PER_PAGE)):
-            found = self._walk(self._vmemmap + page * 4096)
+            found = self._walk(self._vmemmap + page * 4096, self._top)
             yield -1 if found is None else found
 
     def _physical(self, address: int) -> int:
         page = address >> 12
         if page not in self._translated:
-            found = self._walk(address & ~4095)
-            if found is None:
-                raise GuestError(f"The guest's kernel has nothing at {address:#x}")
-            self._translated[page] = found
+            self._translated[page] = self._found(self._walk(address & ~4095, self._top), address)
         return self._translated[page] + (address & 4095)
 
-    def _walk(self, address: int) -> int | None:
-        table = self._top
+    @staticmethod
+    def _found(physical: int | None, address: int) -> int:
+        if physical is None:
+            raise GuestError(f"The guest has nothing mapped at {address:#x}")
+        return physical
+
+    def _walk(self, address: int, table: int) -> int | None:
+        """Return the physical address that a page table, given by its top level, maps an address to."""
         for shift in _SHIFTS:
             entry = int(self.words[(table >> 3) + (address >> shift & 511)])
             if not entry & PRESENT:

@@ -23,6 +23,36 @@ _MMAP, _MADVISE, _HUGEPAGE, _PRIVATE_ANONYMOUS = 9, 28, 14, 0x22
 _BAIT_BYTES = 4 << 20
 
 
+class KnownFiles:
+    """
+    Settings of a guest that nobody else changes: what is there is asked once, and what was written last is not written again.
+
+    Raises what GuestFiles raises.
+    """
+
+    def __init__(self, files: GuestFiles) -> None:
+        self._files = files
+        self._exists: dict[str, bool] = {}
+        self._written: dict[str, str] = {}
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is such a file."""
+        if path not in self._exists:
+            self._exists[path] = self._files.exists(path)
+        return self._exists[path]
+
+    def write(self, path: str, text: str) -> None:
+        """Let a setting be so."""
+        if self._written.get(path) != text:
+            self._written.pop(path, None)
+            self._files.write(path, text)
+            self._written[path] = text
+
+    def read(self, path: str) -> bytes:
+        """Return what the kernel says of a setting now."""
+        return self._files.read(path)
+
+
 def quiet(files: GuestFiles, channel: Channel) -> None:
     """
     Put khugepaged to sleep for good. Once for a guest.
@@ -45,7 +75,7 @@ def quiet(files: GuestFiles, channel: Channel) -> None:
     channel.call(0, _MADVISE, bait, _BAIT_BYTES, _HUGEPAGE)
 
 
-def apply_settings(files: GuestFiles, settings: Settings) -> None:
+def apply_settings(files: GuestFiles | KnownFiles, settings: Settings) -> None:
     """Switch on what a scenario asks for, and off what it does not. Raises KernelFeatureError for what is not there."""
     if settings.thp != "never" or files.exists(f"{_TOP}/enabled"):
         files.write(f"{_TOP}/enabled", settings.thp)
@@ -56,7 +86,7 @@ def apply_settings(files: GuestFiles, settings: Settings) -> None:
     files.write(f"{_TOP}/shmem_enabled", settings.shmem.get(PMD_ORDER, "never"))
     if settings.hugetlb_pages or files.exists(_POOL):
         files.write(_POOL, str(settings.hugetlb_pages))
-        if (got := int(files.read(_POOL))) < settings.hugetlb_pages:
+        if settings.hugetlb_pages and (got := int(files.read(_POOL))) < settings.hugetlb_pages:
             raise KernelFeatureError(f"The guest's hugetlb pool has {got} pages, {settings.hugetlb_pages} are needed")
     if settings.gigantic_pages:
         got = int(files.read(_GIGANTIC)) if files.exists(_GIGANTIC) else 0
@@ -66,7 +96,7 @@ def apply_settings(files: GuestFiles, settings: Settings) -> None:
             )
 
 
-def check_nodes(files: GuestFiles, settings: Settings) -> None:
+def check_nodes(files: GuestFiles | KnownFiles, settings: Settings) -> None:
     """Raise KernelFeatureError if the guest's kernel does not know of the NUMA nodes that a scenario asks for."""
     if settings.nodes > 1 and not files.exists(f"{_NODES}/node{settings.nodes - 1}/meminfo"):
         raise KernelFeatureError(
@@ -75,7 +105,7 @@ def check_nodes(files: GuestFiles, settings: Settings) -> None:
         )
 
 
-def _by_size(files: GuestFiles, name: str, wanted: Mapping[int, str], since: str) -> None:
+def _by_size(files: GuestFiles | KnownFiles, name: str, wanted: Mapping[int, str], since: str) -> None:
     for order in range(1, PMD_ORDER + 1):
         path = f"{_TOP}/hugepages-{4 << order}kB/{name}"
         # Of PMD size the setting above them decides.

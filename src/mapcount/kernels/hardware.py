@@ -31,7 +31,8 @@ class Hardware:
     @property
     def kernel_words(self) -> str:
         """What the kernel's command line has for it."""
-        words = ["numa_balancing=disable"] if self.second_node_mib else []
+        # ACPI is needed for nothing but their table, and takes a tenth of a boot.
+        words = ["numa_balancing=disable"] if self.second_node_mib else ["acpi=off"]
         words += [f"hugepagesz=1G hugepages={self.gigantic_pages}"] if self.gigantic_pages else []
         return " ".join(words)
 

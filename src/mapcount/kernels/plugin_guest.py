@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from mapcount.errors import GuestError, KernelFeatureError
+from mapcount.errors import KernelFeatureError
 from mapcount.kernels.access_log import Decoder
 from mapcount.kernels.access_operations import ReadSmaps
 from mapcount.kernels.access_words import rest_of, words_of
@@ -28,7 +28,7 @@ from mapcount.kernels.layout import layout_of
 from mapcount.kernels.plugin import AccessWatch, build_plugin, is_write, plugin_options, records_of
 from mapcount.kernels.rmap_calls import calls
 from mapcount.scenarios.scenario import FIRST_PROCESS, Settings
-from mapcount.scenarios.steps import Access, Fork, Mmap, Span
+from mapcount.scenarios.steps import Fork
 from mapcount.schemes.words import STRUCT_PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -36,17 +36,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mapcount.kernels.access_log import Record
+    from mapcount.kernels.guest_state import GuestState
     from mapcount.kernels.images import Image
     from mapcount.kernels.layout import Layout
     from mapcount.kernels.rmap_calls import RmapCall
     from mapcount.scenarios.steps import Step
 
-_READ, _OPEN = 0, 2
 _DAMON = "/sys/module/damon_stat/parameters/enabled"
 """A thread of the kernel that looks at folios now and then (6.17 and later, where it is on by default)."""
 _NR_PAGES = MEMORY_MIB << 8
-_BUFFER = Span("a", 0, 61)
-"""Where /proc/kallsyms is read to, to be taken out of the guest's memory: by the serial line it takes forty seconds."""
 
 
 _NR_PAGES_WORDS = ("_nr_pages", "_folio_nr_pages")
@@ -94,23 +92,21 @@ class PluginGuest:
         self.image = image
         layout = layout_of(image)
         with ExitStack() as stack:
+            symbols, self._functions, state = _boot(image, layout, files)
+            stack.enter_context(state)
             log = os.memfd_create("mapcount-accesses")
             stack.callback(os.close, log)
             path = Path(f"/proc/{os.getpid()}/fd/{log}")
             options = plugin_options(build_plugin(), path, RAM_NAME, nr_pages=_NR_PAGES)
-            guest = stack.enter_context(Guest(image, qemu_arguments=options, files=files))
+            guest = stack.enter_context(Guest(image, qemu_arguments=options, files=files, state=state))
             self._watch = stack.enter_context(AccessWatch(path))
             self._channel = guest.channel
-            self._memory = GuestMemory(guest.memory, layout, ask_symbols(guest.channel))
-            self._files = GuestFiles(guest.channel)
-            quiet(self._files, guest.channel)
-            if self._files.exists(_DAMON):
-                self._files.write(_DAMON, "N")
+            self._memory = GuestMemory(guest.memory, layout, symbols)
+            self._files = GuestFiles(guest.channel, self._memory)
             self._driver = Driver(guest.channel, lambda: 0)
             self._layout = layout
             self._words, self._rest = words_of(layout, page_mapcount=self.page_mapcount), rest_of(layout)
             self._mm_ids: dict[int, int] = {}
-            self._functions = self._read_functions()
             self._held = stack.pop_all()
 
     @property
@@ -217,19 +213,20 @@ class PluginGuest:
         entries = read_entries(self._memory, self._memory.page_table_of(mm))
         return dict(zip(entries.page.tolist(), entries.pfn.tolist(), strict=True))
 
-    def _read_functions(self) -> Functions:
-        self._driver.begin()
-        try:
-            self._driver.do(Mmap(FIRST_PROCESS, _BUFFER))
-            self._driver.do(Access(FIRST_PROCESS, _BUFFER, write=True))
-            frames = self._frames(FIRST_PROCESS)
-            buffer = [frames[(_BUFFER.address >> 12) + page] for page in range(_BUFFER.nr_pages)]
-            slot, parts = self._driver.slot(FIRST_PROCESS), []
-            descriptor = self._channel.call(slot, _OPEN, "/proc/kallsyms", 0)
-            while got := self._channel.call(slot, _READ, descriptor, _BUFFER.address, _BUFFER.nr_pages << 12):
-                if got < 0:
-                    raise GuestError(f"/proc/kallsyms of {self.release} cannot be read ({got})")
-                parts.append(b"".join(self._memory.table(pfn << 12).tobytes() for pfn in buffer)[:got])
-        finally:
-            self._driver.end()
-        return parse_kallsyms(b"".join(parts).decode())
+
+def _boot(
+    image: Image, layout: Layout, files: Mapping[str, bytes | None] | None
+) -> tuple[Mapping[str, int], Functions, GuestState]:
+    """
+    Boot without the plugin, under which a boot takes three times as long and /proc/kallsyms five times.
+
+    Return the addresses that GuestMemory needs, the functions, and a state to go on from.
+    """
+    with Guest(image, files=files) as guest:
+        symbols = ask_symbols(guest.channel)
+        there = GuestFiles(guest.channel, GuestMemory(guest.memory, layout, symbols))
+        quiet(there, guest.channel)
+        if there.exists(_DAMON):
+            there.write(_DAMON, "N")
+        functions = parse_kallsyms(there.read("/proc/kallsyms").decode())
+        return symbols, functions, guest.take_state()

@@ -9,7 +9,6 @@ import numpy as np
 from mapcount.machine.array_memory import ArrayMemory
 from mapcount.machine.folios import PMD_PAGES
 from mapcount.mapping.schema import Level, MappingLog, Op
-from mapcount.replay.emit import COLUMNS
 from mapcount.replay.looks import mapper_at
 from mapcount.schemes.looked import PageTables
 from mapcount.schemes.scheme import REFUSED
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 WAITING_PAGES = 1 << 17
 """Pages that wait at most. So many take the compiled module some milliseconds."""
 PLAIN_PAGES = 1 << 14
-"""Up to so many are counted in plain Python at once: numba would take longer to import."""
+"""Up to so many are counted in plain Python at once: it would take longer to load machine code."""
 
 
 class Counts:
@@ -60,7 +59,7 @@ class Counts:
 
     def flush(self) -> None:
         """Count what waits."""
-        if self._waiting_pages > PLAIN_PAGES and _numba_is_installed():
+        if self._waiting_pages > PLAIN_PAGES and _llvmlite_is_installed():
             self._count_compiled()
         else:
             self._count_plainly()
@@ -122,26 +121,22 @@ class Counts:
             assert refused != REFUSED, "a pinned folio is for the caller to see, before it shares it"
 
     def _count_compiled(self) -> None:
-        from mapcount.replay.module_cache import load_module
+        from mapcount.replay.machine_code import load_drivers
 
-        module = load_module(self.scheme)
-        columns = [
-            np.array(values, MappingLog.__dataclass_fields__[name].metadata["dtype"])
-            for name, values in zip(_WAITING, zip(*self._waiting, strict=True), strict=True)
-        ]
-        by_name = dict(zip(_WAITING, columns, strict=True))
-        looks = [np.array(self._looked, np.int64)] if self._looked else []
-        row, refused = module.run_rows(
-            module.Memory(**self._memory.arrays()), *(by_name[name] for name in COLUMNS), *looks
-        )
-        assert row == -1, self._waiting[int(row)]
+        arrays = self._memory.arrays()
+        for name, values in zip(_WAITING, zip(*self._waiting, strict=True), strict=True):
+            arrays[name] = np.array(values, MappingLog.__dataclass_fields__[name].metadata["dtype"])
+        if self._looked:
+            arrays["looks"] = np.array(self._looked, np.int64)
+        row, refused = load_drivers(self.scheme).run_rows(arrays, len(self._waiting))
+        assert row == -1, self._waiting[row]
         assert not refused
 
 
 _WAITING = ("op", "level", "folio_id", "first_page", "nr_pages", "mm_id")
 
 
-def _numba_is_installed() -> bool:
+def _llvmlite_is_installed() -> bool:
     import importlib.util
 
-    return importlib.util.find_spec("numba") is not None
+    return importlib.util.find_spec("llvmlite") is not None

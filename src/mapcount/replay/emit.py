@@ -1,10 +1,12 @@
-"""From a scheme in one variant to the text of one flat, specialised Python module that numba compiles and caches.
+"""From a scheme in one variant to the text of one flat, specialised Python module that LLVM compiles (native_code.py).
 
-The module has two functions: `run_rows` counts rows of a log, `ask` puts every reader's question. Both hold the scheme's
+The module has two drivers: `run_rows` counts rows of a log, `ask` puts every reader's question. Both hold the scheme's
 functions flattened (flatten.py), with every operation as a few statements (operations.py). The text is made for one scheme,
-variant and cost mode and imports nothing of the scheme, and so can be cached under its hash (module_cache.py).
+variant and cost mode and imports nothing of the scheme.
 
-`run_rows` of a scheme that looks into page tables takes what it finds there as one column more (looks.py).
+A driver takes the addresses of its arrays (`arrays_of` names them in order), how many folios there are, how many rows or
+pages, and where to leave how many rows were refused; it returns the first row that cannot be, or -1. `run_rows` of a scheme
+that looks into page tables takes what it finds there as one array more (looks.py).
 
 What rows do: FIRST_MAP, MAP, DUP, UNMAP and SPLIT_MAPPING go through the scheme's `apply`. BIRTH and DEATH put words,
 statistics and flags of the folio back to what they are before the first mapping; `swapcache` and `pinned` stay, for no
@@ -17,12 +19,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mapcount.errors import SchemeSourceError
-from mapcount.mapping.schema import Level, Op
+from mapcount.mapping.schema import Level, MappingLog, Op
 from mapcount.replay.cost import COST_COLUMNS, LEVEL_BITS, ORDER_BITS
 from mapcount.replay.cost_ranges import with_ranges
 from mapcount.replay.flatten import Flattener
 from mapcount.replay.looks import LOOKED
-from mapcount.replay.operations import array_name, statements
+from mapcount.replay.operations import array_name, array_type, statements
 from mapcount.schemes.ops import NR_STATS
 from mapcount.schemes.words import Scope
 
@@ -36,8 +38,14 @@ TOLD = ("deferred", "partially_mapped")
 """Flags of a folio that the scheme sets."""
 FLAGS = (*TOLD, "pinned", "swapcache")
 """What surrounds a folio, apart from its statistics."""
-SURROUNDINGS = ("orders", "base_of", "kind", "stats", *FLAGS)
-"""Fields of an emitted module's Memory besides the words."""
+SURROUNDINGS = {
+    "orders": "uint8",
+    "base_of": "int64",
+    "kind": "uint8",
+    "stats": "int64",
+    **dict.fromkeys(FLAGS, "uint8"),
+}
+"""Arrays of a driver besides the words, and their types: by folio, `stats` by statistic and folio."""
 COLUMNS = ("op", "level", "folio_id", "first_page", "nr_pages", "mm_id")
 """What `run_rows` takes of a log, in this order; rows of outcome REFUSED are left out before."""
 _SLOT = f"what_now << {LEVEL_BITS + ORDER_BITS} | at_now << {ORDER_BITS} | order_now"
@@ -46,15 +54,9 @@ GAPPED = -2
 """What `run_rows` returns instead of a row if an operation touched the words of two separate ranges of pages."""
 
 _HEAD = '''"""{scheme}, {mode}: emitted by mapcount from the scheme's source; change that instead."""
-from collections import namedtuple
-from numba import int64 as _int64, njit as _njit
-from mapcount.replay.runtime import pointer
-
-Memory = namedtuple("Memory", "{fields}")
 '''
 _COUNTED = """
 
-@_njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def touch(low, high, gap, page):
     if high < 0:
         return page, page, gap
@@ -65,7 +67,6 @@ def touch(low, high, gap, page):
     return low, high, gap
 
 
-@_njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def touch_range(low, high, gap, first, end):
     if first >= end:
         return low, high, gap
@@ -75,7 +76,6 @@ def touch_range(low, high, gap, first, end):
     return low if low < first else first, high if high >= end else end - 1, gap
 
 
-@_njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def flush(costs, slot, operations, pages, locked, stores, loads, lines, lookups, entries_read):
     at = slot * {columns}
     costs[at] = costs[at] + operations
@@ -89,28 +89,29 @@ def flush(costs, slot, operations, pages, locked, stores, loads, lines, lookups,
 """
 _RUN = """
 
-@_njit(cache=True, no_cfunc_wrapper=True, no_rewrites=True)
-def run_rows(m, {costs}op, level, folio, first_page, nr_pages, mm{looks}):
-    folios, refused = m.orders.size, _int64(0)
-{arrays}{begin}
-    for row in range(op.size):
-        f, what, at = _int64(folio[row]), _int64(op[row]), _int64(level[row])
+def run_rows(arrays, folios, rows, refusals):
+{arrays}
+    refused = _int64(0){begin}
+    for row in range(rows):
+        f, what, at = _int64(folio_id[row]), _int64(op[row]), _int64(level[row])
         if f >= folios or what > {last} or at > {pud}:
-            return row, refused
+            refusals[0] = refused
+            return row
         order, base = _int64(orders[f]), base_of[f]{look}{change}
         if what == {birth} or what == {death}:
 {reset}
         elif what <= {split_mapping}:
-            first, nr, who = _int64(first_page[row]), _int64(nr_pages[row]), _int64(mm[row]) + 1
+            first, nr, who = _int64(first_page[row]), _int64(nr_pages[row]), _int64(mm_id[row]) + 1
             if nr < 1 or first + nr > 1 << order:
-                return row, refused
+                refusals[0] = refused
+                return row
             page = base + first if at == {pte} else base{before}
 {apply}
             refused += {result}{after}{end}
-    return _int64(-1), refused
+    refusals[0] = refused
+    return _int64(-1)
 """
 _BEGIN = """
-    costs = pointer(costs_of)
     pages, locked, stores, loads, lines = _int64(0), _int64(0), _int64(0), _int64(0), _int64(0)
     lookups, entries_read = _int64(0), _int64(0)
     what_now, at_now, order_now, since, gap = _int64(0), _int64(0), _int64(0), _int64(0), _int64(0)"""
@@ -129,29 +130,29 @@ _AFTER = """
 {lines}"""
 _LOOK = """
         if what <= {split_mapping} or what == {birth} or what == {death}:
-            here[f], in_vma[f], vmas[f], mapper[f] = looks[row, 0], looks[row, 1], looks[row, 2], looks[row, 3]"""
+            here[f], in_vma[f] = looks[row * 4], looks[row * 4 + 1]
+            vmas[f], mapper[f] = looks[row * 4 + 2], looks[row * 4 + 3]"""
 _END = """
     slot = {slot}
-    flush(costs, slot, op.size - since, pages, locked, stores, loads, lines, lookups, entries_read)
+    flush(costs, slot, rows - since, pages, locked, stores, loads, lines, lookups, entries_read)
     if gap:
-        return _int64({gapped}), refused"""
+        return _int64({gapped})"""
 _ASK = """
 
-@_njit(cache=True, no_cfunc_wrapper=True, no_rewrites=True)
-def ask(m, by_folio, by_page):
-    folios = m.orders.size
+def ask(arrays, folios, pages, refusals):
 {arrays}
     for f in range(folios):
         order, base = _int64(orders[f]), base_of[f]
 {folio_readers}
         for page in range(base, base + (1 << order)):
 {page_readers}
+    return _int64(-1)
 """
 
 
 def emit(scheme: BoundScheme, *, cost: bool = False) -> str:
     """
-    Return the module's text: `Memory`, `run_rows`, and unless it counts costs also `ask`.
+    Return the module's text: `run_rows`, and unless it counts costs also `ask`.
 
     Raises SchemeSourceError where the scheme's source leaves the subset.
     """
@@ -164,17 +165,19 @@ def emit(scheme: BoundScheme, *, cost: bool = False) -> str:
         return statements(name, places[word] if word else None, arguments, cost=cost)
 
     flattener = Flattener(scheme.helpers, operation, with_ranges if cost else list)
-    head = _HEAD.format(
-        scheme=scheme.id, mode="with costs" if cost else "without costs", fields=" ".join(memory_fields(scheme))
-    )
+    head = _HEAD.format(scheme=scheme.id, mode="with costs" if cost else "without costs")
     text = head + (_COUNTED.format(columns=len(COST_COLUMNS)) if cost else "") + _run(scheme, flattener, cost=cost)
     return text if cost else text + _ask(scheme, flattener)
 
 
-def memory_fields(scheme: BoundScheme) -> list[str]:
-    """Return the fields of the module's Memory: arrays of the words, SURROUNDINGS, and LOOKED if the scheme looks up."""
-    looked = LOOKED if scheme.lookups else ()
-    return [array_name(place.word) for place in scheme.scheme.places] + [*SURROUNDINGS, *looked]
+def arrays_of(scheme: BoundScheme, driver: str, *, cost: bool) -> dict[str, str]:
+    """Return the arrays that `run_rows` or `ask` takes, by name, in order, and the numpy types of their elements."""
+    looked = dict.fromkeys(LOOKED if scheme.lookups else (), "int64")
+    memory = {array_name(place.word): array_type(place.word) for place in scheme.scheme.places} | SURROUNDINGS | looked
+    if driver == "ask":
+        return memory | {"by_folio": "int64", "by_page": "int64"}
+    columns = {name: MappingLog.__dataclass_fields__[name].metadata["dtype"].name for name in COLUMNS}
+    return memory | ({"costs": "int64"} if cost else {}) | columns | ({"looks": "int64"} if scheme.lookups else {})
 
 
 def readers_of(scheme: BoundScheme, *, per_page: bool) -> list[str]:
@@ -199,12 +202,10 @@ def _check_names(places: Iterable[Word]) -> None:
 def _run(scheme: BoundScheme, flattener: Flattener, *, cost: bool) -> str:
     apply, result = flattener.call("apply", ["what", "at", "f", "order", "page", "nr", "who"])
     return _RUN.format(
-        costs="costs_of, " if cost else "",
-        looks=", looks" if scheme.lookups else "",
         look=_LOOK.format(birth=int(Op.BIRTH), death=int(Op.DEATH), split_mapping=int(Op.SPLIT_MAPPING))
         if scheme.lookups
         else "",
-        arrays=_arrays(scheme),
+        arrays=_arrays(scheme, "run_rows", cost=cost),
         begin=_BEGIN if cost else "",
         reset=_indented(_reset(scheme.scheme.places), 12),
         change=_CHANGE.format(slot=_SLOT) if cost else "",
@@ -244,23 +245,24 @@ def _reset(places: Iterable[Place]) -> list[str]:
 
 
 def _ask(scheme: BoundScheme, flattener: Flattener) -> str:
-    def questions(where: str, index: str, page: str, *, per_page: bool) -> list[str]:
+    def questions(where: str, per: str, index: str, page: str, *, per_page: bool) -> list[str]:
         lines = []
         for number, name in enumerate(readers_of(scheme, per_page=per_page)):
             asked, result = flattener.call(name, ["f", "order", page])
-            lines += [*asked, f"{where}[{number}, {index}] = {result}"]
+            lines += [*asked, f"{where}[{number} * {per} + {index}] = {result}"]
         return lines
 
     return _ASK.format(
-        arrays=_arrays(scheme),
-        folio_readers=_indented(questions("by_folio", "f", "base", per_page=False), 8),
-        page_readers=_indented(questions("by_page", "page", "page", per_page=True), 12),
+        arrays=_arrays(scheme, "ask", cost=False),
+        folio_readers=_indented(questions("by_folio", "folios", "f", "base", per_page=False), 8),
+        page_readers=_indented(questions("by_page", "pages", "page", "page", per_page=True), 12),
     )
 
 
-def _arrays(scheme: BoundScheme) -> str:
+def _arrays(scheme: BoundScheme, driver: str, *, cost: bool) -> str:
     """Name the pointers."""
-    return "\n".join(f"    {name} = pointer(m.{name})" for name in memory_fields(scheme))
+    taken = arrays_of(scheme, driver, cost=cost).items()
+    return "\n".join(f"    {name} = pointer(arrays[{number}], _{of})" for number, (name, of) in enumerate(taken))
 
 
 def _indented(lines: list[str], blanks: int) -> str:

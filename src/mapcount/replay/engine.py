@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mapcount.errors import BadLogError, UsageError
+from mapcount.errors import BadLogError, SeparatePagesError, UsageError
 from mapcount.mapping.schema import Outcome
 from mapcount.mapping.snapshot import Snapshot
 from mapcount.replay.compiled import CompiledReplay
 from mapcount.replay.cost import MAX_ORDER
 from mapcount.replay.histories import DEFAULT_HISTORY, log_of
-from mapcount.replay.module_cache import is_kept
 from mapcount.replay.plain import PlainReplay
 from mapcount.replay.result import FolioSpecs, Replayed
 
@@ -21,16 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mapcount.mapping.log import Log
-    from mapcount.mapping.schema import U8, Bools, MappingLog
+    from mapcount.mapping.schema import Bools, MappingLog
     from mapcount.schemes.bind import BoundScheme
 
-ENGINES = ("auto", "numba", "plain")
+ENGINES = ("auto", "compiled", "plain")
 
 
 PLAIN_PAGES = 1 << 17
-"""Up to so many pages, of all replays together, the plain engine is done before numba is imported (some 0.3 s)."""
-QUICK_PAGES = 1 << 19
-"""Up to so many the plain engine takes about a second, much less than compiling a scheme that nobody has compiled yet."""
+"""Up to so many pages, of all replays together, the plain engine takes no longer than compiling does (some 0.3 s)."""
 
 
 class _Engine(Protocol):
@@ -54,7 +51,7 @@ def replay(
     Return what each scheme has counted after the last row of a log, in the order of `schemes`.
 
     A snapshot has no past: `history` names the one to assume (histories.HISTORIES; `whole-then-trimmed` unless told
-    otherwise). `cost` counts what counting took. `engine` is `numba`, `plain`, or `auto`: whichever is done first; the
+    otherwise). `cost` counts what counting took. `engine` is `compiled`, `plain`, or `auto`: whichever is done first; the
     result is the same. `replays` tells it how many like this one there will be in all. Each scheme reads the log anew, in
     batches: memory is needed for folios, not for rows. The list holds the words of all schemes; who needs one at a time
     takes replay_each.
@@ -84,19 +81,23 @@ def replay_each(
     if len(log.orders) and log.orders.max() > MAX_ORDER:
         raise BadLogError(f"the log has a folio of order {log.orders.max()}; the largest possible is {MAX_ORDER}")
     folios = FolioSpecs.of(log.orders, log.kinds)
-    return (
-        _replay_one(log, folios, scheme, _engine(engine, scheme, folios.nr_pages * replays, cost=cost), cost=cost)
-        for scheme in schemes
-    )
+    kind = _engine(engine, folios.nr_pages * replays)
+    return (_replay_one(log, folios, scheme, kind, cost=cost, other=engine == "auto") for scheme in schemes)
 
 
-def is_quick(scheme: BoundScheme, orders: U8, replays: int) -> bool:
-    """Tell whether so many replays over folios of these orders take a second or so: few pages, or the scheme is compiled."""
-    pages = int(np.left_shift(1, orders.astype(np.int64)).sum())
-    return pages * replays <= QUICK_PAGES or _is_compiled(scheme, cost=False)
+def _replay_one(
+    log: Log, folios: FolioSpecs, scheme: BoundScheme, kind: type[_Engine], *, cost: bool, other: bool
+) -> Replayed:
+    """Replay with an engine, or if it cannot count the costs and the `other` is allowed, from the beginning with that."""
+    try:
+        return _counted(log, folios, scheme, kind, cost=cost)
+    except SeparatePagesError:
+        if not other:
+            raise
+        return _counted(log, folios, scheme, PlainReplay, cost=cost)
 
 
-def _replay_one(log: Log, folios: FolioSpecs, scheme: BoundScheme, kind: type[_Engine], *, cost: bool) -> Replayed:
+def _counted(log: Log, folios: FolioSpecs, scheme: BoundScheme, kind: type[_Engine], *, cost: bool) -> Replayed:
     running = kind(scheme, folios, log.swapcache, cost=cost)
     for batch in log.batches():
         refused = batch.outcome != Outcome.DONE
@@ -107,22 +108,16 @@ def _replay_one(log: Log, folios: FolioSpecs, scheme: BoundScheme, kind: type[_E
 def _check(name: str) -> None:
     if name not in ENGINES:
         raise UsageError(f"there is no engine {name!r}; there are: {', '.join(ENGINES)}")
-    if name == "numba" and not _numba_is_installed():
-        raise UsageError("numba is not installed: pip install numba, or leave the choice to engine='auto'")
+    if name == "compiled" and not _llvmlite_is_installed():
+        raise UsageError("llvmlite is not installed: pip install llvmlite, or leave the choice to engine='auto'")
 
 
-def _engine(name: str, scheme: BoundScheme, nr_pages: int, *, cost: bool) -> type[_Engine]:
+def _engine(name: str, nr_pages: int) -> type[_Engine]:
     """Choose an engine; `nr_pages` are those of all replays that there will be."""
     if name != "auto":
-        return CompiledReplay if name == "numba" else PlainReplay
-    if nr_pages <= PLAIN_PAGES or not _numba_is_installed():
-        return PlainReplay
-    return CompiledReplay if nr_pages > QUICK_PAGES or _is_compiled(scheme, cost=cost) else PlainReplay
+        return CompiledReplay if name == "compiled" else PlainReplay
+    return PlainReplay if nr_pages <= PLAIN_PAGES or not _llvmlite_is_installed() else CompiledReplay
 
 
-def _is_compiled(scheme: BoundScheme, *, cost: bool) -> bool:
-    return _numba_is_installed() and is_kept(scheme, cost=cost)
-
-
-def _numba_is_installed() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def _llvmlite_is_installed() -> bool:
+    return importlib.util.find_spec("llvmlite") is not None

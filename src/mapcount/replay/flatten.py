@@ -1,9 +1,9 @@
 """Calls among a scheme's functions, flattened into one list of statements: constants folded, dead branches gone.
 
-numba spends about a tenth of a second on every function, however small, and counts references to arrays at each call. So
-all functions that a driver reaches become part of it. Each function's locals get a number of their own; a parameter that is
-never assigned is replaced by what is passed; every operation becomes a few statements in the order in which Python would
-have evaluated them; `return` becomes an assignment and a way around the rest.
+All functions that a driver reaches become part of it: what is translated needs no calls, and LLVM sees the whole. Each
+function's locals get a number of their own; a parameter that is never assigned is replaced by what is passed; every operation
+becomes a few statements in the order in which Python would have evaluated them; `return` becomes an assignment and a way
+around the rest.
 """
 
 from __future__ import annotations

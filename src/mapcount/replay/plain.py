@@ -1,7 +1,8 @@
-"""Replay in plain Python, on schemes/memory.py: the reference of the compiled one, and what runs where there is no numba."""
+"""Replay in plain Python, on schemes/memory.py: the reference of the compiled one, and what runs where there is no llvmlite."""
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from mapcount.schemes.memory import Memory
     from mapcount.schemes.scheme import Reader
 
-_COLUMN = {Access.LOCKED: "locked", Access.STORE: "stores", Access.LOAD: "loads"}
-
 
 class PlainReplay:
     """One scheme over some folios. `count` batch after batch, then `result`."""
@@ -34,11 +33,24 @@ class PlainReplay:
         if swapcache is not None:
             self._memory.swapcache = [int(bit) for bit in swapcache]
         self._costs = Costs.none() if cost else None
-        self._place = {place.word.name: place for place in scheme.scheme.places}
+        self._folio_page = {
+            place.word.name: None if place.word.scope is Scope.PAGE else place.page for place in scheme.scheme.places
+        }
         self._looks = Looks(folios) if scheme.lookups else None
         self._refused = 0
         self.struct_pages: set[int] = set()
-        """With `cost`: pages of the folios whose struct pages were touched, since a caller last emptied it."""
+        """With `cost`: pages of the folios whose struct pages were touched so far."""
+
+    def copy(self) -> PlainReplay:
+        """Return one that goes on from here apart, with no costs yet."""
+        other = copy.copy(self)
+        vars(other).update(
+            _memory=self._memory.copy(),
+            _costs=None if self._costs is None else Costs.none(),
+            _looks=copy.deepcopy(self._looks),
+            struct_pages=set(),
+        )
+        return other
 
     @property
     def costs(self) -> Costs | None:
@@ -117,16 +129,20 @@ class PlainReplay:
     def _add_cost(self, sums: I64, folio: int, nr: int) -> None:
         touched = self._memory.touched
         assert touched is not None
-        lines = set()
-        for access, word, at in touched:
-            place = self._place[word]
-            sums[COST_COLUMNS.index(_COLUMN[access])] += 1
-            lines.add(at if place.word.scope is Scope.PAGE else self._memory.base[folio] + place.page)
-        sums[COST_COLUMNS.index("operations")] += 1
-        sums[COST_COLUMNS.index("pages")] += nr
-        sums[COST_COLUMNS.index("lines")] += len(lines)
+        base = self._memory.base[folio]
+        lines = {at if (page := self._folio_page[word]) is None else base + page for _, word, at in touched}
         self.struct_pages |= lines
-        sums[COST_COLUMNS.index("lookups")] += self._memory.lookups
-        sums[COST_COLUMNS.index("entries_read")] += self._memory.entries_read
+        kinds = [touch.access for touch in touched]
+        spent = {
+            "operations": 1,
+            "pages": nr,
+            "locked": kinds.count(Access.LOCKED),
+            "stores": kinds.count(Access.STORE),
+            "loads": kinds.count(Access.LOAD),
+            "lines": len(lines),
+            "lookups": self._memory.lookups,
+            "entries_read": self._memory.entries_read,
+        }
+        sums += [spent[name] for name in COST_COLUMNS]
         touched.clear()
         self._memory.lookups = self._memory.entries_read = 0

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import inspect
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +18,6 @@ _EMITTERS = Path(__file__).parent
 
 
 @functools.cache
-def _numba_version() -> str:
-    return importlib.metadata.version("numba")
-
-
-@functools.cache
 def _emitters() -> tuple[str, ...]:
     return tuple(map(str, _EMITTERS.glob("*.py")))
 
@@ -33,8 +26,8 @@ def source_key(scheme: BoundScheme, *, cost: bool) -> str:
     """
     Return a hash over all that the emitted module of a scheme follows from.
 
-    That is: the files of its functions and of the operations, this package, its constants, places and readers, the cost
-    mode, and the versions of numba and Python. Raises OSError if a file cannot be read, TypeError if a function has none.
+    That is: the files of its functions and of the operations, this package, its constants, places and readers, and the cost
+    mode. Raises OSError if a file cannot be read, TypeError if a function has none.
     """
     files = {inspect.getfile(function) for function in scheme.helpers.values()}
     files |= {inspect.getfile(ops), inspect.getfile(words), *_emitters()}
@@ -44,8 +37,6 @@ def source_key(scheme: BoundScheme, *, cost: bool) -> str:
         scheme.scheme.places,
         [(reader.name, reader.per_page) for reader in scheme.scheme.readers],
         cost,
-        _numba_version(),
-        sys.version,
     )
     whole = hashlib.sha256(repr(about).encode())
     for file in sorted(files):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mapcount.cost.fit import counted_of
+from mapcount.cost.fit import ALONE, FittedPrice, counted_of, locked_in_place
 from mapcount.cost.published import CONTENTION, SERIES, SMALL, order_of
 from mapcount.report.layout import heading, note, sentence
 from mapcount.report.table import Column, View, tables
@@ -21,14 +20,6 @@ if TYPE_CHECKING:
     from mapcount.cost.measured import Measured
     from mapcount.cost.published import Compared
     from mapcount.schemes.eras import Era
-
-
-@dataclass(frozen=True)
-class FittedPrice:
-    """The price of one thing on this machine."""
-
-    thing: str
-    ns: float
 
 
 def data(measured: Measured, fitted: Fit, compared: Sequence[Compared]) -> Mapping[str, Sequence[Any]]:
@@ -58,8 +49,14 @@ def parts(
         width=view.width,
     )
     yield note(
-        "entry: a page-table entry and all else that grows with pages; of cow the fault and the copy. call: a call of rmap "
-        "with what is around it. folio: coming to one, often a cache miss. 0.0: nothing that could be told apart."
+        "entry: a page-table entry and all else that grows with pages; of cow the fault and the copy; of dontneed-pages a "
+        "system call. call: a call of rmap with what is around it; last mapping: what is added, such as statistics, where "
+        "nothing maps the pages any more. folio: coming to one, often a cache miss. 0.0: nothing that could be told apart."
+    )
+    in_place = locked_in_place(measured)
+    yield sentence(
+        "A LOCKed operation in place, by what fork takes longer if it has to clear PageAnonExclusive: {:.1f} ns "
+        "({:.1f} .. {:.1f} in half of all rounds and sizes).".format(in_place.median, *in_place.spread)
     )
     yield from _predictions(measured, fitted, view)
     for operation in ("fork", "munmap"):
@@ -79,7 +76,7 @@ def _predictions(measured: Measured, fitted: Fit, view: View) -> Iterator[Render
             *_beside(fitted, one.name, one.order),
         ]
         for one in measured.measurements
-        if not one.name.startswith(("hot-", "line-"))
+        if one.name not in ALONE
     ]
     yield from tables(
         [
@@ -125,8 +122,11 @@ def _published(compared: Sequence[Compared], view: View) -> Iterator[RenderableT
     yield heading("Beside what was published: change of run time in percent")
     for series in SERIES:
         rows = [row for row in compared if row.series == series.title]
-        pairs, same = order_of(rows)
-        yield sentence(f"\n{series.title}; {series.machine}; {series.source}")
+        if not rows:
+            continue
+        order = order_of(rows)
+        machine = "" if series.machine in series.title else f"; {series.machine}"
+        yield sentence(f"\n{series.title}{machine}; {series.source}")
         yield from tables(
             [
                 Column("operation", text=True),
@@ -144,10 +144,17 @@ def _published(compared: Sequence[Compared], view: View) -> Iterator[RenderableT
             ],
             width=view.width,
         )
-        if pairs:
-            yield sentence(f"In the same order: {same} of {pairs} pairs that differ by more than {SMALL:g} points.")
+        if order.pairs:
+            same = order.pairs - len(order.missed)
+            yield sentence(
+                f"In the same order: {same} of {order.pairs} pairs that differ by more than {SMALL:g} points."
+            )
+        for pair in order.missed:
+            first, second = (f"{row.operation} of {format_folio_size(row.order)}" for row in pair)
+            yield sentence(f"In another order: {first}, published as less than {second}.")
     wrong = sum(row.sign == "OTHER" for row in compared)
     yield sentence(f"\nSigns: {len(compared) - wrong} of {len(compared)} as published, or both within {SMALL:g} %.")
     yield note(
-        "Other machines, other kernels, the same counts: only sign and order can be expected. pmd-split is called remap there."
+        "Other machines, other kernels, the same counts: only sign and order can be expected. pmd-split is called remap there, "
+        "cow cow-byte, and dontneed-pages pte-dontneed."
     )

@@ -5,6 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from mapcount.cost.budget import Budget  # noqa: TC001 - msgspec reads the annotations
+from mapcount.cost.fit import FittedPrice, Predicted  # noqa: TC001 - as above
+from mapcount.cost.measured import Measurement  # noqa: TC001 - as above
+from mapcount.cost.price import Price  # noqa: TC001 - as above
+from mapcount.cost.published import Compared  # noqa: TC001 - as above
+from mapcount.cost.readers import ReaderPrice  # noqa: TC001 - as above
+from mapcount.cost.workload import WorkloadPrice  # noqa: TC001 - as above
 from mapcount.report.encoding import encode, indented
 
 if TYPE_CHECKING:
@@ -13,11 +22,23 @@ if TYPE_CHECKING:
 COST_SCHEMA_VERSION = 1
 
 
+class CostTables(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What `mapcount cost` prints as JSON: `schema_version`, and the tables that were asked for and hold something."""
+
+    schema_version: int
+    operation: list[Price] = []
+    reader: list[ReaderPrice] = []
+    budget: list[Budget] = []
+    workload: list[WorkloadPrice] = []
+    fitted_price: list[FittedPrice] = []
+    prediction: list[Predicted] = []
+    published: list[Compared] = []
+    measurement: list[Measurement] = []
+
+
 def document(found: Mapping[str, Sequence[Any]]) -> bytes:
-    """Return tables by name as indented JSON: `schema_version`, and those that were asked for."""
-    return indented(
-        {"schema_version": COST_SCHEMA_VERSION} | {name: list(part) for name, part in found.items() if part}
-    )
+    """Return tables by name as indented JSON."""
+    return indented(CostTables(COST_SCHEMA_VERSION, **{name: list(part) for name, part in found.items()}))
 
 
 def rows(part: Sequence[Any]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.schemes.looked import Looked
@@ -53,6 +54,17 @@ class Memory:
         self.looked: list[Looked] = [Looked()] * folios
         self.lookups = self.entries_read = 0
         self.touched: list[Touch] | None = [] if record else None
+
+    def copy(self) -> Memory:
+        """Return the same memory apart, with nothing noted yet."""
+        other = copy.copy(self)
+        other.words = {name: values.copy() for name, values in self.words.items()}
+        other.stats = [values.copy() for values in self.stats]
+        for name in ("kind", "deferred", "partially_mapped", "pinned", "swapcache", "looked"):
+            setattr(other, name, getattr(self, name).copy())
+        other.touched = None if self.touched is None else []
+        other.lookups = other.entries_read = 0
+        return other
 
     def load(self, word: Word, index: int) -> int:
         """Return a word."""

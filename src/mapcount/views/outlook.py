@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapcount.errors import UsageError
-from mapcount.replay.engine import is_quick
 from mapcount.replay.histories import DEFAULT_HISTORY
-from mapcount.schemes.catalogue import find_scheme
 from mapcount.schemes.eras import era_of
 from mapcount.views.comparison import compare
 
@@ -34,12 +32,11 @@ class OutlookRow:
     """with CONFIG_NO_PAGE_MAPCOUNT"""
 
 
-def outlook(snapshot: Snapshot, *, patient: bool = False) -> list[OutlookRow] | None:
+def outlook(snapshot: Snapshot) -> list[OutlookRow] | None:
     """
     Return the numbers now and without counts per page, after the usual past (replay/histories.py).
 
-    None if there is nothing to count, if no design is known of that kernel, if it has no counts per page already, or, unless
-    `patient`, if it would take some seconds because the designs are not compiled yet (`compare` compiles them).
+    None if there is nothing to count, if no design is known of that kernel, or if it has no counts per page already.
     """
     if snapshot.meta.tier == "no-pfn" or not len(snapshot.folios):
         return None
@@ -48,8 +45,6 @@ def outlook(snapshot: Snapshot, *, patient: bool = False) -> list[OutlookRow] | 
     except UsageError:
         return None
     if now == WITHOUT:
-        return None
-    if not patient and not all(is_quick(find_scheme(scheme), snapshot.folios.order, 2) for scheme in (now, WITHOUT)):
         return None
     found = compare(snapshot, numbers=[now, WITHOUT], answers=[], running=now, histories=[DEFAULT_HISTORY])
     return [OutlookRow(row.name, row.unit, row.truth, row.values[now], row.values[WITHOUT]) for row in found.numbers]

@@ -94,6 +94,7 @@ QUESTION = Question(
         partially mapped and shared may be missed by the list of those to be split.
         """),
     evidence=evidence,
+    of_a_machine=True,
     history=prose("""
         6.15 brought the choice. The intention told in May 2026 is to make it the default. A proposal of April 2026 counts
         mapped pages beside mappings, in one place and under one lock; these numbers stay as coarse.

@@ -97,6 +97,7 @@ QUESTION = Question(
         measured below, on the machine at hand. A moment is no average: programs that have just given back memory show more.
         """),
     evidence=evidence,
+    of_a_machine=True,
     history=prose("""
         Since 6.12 the kernel counts such folios itself, for each size: nr_anon_partially_mapped below
         /sys/kernel/mm/transparent_hugepage. The mark it counts stays once set. On a laptop, 12 hours of work left it near

@@ -83,6 +83,7 @@ QUESTION = Question(
         apart, half of 13,211 times by one page, and never unmaps a whole one by PTEs. So it depends on the program.
         """),
     evidence=evidence,
+    of_a_machine=True,
     history=prose("""
         6.8 to 6.12 made one call of many, but each page's counter is still changed. CONFIG_NO_PAGE_MAPCOUNT (6.15) drops
         these counters: one struct page, however many pages. It is not the default.

@@ -77,6 +77,7 @@ QUESTION = Question(
         were never written. They hold only zeros, and page tables do not tell.
         """),
     evidence=evidence,
+    of_a_machine=True,
     history=prose("""
         Kernels keep large folios and mend it afterwards: a partially mapped folio is put on a list, and split when memory
         is short. 6.12 also splits those that are mostly zero, if told to. Of that other half there are published figures: on
