@@ -1,17 +1,23 @@
 """The compiled search against the plain one, which brute force judges: the same states, ends, answers and shortest ways."""
 
+import dataclasses
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from check.random_models import models
+from check.tiny import PLACES, tiny_scheme
+from mapcount.check.cells import Cell, model_of
 from mapcount.check.explore import explore
 from mapcount.check.fast import explore_fast
 from mapcount.check.model import Call, Model
 from mapcount.check.steps import Steps
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
+from mapcount.schemes.bind import bind
 from mapcount.schemes.catalogue import find_scheme
+from mapcount.schemes.words import folio_word
 
 SCHEMES = ["double-map", "nr-pages-mapped", "large-mapcount", "mm-id", "total-mapped-pages"]
 COUNT = (Call("folio_mapcount"),)
@@ -59,6 +65,36 @@ def test_a_field_grows_when_a_value_does_not_fit():
     threads = ((Call("unmap_pmd", mm=1),), (Call("map_ptes", 0, 4, 2),))
     model = Model(find_scheme("nr-pages-mapped"), 2, threads, (Call("map_pmd", mm=1),), Kind.FILE, statistics=True)
     alike(model)  # ENTIRELY_MAPPED is far more than a byte holds
+
+
+WIDE = """
+from mapcount.schemes.words import folio_word
+
+W = folio_word("w", width_bits=64)
+
+def map_ptes(m, folio, order, page, nr, mm):
+    atomic_add(m, W, folio, 1 << 32)
+    if atomic_read(m, W, folio) == 2 << 32:
+        atomic_inc(m, X, folio)
+
+def counted(m, folio, order, page):
+    return atomic_read(m, W, folio) >> 32
+"""
+
+
+def test_values_that_differ_in_their_upper_half_alone(tmp_path):
+    """Two additions of 1 << 32: 0, 1 and 2 of it are three values, and whoever sees 2 goes on."""
+    narrow = tiny_scheme(tmp_path, WIDE, ["counted"]).scheme
+    scheme = bind(dataclasses.replace(narrow, places=(*PLACES, folio_word("w", width_bits=64).at(24, page=1))))
+    threads = ((Call("map_ptes", 0, 1, 1),), (Call("map_ptes", 0, 1, 2),), (Call("counted"),))
+    found = alike(Model(scheme, 0, threads))
+    assert found.values(2) == {0, 1, 2}
+    assert {found.steps.words(state)["x"] for state in found.finals} == {(1,), (2,)}
+
+
+def test_a_scheme_with_wide_words():
+    """rmap-id keeps two numbers in a word of 64 bits."""
+    alike(model_of(Cell("rmap-id", "mapcount", "zap-fault", 4)))
 
 
 def test_the_bound_is_told():

@@ -85,10 +85,11 @@ CONTEXTS: dict[str, Context] = {
             ("folio_mapcount",),
             (),
             reference=True,
-            relies=("reads-in-order",),
-            wrong=Class.TORN,
-            damage="a comparison of two readings sees a change that was none, or none where one was",
-            recheck="",
+            relies={
+                "reads-in-order": Harm(
+                    Class.TORN, "who compares two readings sees a change that was none, or misses one"
+                )
+            },
             writers=("zap-fault",),
             source="mm/vmscan.c shrink_folio_list(), 7.3, is one who asks again what was asked before (folio_mapped())",
             by_default=False,
@@ -100,10 +101,9 @@ CONTEXTS: dict[str, Context] = {
             ("page_mapcount",),
             (),
             reference=False,
-            relies=("reads-in-order",),
-            wrong=Class.TORN,
-            damage="a tool that puts a folio together from its pages sees a part of one operation",
-            recheck="",
+            relies={
+                "reads-in-order": Harm(Class.TORN, "who puts a folio together from its pages sees half an operation")
+            },
             writers=("zap-fault",),
             source="fs/proc/page.c kpage_read(), 7.3: page by page; tools/mm/thpmaps reads so",
             by_default=False,

@@ -272,7 +272,7 @@ class _RuleTables:
         """Add what a thread makes of a value of the cell that it touches next, in one of its ways."""
         thread, option = divmod(by, self._options)
         move = self._steps.threads[thread].move(local, old, option)
-        row = [search.EMPTY, 0, 0, 0, search.EMPTY]
+        row = [search.EMPTY, 0, 0, 0, search.EMPTY, old]
         if move is not None:
             closes = move.closed is not None
             stats = search.EMPTY
@@ -282,7 +282,7 @@ class _RuleTables:
                 for cell, pages in move.statistics:
                     change[0, cell] += pages
                 self._stats = np.concatenate([self._stats, change])
-            row = [move.local, move.value, int(closes), move.closed or 0, stats]
+            row = [move.local, move.value, int(closes), move.closed or 0, stats, old]
             for alike in self._twins.get(thread, (thread,)):
                 self._add_local(alike, move.local)
         if self._nr_moves == len(self._move_rows):

@@ -27,8 +27,9 @@ HEAD, THREAD, MOVED, STATES, TRANSITIONS, FINALS, STUCK, ANSWERS = range(8)
 """Fields of `control`: the state that is looked at, the option whose turn it is, whether one could move; what was counted."""
 NO_CELL, OVER, UNKNOWN = -1, -2, -3
 """In `next_cell`: a call that touches nothing; the thread has done everything; not filled in yet."""
-LOCAL, VALUE, CLOSES, RESULT, STATS, MOVE_COLUMNS = range(6)
-"""Columns of `moves`: LOCAL is EMPTY where the thread has to wait, STATS a row of `stat_rows` or EMPTY."""
+LOCAL, VALUE, CLOSES, RESULT, STATS, OLD, MOVE_COLUMNS = range(7)
+"""Columns of `moves`: LOCAL is EMPTY where the thread has to wait, STATS a row of `stat_rows` or EMPTY, OLD what the cell
+held."""
 ASKED_BY, ASKED, RETURNED, WINDOW, AT, BY, ANSWER_COLUMNS = range(7)
 """Columns of `answers`: thread, call, what it returned, what was true meanwhile, the state in which the last step was taken,
 and by which option."""
@@ -134,9 +135,22 @@ def _find(keys, values, mask, key):
     return np.int64(EMPTY)
 
 
+@njit(cache=True, forceinline=True)
+def _find_move(b, key, old):
+    """Return the row of a move, or EMPTY. A key has half of the cell's value: those that differ in the other half share it."""
+    keys = b.rules.move_keys
+    at = _mix(key) & b.move_mask
+    while keys[at] != EMPTY:
+        row = np.int64(b.rules.move_rows[at])
+        if keys[at] == key and b.rules.moves[row * MOVE_COLUMNS + OLD] == old:
+            return row
+        at = (at + np.uint64(1)) & b.move_mask
+    return np.int64(EMPTY)
+
+
 @njit(cache=True)
 def put(keys, values, key, value):
-    """Put a key that is not there into a table that has room."""
+    """Put a key into a table that has room; one that is there already stays there, too."""
     mask = np.uint64(keys.size - 1)
     at = _mix(key) & mask
     while keys[at] != EMPTY:
@@ -384,7 +398,7 @@ def _step(b, control, v, x, open_, miss):  # noqa: PLR0911 - one for each thing 
     if cell != NO_CELL:
         old = x[cell]
     key = (v << np.int64(56)) | (local << np.int64(32)) | (old & np.int64(0xFFFFFFFF))
-    move = _find(b.rules.move_keys, b.rules.move_rows, b.move_mask, key)
+    move = _find_move(b, key, old)
     if move == EMPTY:
         miss[0], miss[1], miss[2] = v, local, old
         return MISSING_MOVE
