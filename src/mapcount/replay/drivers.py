@@ -94,6 +94,7 @@ def target_machine() -> Any:
     )
 
 
+@functools.cache
 def processor() -> str:
     """Return the processor's name and features: machine code for one may not run on another."""
     import llvmlite

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PAGE_SHIFT, TABLE_SHIFT = 12, 9
 LOOKED = tuple(Looked._fields)
 """Columns of `Looks.of`, arrays of an emitted module by folio."""
+# Plain numbers: to compare or hash a member of an enum takes Python several times as long.
+_ANEW, _LAST_THAT_COUNTS, _NOTHING = {int(Op.BIRTH), int(Op.DEATH)}, int(Op.SPLIT_MAPPING), Looked()
 
 
 class Looks:
@@ -31,15 +33,16 @@ class Looks:
         columns = (log.op, log.level, log.folio_id, log.first_page, log.nr_pages, log.mm_id, log.address)
         rows = zip(*(column[:end].tolist() for column in columns), strict=True)
         found = np.zeros((len(log), len(LOOKED)), np.int64)
-        for number, row in enumerate(rows):
-            found[number] = self._row(*row)
+        looked = [self._row(*row) for row in rows]
+        if looked:
+            found[: len(looked)] = looked
         return found
 
     def _row(self, op: int, level: int, folio: int, first: int, nr: int, mm: int, address: int) -> Looked:
-        if op in {Op.BIRTH, Op.DEATH}:
+        if op in _ANEW:
             return self._tables.forget(folio)
-        if op > Op.SPLIT_MAPPING:
-            return Looked()
+        if op > _LAST_THAT_COUNTS:
+            return _NOTHING
         mapper = mapper_at(mm, address >> PAGE_SHIFT, first)
         return self._tables.change(op, level, folio, self._orders[folio], first, nr, mapper)
 

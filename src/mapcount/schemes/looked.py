@@ -13,7 +13,8 @@ from mapcount.mapping.schema import Level, Op
 
 Mapper: TypeAlias = "tuple[int, int, int]"
 """mm, VMA, page table."""
-ADDING = (Op.FIRST_MAP, Op.MAP, Op.DUP)
+# Plain numbers: to compare or hash a member of an enum takes Python several times as long.
+ADDING, _UNMAP, _PTE = {int(op) for op in (Op.FIRST_MAP, Op.MAP, Op.DUP)}, int(Op.UNMAP), int(Level.PTE)
 
 
 class Looked(NamedTuple):
@@ -44,11 +45,11 @@ class PageTables:
     def change(self, op: int, level: int, folio: int, order: int, first: int, nr: int, mapper: Mapper) -> Looked:
         """Change page tables as an operation of a scheme tells; return what it finds in them."""
         mappers = self._of.setdefault(folio, {})
-        pages = ((1 << nr) - 1) << first if level == Level.PTE else (1 << (1 << order)) - 1
+        pages = ((1 << nr) - 1) << first if level == _PTE else (1 << (1 << order)) - 1
         if op in ADDING:
             here = mappers.get(mapper, 0) & ~pages
             mappers[mapper] = here | pages
-        elif op == Op.UNMAP:
+        elif op == _UNMAP:
             mapper = _where(mappers, mapper, pages)
             here = mappers.pop(mapper, 0) & ~pages
             if here:
