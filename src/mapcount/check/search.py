@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mapcount.replay.runtime import pointer
+from mapcount.check.bare_pointer import pointer
 
 EMPTY = -1
 DONE, MISSING_MOVE, MISSING_TRUTH, BOUND_REACHED, TOO_NARROW, TABLE_FULL, LIST_FULL = range(7)
