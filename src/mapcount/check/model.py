@@ -279,7 +279,7 @@ def _check_surroundings(model: Model) -> None:
             raise UsageError(f"{call}: the model has no reference count")
         _check_finding(model, call)
     if model.renews and (not model.references or model.histories):
-        raise UsageError("a folio is freed with its last reference, which the model has to count; and has no histories")
+        raise UsageError("a folio is freed with its last reference: the model has to count them, and has no histories")
 
 
 def _check_finding(model: Model, call: Call) -> None:
