@@ -170,8 +170,12 @@ def _fits(name: str, reader: Reader, model: Model) -> bool:
 
 
 def _recheck(cell: Cell, context: Context, max_states: int, engine: str) -> Verdict | None:
-    """Judge the caller as it goes on after its look, which may have been wrong; None if that is not modelled."""
-    if not context.rechecked_by:
+    """
+    Judge the caller as it goes on after its look, which may have been wrong; None if that is not modelled.
+
+    In weak memory it is left to who asks for it by name: what may be put off there makes millions of states of it.
+    """
+    if not context.rechecked_by or cell.memory == "weak":
         return None
     further = judge(replace(cell, context=context.rechecked_by, more=frozenset()), max_states=max_states, engine=engine)
     return None if further.cannot else further
