@@ -33,7 +33,7 @@ test: lint types check-tree ## lint, types, layers and tests
 	@$(BIN)/python -m pytest -m "not live and not kernels" --numprocesses 2
 
 test-kernels: $(VENV)/.dev ## real kernels in QEMU: 6.1 and 6.12, or MAPCOUNT_TEST_KERNELS="..."
-	@$(BIN)/python -m pytest -m kernels
+	@$(BIN)/python -m pytest -m kernels --numprocesses 2 --dist loadgroup tests/*/test_*kernels.py
 
 record: $(VENV)/.dev ## what all cached kernels show, into tests/golden (QEMU, minutes for each)
 	@$(BIN)/python -m mapcount.agreement.record_golden tests/golden $(ARGS)

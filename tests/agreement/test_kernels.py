@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kernels.live_kernels import NAMES, image_or_skip
 from mapcount.agreement.allowed import allowance_for
 from mapcount.agreement.conform import conform
 from mapcount.agreement.pair import Pair
-from mapcount.kernels.guest_backend import GuestBackend
 from mapcount.machine.backend import ModelBackend
 from mapcount.scenarios.library import load
 from mapcount.scenarios.text import text
@@ -22,13 +20,6 @@ SHOWN = (
     "small-pages",
 )
 SEED, STEPS = 3, 43
-
-
-@pytest.fixture(scope="module", params=NAMES)
-def kernel(request):
-    """A booted kernel."""
-    with GuestBackend(image_or_skip(request.param)) as backend:
-        yield backend
 
 
 def pair(kernel, **options):

@@ -55,6 +55,13 @@ def test_a_wrong_look_is_caught_by_the_freeze_and_by_nothing_else(scheme, contex
     assert without.recheck.status == "violated"
 
 
+@pytest.mark.parametrize(("memory", "judged"), [("sc", True), ("tso", True), ("weak", False)])
+def test_in_weak_memory_only_who_asks_for_it_waits_for_it(memory, judged):
+    look = judge(Cell("large-mapcount", "compaction", "fork-zap", 2, memory=memory), max_states=200_000)
+    assert look.kind is Class.RECHECKED
+    assert (look.recheck is not None) is judged
+
+
 @pytest.mark.parametrize("scheme", [scheme.id for scheme in SCHEMES])
 @pytest.mark.parametrize("context", ["migration", "split-to-the-end", "remove-mapping"])
 def test_what_kernels_rely_on_holds_with_every_way_of_counting(scheme, context):

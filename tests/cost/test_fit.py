@@ -47,6 +47,8 @@ def test_sizes_held_out_were_not_fitted():
     assert held_out.prices == pytest.approx(PRICES, rel=1e-6)
     (row,) = [row for row in held_out.rows if (row.operation, row.order) == ("fork", 3)]
     assert row.held_out and row.error == pytest.approx(-0.5)
+    assert held_out.worst_error(held_out=True) == pytest.approx(0.5)
+    assert held_out.worst_error(held_out=False) == pytest.approx(0, abs=1e-9)
     assert with_error(4).prices != pytest.approx(PRICES, rel=1e-3)
 
 

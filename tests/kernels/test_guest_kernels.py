@@ -17,7 +17,6 @@ from mapcount.agreement import golden_file
 from mapcount.agreement.differences import Matcher
 from mapcount.errors import GuestError, KernelFeatureError
 from mapcount.kernels.guest import Guest
-from mapcount.kernels.guest_backend import GuestBackend
 from mapcount.kernels.self_check import SelfCheck
 from mapcount.mapping.schema import Kind, Level
 from mapcount.scenarios.observation import Mapped
@@ -31,13 +30,6 @@ from waiting import wait_for
 pytestmark = pytest.mark.kernels
 GOLDEN = Path(__file__).parent.parent / "golden"
 WALK_STEPS, SEED = 61, 5
-
-
-@pytest.fixture(scope="module", params=NAMES)
-def kernel(request):
-    """A booted kernel."""
-    with GuestBackend(image_or_skip(request.param), keeps_state=True) as backend:
-        yield backend
 
 
 def play(backend, text):
@@ -223,22 +215,24 @@ def test_whether_it_counts_per_page_is_seen_without_a_config(kernel, monkeypatch
 PROGRAM = """
     import sys, time
     from pathlib import Path
-    from mapcount.kernels.guest_backend import GuestBackend
+    from mapcount.kernels.guest import Guest
     from mapcount.kernels.images import image_at
-    with GuestBackend(image_at(Path(sys.argv[1]))) as backend:
-        print(backend.guest.process.pid, flush=True)
-        time.sleep(600)
+    Guest._meet = lambda guest, *_: (print(guest.process.pid, flush=True), time.sleep(600))
+    Guest(image_at(Path(sys.argv[1])))
 """
 
 
 def test_nothing_is_left_of_qemu_when_its_owner_is_killed():
-    # Other signals: test_guest.py, with a program in its place.
+    # While it boots. Other signals: test_guest.py, with a program in its place.
     image = image_or_skip(NAMES[0])
-    with owner_of_guest(PROGRAM, str(image.path)) as (pid, end):
+
+    def files():
         with open(f"/proc/{pid}/maps", encoding="ascii") as maps:
-            files = {line.split(maxsplit=5)[5].strip() for line in maps if "mapcount-guest" in line}
+            return {line.split(maxsplit=5)[5].strip() for line in maps if "mapcount-guest" in line}
+
+    with owner_of_guest(PROGRAM, str(image.path)) as (pid, end):
         # Its memory is a file without a name in any directory.
-        assert "/memfd:mapcount-guest-ram (deleted)" in files
-        assert all(name.startswith("/memfd:") for name in files)
+        wait_for(lambda: "/memfd:mapcount-guest-ram (deleted)" in files(), "for QEMU to have memory")
+        assert all(name.startswith("/memfd:") for name in files())
         end(signal.SIGKILL)
     wait_for(lambda: not is_there(pid), "for QEMU to end")

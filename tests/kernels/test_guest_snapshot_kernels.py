@@ -7,8 +7,6 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from kernels.live_kernels import NAMES, image_or_skip
-from mapcount.kernels.guest_backend import GuestBackend
 from mapcount.kernels.guest_files import GuestFiles
 from mapcount.mapping.integrity import find_fault
 from mapcount.mapping.schema import Consistency, Level, SwapKind
@@ -44,13 +42,13 @@ p: pageout d[0:7]
 """
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def taken(request):
+@pytest.fixture(scope="module")
+def taken(kernel):
     """A guest that stands still, what is seen there, and its snapshot with page frame numbers."""
-    with GuestBackend(image_or_skip(request.param)) as backend:
-        leave_at(parse(TEXT, name="much"), backend, TEXT.count(": "))
-        seen = backend.observe(0)
-        yield backend, seen, backend.snapshot("All that is counted in some way.", keep_pfns=True)
+    leave_at(parse(TEXT, name="much"), kernel, TEXT.count(": "))
+    seen = kernel.observe(0)
+    yield kernel, seen, kernel.snapshot("All that is counted in some way.", keep_pfns=True)
+    kernel.end()
 
 
 def test_the_tables_fit_together_and_every_folio_agrees_with_its_words(taken):

@@ -60,6 +60,7 @@ WRITERS: dict[str, Writer] = {
     "wp_page_copy": Writer(writers.wp_page_copy, "unmap_ptes", page_tables.zap_found),
     "madvise_dontneed": Writer(writers.madvise_dontneed, "unmap_ptes", page_tables.dontneed_found),
     "try_to_migrate": Writer(writers.try_to_migrate, "unmap_ptes"),
+    "reuse": Writer(writers.reuse, "new_ptes"),
     "fork": Writer(writers.fork_ptes, "dup_ptes", page_tables.fork_found),
     "fork_pmd": Writer(writers.fork_pmd, "dup_pmd"),
     "split_huge_pmd": Writer(writers.split_huge_pmd, "split_pmd"),

@@ -7,26 +7,41 @@ from typing import TYPE_CHECKING
 from mapcount.check.bytecode import Code
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mapcount.check.bytecode import Instruction
 
 
 def live_registers(instructions: Sequence[Instruction]) -> tuple[tuple[int, ...], ...]:
     """Return, for each instruction, the registers that it or a later one may read before they are written."""
-    live: list[frozenset[int]] = [frozenset()] * len(instructions)
+    # Sets of registers are bits of a number: a program of some hundred instructions is walked some ten times.
+    live = [0] * len(instructions)
+    rows = [
+        (pc, successors(instructions, pc), ~_bits([one.target.number] if one.target else []), _bits(one.reads))
+        for pc, one in reversed(list(enumerate(instructions)))
+    ]
     changed = True
     while changed:
         changed = False
-        for pc in range(len(instructions) - 1, -1, -1):
-            one = instructions[pc]
-            after = frozenset().union(*(live[following] for following in successors(instructions, pc)))
-            written = {one.target.number} if one.target else set()
-            before = (after - written) | set(one.reads)
+        for pc, following, stays, read in rows:
+            after = 0
+            for other in following:
+                after |= live[other]
+            before = after & stays | read
             if before != live[pc]:
                 live[pc] = before
                 changed = True
-    return tuple(tuple(sorted(registers)) for registers in live)
+    return tuple(tuple(_numbers(registers)) for registers in live)
+
+
+def _bits(registers: Iterable[int]) -> int:
+    return sum(1 << number for number in set(registers))
+
+
+def _numbers(bits: int) -> Iterator[int]:
+    while bits:
+        yield (bits & -bits).bit_length() - 1
+        bits &= bits - 1
 
 
 def successors(instructions: Sequence[Instruction], pc: int) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ happen is left out.
 from __future__ import annotations
 
 import ast
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -82,8 +83,9 @@ def lower(entries: Iterable[Entry], memory: Memory, *, statistics: bool = False)
     return assembler.finish()
 
 
-def _assigned_names(node: ast.AST) -> set[str]:
-    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+@functools.cache
+def _assigned_names(node: ast.AST) -> frozenset[str]:
+    return frozenset(one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store))
 
 
 class _Loop(NamedTuple):

@@ -60,9 +60,19 @@ class Call:
         return self.name in OPERATIONS
 
     @property
+    def is_dup(self) -> bool:
+        """Whether it shares with a child what another address space maps."""
+        return self.name.startswith("dup_")
+
+    @property
+    def renews(self) -> bool:
+        """Whether the memory is another folio's from then on, if nobody has a reference."""
+        return self.via == "reuse"
+
+    @property
     def may_refuse(self) -> bool:
         """Whether it returns that it did nothing."""
-        return self.name.startswith("dup_")
+        return self.is_dup or self.renews
 
     @property
     def by(self) -> int:
@@ -173,7 +183,7 @@ class Model:
         return [replace(one, looked=one.looked._replace(mapper=asker)) for one in entries]
 
     def _arguments(self, call: Call) -> tuple[int, ...]:
-        last = (call.mm, call.parent) if call.via and call.may_refuse else (call.mm,)
+        last = (call.mm, call.parent) if call.via and call.is_dup else (call.mm,)
         if call.name in PTE_OPERATIONS:
             return (0, self.order, call.first, call.nr, *last)
         return (0, self.order, 0, *last) if call.is_operation else (0, self.order, call.first)
@@ -226,6 +236,11 @@ class Model:
         return truth
 
     @property
+    def renews(self) -> bool:
+        """Whether the memory may become another folio's."""
+        return any(call.renews for calls in self.threads for call in calls)
+
+    @property
     def mms(self) -> int:
         """The greatest number of an address space."""
         calls = (*self.start, *(call for calls in self.threads for call in calls))
@@ -263,6 +278,8 @@ def _check_surroundings(model: Model) -> None:
         if not model.references and call.name in QUESTIONS and "_refcount" in QUESTIONS[call.name].names:
             raise UsageError(f"{call}: the model has no reference count")
         _check_finding(model, call)
+    if model.renews and (not model.references or model.histories):
+        raise UsageError("a folio is freed with its last reference: the model has to count them, and has no histories")
 
 
 def _check_finding(model: Model, call: Call) -> None:
@@ -326,7 +343,7 @@ def _check_thread(model: Model, thread: int, calls: tuple[Call, ...]) -> None:
         if not call.is_operation:
             _check_reader(model, call)
             continue
-        if call.name.startswith("new_"):
+        if call.name.startswith("new_") and not call.renews:
             raise UsageError(f"{call}: a new folio is known to nobody else; it belongs to the start")
         if not others.isdisjoint({call.mm, call.parent}):
             _check_sharing(model, call, shares)
@@ -335,7 +352,7 @@ def _check_thread(model: Model, thread: int, calls: tuple[Call, ...]) -> None:
                 f"{call}: whether mm {call.mm} maps anything is open: the dup of a pinned folio may be refused"
             )
         _check_call(model, call, truth, others - model.mms_of(thread))
-        if call.may_refuse and model.pinned:
+        if call.renews or (call.is_dup and model.pinned):
             perhaps.add(call.mm)
         apply_to_truth(call, truth)
 
@@ -361,14 +378,14 @@ def _check_call(model: Model, call: Call, truth: FolioTruth, others: frozenset[i
     if call.nr < 1 or pages.start < 0 or pages.stop > truth.nr_pages:
         raise UsageError(f"{call}: the folio has pages 0..{truth.nr_pages}")
     sources = {call.mm} if call.by < 0 or call.name == "split_pmd" else set()
-    if call.may_refuse:
+    if call.is_dup:
         sources = {call.parent} if call.parent else {mm for mm in truth.mms() if mm not in others and mm != call.mm}
         if call.mm in truth.mms() and not call.piece:
             raise UsageError(f"{call}: mm {call.mm} maps the folio already, it is no new child")
     elif not sources:
         return
     if not any(_maps(truth, mm, pages, ptes=call.name in PTE_OPERATIONS) for mm in sources):
-        raise UsageError(f"{call}: {'nobody else' if call.may_refuse else f'mm {call.mm}'} maps that in this way")
+        raise UsageError(f"{call}: {'nobody else' if call.is_dup else f'mm {call.mm}'} maps that in this way")
 
 
 def _maps(truth: FolioTruth, mm: int, pages: range, *, ptes: bool) -> bool:

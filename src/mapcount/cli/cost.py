@@ -48,7 +48,7 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate",
         action="store_true",
-        help="measure this machine: the price of an atomic, a cache line and a page-table entry (root, gcc; a minute or two)",
+        help="measure this machine: the price of an atomic, a cache line and a page-table entry (root, gcc; some minutes)",
     )
     parser.add_argument("--rounds", metavar="N", type=positive, default=7, help="of --calibrate (default: 7)")
     parser.add_argument(

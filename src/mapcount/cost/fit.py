@@ -90,8 +90,15 @@ class Fit:
 
     def mean_error(self, *, held_out: bool) -> float:
         """Return the mean of |error| over the sizes fitted, or over those held out; 0 if there are none."""
-        errors = [abs(row.error) for row in self.rows if row.held_out == held_out]
+        errors = self._errors(held_out=held_out)
         return sum(errors) / len(errors) if errors else 0.0
+
+    def worst_error(self, *, held_out: bool) -> float:
+        """Return the largest |error| of the sizes fitted, or of those held out; 0 if there are none."""
+        return max(self._errors(held_out=held_out), default=0.0)
+
+    def _errors(self, *, held_out: bool) -> list[float]:
+        return [abs(row.error) for row in self.rows if row.held_out == held_out]
 
     def knows(self, operation: str, counted: Price) -> bool:
         """Tell whether all that an operation has got a price: not so of a PMD split, say, if 2M was not measured."""

@@ -33,6 +33,7 @@ class PlainReplay:
         if swapcache is not None:
             self._memory.swapcache = [int(bit) for bit in swapcache]
         self._costs = Costs.none() if cost else None
+        # Where a word is: in the page of the folio with that number, or (None) in every page.
         self._folio_page = {
             place.word.name: None if place.word.scope is Scope.PAGE else place.page for place in scheme.scheme.places
         }

@@ -89,7 +89,7 @@ def _predictions(measured: Measured, fitted: Fit, view: View) -> Iterator[Render
     )
     yield sentence(
         f"Mean error: {fitted.mean_error(held_out=False):.1%} on sizes that were fitted, "
-        f"{fitted.mean_error(held_out=True):.1%} on those held out."
+        f"{fitted.mean_error(held_out=True):.1%} on those held out, there {fitted.worst_error(held_out=True):.0%} at worst."
     )
 
 
