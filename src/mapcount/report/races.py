@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mapcount.check.contexts import Context
     from mapcount.check.verdicts import Verdict, Violation
 
-_MARKS = {
+MARKS = {
     Class.STALE: "stale",
     Class.ESTIMATE: "guess",
     Class.TORN: "TORN",
@@ -37,6 +37,7 @@ _MARKS = {
 }
 MEANINGS = {
     "true": "what it returns is still true when it returns",
+    "fine": "it may return what was never true, in a way that the caller does not mind",
     "stale": "what it returns was true, and may not be any more: no way of counting cures that",
     "guess": "it is wrong at times without any race: approximate by design",
     "TORN": "it may return what was never true; nobody comes to harm",
@@ -45,7 +46,7 @@ MEANINGS = {
     "-": "the scheme has no answer, or no kernel with it does this",
     "bound": "not all states were looked at, and none of those met is a violation",
 }
-_WORST = ("HARM", "recheck", "TORN", "guess", "bound", "stale", "true", "-")
+WORST = ("HARM", "recheck", "TORN", "guess", "bound", "fine", "stale", "true", "-")
 
 
 def parts(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
@@ -69,10 +70,12 @@ def mark_of(verdict: Verdict) -> str:
     if verdict.cannot:
         return "-"
     if verdict.violations and verdict.kind:
-        return _MARKS[verdict.kind]
+        return MARKS[verdict.kind]
     if not verdict.complete:
         return "bound"
-    return _MARKS[verdict.kind] if verdict.kind else "true"
+    if verdict.untrue:
+        return "fine"
+    return MARKS[verdict.kind] if verdict.kind else "true"
 
 
 def _matrix(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
@@ -116,7 +119,7 @@ def matrix_rows(verdicts: Sequence[Verdict]) -> tuple[list[str], list[list[str]]
 
 def worst(marks: Iterable[str]) -> str:
     """Return the mark that says the worst; of none, nothing."""
-    return min(marks, key=_WORST.index, default="")
+    return min(marks, key=WORST.index, default="")
 
 
 def _summary(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
