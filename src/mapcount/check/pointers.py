@@ -6,7 +6,6 @@ in half the time. Whoever calls the search keeps the arrays alive and has checke
 
 # numba's decorators and its extension API have no types.
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
-# ruff: noqa: ANN001, ANN201, ANN202, ARG001
 
 from __future__ import annotations
 
