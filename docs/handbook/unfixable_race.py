@@ -99,7 +99,7 @@ def _section(scheme: str) -> Iterator[str]:
 
 
 def _table(callers: Sequence[Known]) -> Iterator[str]:
-    yield from ("| caller | asks | may return | of these never true | verdict |", "|---|---|---|---|---|")
+    yield from ("| caller | asks | may return | untrue at times | verdict |", "|---|---|---|---|---|")
     for one in callers:
         reader = question_of(CONTEXTS[one.cell.context], find_scheme(one.cell.scheme))
         assert reader is not None

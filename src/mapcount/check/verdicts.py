@@ -242,17 +242,12 @@ def _at_rest(
     if model.kind != Kind.ANON or all(place.word != PG_anon_exclusive for place in model.scheme.scheme.places):
         fitting = [name for name in fitting if name != "exclusive-is-alone"]
     broken = {name: told for name in fitting if (told := _broken_at_rest(name, explored))}
+    found = []
     if broken:
         serial = explore(model_of(cell, one_at_a_time=True), max_states=max_states, engine=engine)
-    found = [
-        Violation(
-            name,
-            sentence,
-            _way_to(name, model, explored, max_states, engine),
-            is_race=not _broken_at_rest(name, serial),
-        )
-        for name, sentence in broken.items()
-    ]
+        for name, told in broken.items():
+            way = _way_to(name, model, explored, max_states, engine)
+            found.append(Violation(name, told, way, is_race=not _broken_at_rest(name, serial)))
     return Verdict(
         cell,
         properties=tuple(fitting),
