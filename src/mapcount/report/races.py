@@ -145,11 +145,23 @@ def _violations(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableT
         if not found:
             continue
         yield heading(f"Violated, {kind.value}")
+        if kind is Class.RECHECKED:
+            yield from _modelled([one.recheck for one, _ in found])
         for verdict, broken in first(found, view.top):
             yield sentence(f"{verdict.cell}: {broken.property} in {plural(len(broken.schedule), 'step')}")
             yield note(f"  {broken.sentence}")
             yield note(f"  mapcount check --replay {verdict.replay_id(broken)}")
         yield from left_out(len(found), view.top)
+
+
+def _modelled(rechecks: Sequence[Verdict | None]) -> Iterator[RenderableType]:
+    """Yield how many of the callers hold that were followed past their look."""
+    followed = {one.cell: one.status for one in rechecks if one}
+    if followed:
+        held = sum(status == "holds" for status in followed.values())
+        yield sentence(
+            f"Followed past that look, to the compare of references: {held} of {plural(len(followed), 'model')} hold."
+        )
 
 
 def _at_rest(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
