@@ -13,7 +13,7 @@ from mapcount.check.callers import QUESTIONS, WRITERS, asked, bound
 from mapcount.check.locks import ENTRIES, FREEZE, KINDS, MOST_MMS, locks_in_words
 from mapcount.check.lower import Entry
 from mapcount.check.memory_order import MODELS
-from mapcount.check.page_tables import MOST_WALKED, page_table, tables_of
+from mapcount.check.page_tables import MOST_PAGES, MOST_WALKED, page_table, tables_of
 from mapcount.check.references import _refcount, cache_references, references
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
@@ -193,7 +193,7 @@ class Model:
             return self._writer(call)
         if call.name in self.scheme.functions:
             return cast("FunctionType", self.scheme.functions[call.name])
-        constants = {"REFERENCES": int(self.references), "MMS": self.mms}
+        constants = {"REFERENCES": int(self.references), "MMS": self.mms, "PMDS": int(self.has_pmds)}
         constants["EXPECTED"] = cache_references(self.order, self.kind) + self.reader_references
         constants |= {"ENTRIES": int(ENTRIES in self.locks), "FREEZE": int(FREEZE in self.locks)}
         return bound(QUESTIONS[call.name].function, self.scheme, constants)
@@ -202,7 +202,8 @@ class Model:
         writer, constants = WRITERS[call.via], {"REFERENCES": int(self.references)}
         if self.page_tables:
             assert writer.finding is not None
-            return bound(writer.finding, self.scheme, {**constants, "AT_ONCE": int(call.pieces == 1)})
+            constants |= {"AT_ONCE": int(call.pieces == 1), "PMDS": int(self.has_pmds)}
+            return bound(writer.finding, self.scheme, constants)
         assert writer.function is not None
         constants |= {"FIRST": int(call.piece == 0), "LAST": int(call.piece == call.pieces - 1)}
         return bound(writer.function, self.scheme, {**constants, "TOTAL": call.nr * call.pieces})
@@ -239,6 +240,11 @@ class Model:
     def renews(self) -> bool:
         """Whether the memory may become another folio's."""
         return any(call.renews for calls in self.threads for call in calls)
+
+    @property
+    def has_pmds(self) -> bool:
+        """Whether any call is about a PMD."""
+        return any(call.name in PMD_OPERATIONS for calls in (self.start, *self.threads) for call in calls)
 
     @property
     def mms(self) -> int:
@@ -293,10 +299,11 @@ def _check_finding(model: Model, call: Call) -> None:
         return
     if call.via and WRITERS[call.via].finding is None:
         raise UsageError(f"{call}: it is not modelled beside a reader that unmaps what it finds")
-    if not model.references or model.pinned or model.mms > MOST_WALKED or "ptl" not in model.locks:
+    is_small = model.mms <= MOST_WALKED and 1 << model.order <= MOST_PAGES
+    if not is_small or not model.references or model.pinned or "ptl" not in model.locks:
         raise UsageError(
-            f"{call}: page tables are words only with references, up to {MOST_WALKED} address spaces, without pins that "
-            "refuse a fork, and under page-table locks"
+            f"{call}: page tables are words only of up to {MOST_WALKED} address spaces and up to {MOST_PAGES} pages, with "
+            "references, without pins that refuse a fork, and under page-table locks"
         )
 
 
