@@ -58,7 +58,7 @@ def test_what_calls_take(calls, taken):
     trace = BranchTrace(SAMPLE)
     with trace.tracing():
         for arguments in calls:
-            entry(*arguments)
+            SAMPLE.functions["entry"](*arguments)
     assert ways(trace.taken) == sorted(taken)
     assert len(trace.not_taken()) == len(ALL) - len(taken)
 
@@ -67,8 +67,25 @@ def test_only_while_tracing_and_the_tracer_before_comes_back():
     trace, before = BranchTrace(SAMPLE), sys.gettrace()
     with trace.tracing():
         pass
-    entry(1, 1)
+    SAMPLE.functions["entry"](1, 1)
     assert not trace.taken and sys.gettrace() is before
+    assert SAMPLE.functions == {"entry": entry}
+
+
+def test_a_function_is_left_alone_when_nothing_is_waited_for_but_what_is_out_of_reach():
+    trace = BranchTrace(SAMPLE, out_of_reach=lambda branch: branch.function == "helper" or branch.line == LOOP)
+    with trace.tracing():
+        SAMPLE.functions["entry"](2, 0)
+        assert ways(trace.taken) == sorted([A_TRUE, B_FALSE, ENTERED, LEFT]), (
+            "it counts as long as others are waited for"
+        )
+        SAMPLE.functions["entry"](1, 1)
+        assert (EQUALS, ONE) not in ways(trace.taken), "nobody waits for a branch of helper"
+        SAMPLE.functions["entry"](0, 0)
+        before = set(trace.taken)
+        SAMPLE.functions["entry"](0, 1)
+    assert trace.taken == before
+    assert ways(trace.not_taken()) == sorted([(EQUALS, ONE), (EQUALS, TWO)])
 
 
 def test_a_scheme_in_its_variant():
