@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from mapcount.check.callers import QUESTIONS
 from mapcount.check.cells import AT_REST, has_reference, model_of
 from mapcount.check.contexts import CONTEXTS
 from mapcount.check.harm import Class
-from mapcount.check.locks import REFERENCE
+from mapcount.check.locks import ENTRIES, FREEZE, REFERENCE
 from mapcount.check.locks import TITLES as TITLES_OF_LOCKS
 from mapcount.check.memory_order import TITLES
 from mapcount.check.mixes import MIXES
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mapcount.check.cells import Cell
     from mapcount.check.contexts import Context
     from mapcount.check.verdicts import Verdict, Violation
+    from mapcount.schemes.scheme import Reader
 
 MARKS = {
     Class.STALE: "stale",
@@ -191,6 +193,7 @@ def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
         yield sentence(
             f"Reader: {verdict.context.function} asks {verdict.reader.name}; {_holds(cell, verdict.context)}."
         )
+        yield from _protected(cell, verdict.reader)
         yield sentence(f"It may return {one_of(verdict.returns)}{_untrue(verdict)}.")
     if cell.without:
         yield sentence(f"Taken out: {', '.join(TITLES_OF_LOCKS[kind] for kind in sorted(cell.without))}.")
@@ -225,6 +228,16 @@ def one_of(values: Sequence[int]) -> str:
         return f"{values[0]} to {values[-1]}"
     *before, last = map(str, values or ("none",))
     return f"{', '.join(before)} or {last}" if before else last
+
+
+def _protected(cell: Cell, reader: Reader) -> Iterator[RenderableType]:
+    """Yield what keeps others out when a caller goes on after its look, and whether it is there."""
+    question = QUESTIONS.get(reader.name)
+    if question is None or "FREEZE" not in question.names:
+        return
+    kinds = (ENTRIES, FREEZE) if question.unmaps else (FREEZE,)
+    told = (f"{TITLES_OF_LOCKS[kind]}: {'no' if kind in cell.without else 'yes'}" for kind in kinds)
+    yield sentence(f"As it goes on: {'; '.join(told)}.")
 
 
 def _holds(cell: Cell, context: Context) -> str:
