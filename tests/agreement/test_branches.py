@@ -10,6 +10,7 @@ import pytest
 
 from agreement import branch_samples
 from agreement.branch_samples import entry, helper, unreachable
+from mapcount.agreement import branches
 from mapcount.agreement.branches import BranchTrace
 from mapcount.schemes.catalogue import find_scheme
 
@@ -31,8 +32,8 @@ ENTERED, LEFT = (LOOP, LOOP), (LOOP, AFTER)
 ALL = sorted([A_TRUE, A_FALSE, B_TRUE, B_FALSE, ENTERED, LEFT, (EQUALS, ONE), (EQUALS, TWO)])
 
 
-def ways(branches):
-    return sorted((one.line, one.to_line) for one in branches)
+def ways(found):
+    return sorted((one.line, one.to_line) for one in found)
 
 
 def test_all_that_the_constants_allow():
@@ -72,19 +73,22 @@ def test_only_while_tracing_and_the_tracer_before_comes_back():
     assert SAMPLE.functions == {"entry": entry}
 
 
-def test_a_function_is_left_alone_when_nothing_is_waited_for_but_what_is_out_of_reach():
+def test_after_the_first_calls_nothing_is_traced_but_what_is_waited_for(monkeypatch):
+    monkeypatch.setattr(branches, "FIRST", 2)
     trace = BranchTrace(SAMPLE, out_of_reach=lambda branch: branch.function == "helper" or branch.line == LOOP)
     with trace.tracing():
-        SAMPLE.functions["entry"](2, 0)
-        assert ways(trace.taken) == sorted([A_TRUE, B_FALSE, ENTERED, LEFT]), (
-            "it counts as long as others are waited for"
+        call = SAMPLE.functions["entry"]
+        call(0, 0)
+        call(0, 0)
+        assert ways(trace.taken) == sorted([A_FALSE, LEFT]), "what is out of reach and taken counts at first"
+        call(2, 0)
+        assert ways(trace.taken) == sorted([A_FALSE, LEFT, A_TRUE, B_FALSE, ENTERED]), (
+            "and while the function is traced"
         )
-        SAMPLE.functions["entry"](1, 1)
-        assert (EQUALS, ONE) not in ways(trace.taken), "nobody waits for a branch of helper"
-        SAMPLE.functions["entry"](0, 0)
-        before = set(trace.taken)
-        SAMPLE.functions["entry"](0, 1)
-    assert trace.taken == before
+        call(1, 1)
+        assert B_TRUE in ways(trace.taken) and (EQUALS, ONE) not in ways(trace.taken), "not in one without a wait"
+        monkeypatch.setattr(sys, "settrace", None)
+        assert call(1, 1) == 1, "all that was waited for was taken"
     assert ways(trace.not_taken()) == sorted([(EQUALS, ONE), (EQUALS, TWO)])
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mapcount.schemes.bind import BoundScheme
 
 _LAST = {"RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS"}
+FIRST = 8000
+"""Calls of each function of a scheme that are traced in any case, for what shares a line with what is out of reach."""
 _JUMPS = {*dis.hasjrel, *dis.hasjabs}
 
 
@@ -44,14 +46,14 @@ class BranchTrace:
     The branches of a scheme in its variant, and those that were taken while `tracing`.
 
     What the variant's constants rule out is no branch. Calls of the scheme's functions are traced as they run in plain Python,
-    instruction by instruction (`f_trace_opcodes` of a frame), which takes tens of times as long: so only a function is in which
-    some branch is still waited for, and only calls that may come to one.
+    instruction by instruction (`f_trace_opcodes` of a frame), which takes tens of times as long. So after the FIRST calls only
+    those are that may come to a branch that is waited for.
     """
 
     def __init__(
         self, scheme: BoundScheme, *, out_of_reach: Callable[[Branch], object] = lambda _branch: False
     ) -> None:
-        """`out_of_reach` tells of a branch that it is not to be waited for; it counts if it is taken before the others."""
+        """`out_of_reach` tells of a branch that it is not to be waited for; it counts if one of the first calls takes it."""
         self._functions = cast("dict[str, Callable[..., Any]]", scheme.functions)
         self._ways: dict[CodeType, dict[tuple[int, int], Branch]] = {}
         self._calls: dict[CodeType, set[CodeType]] = {}
@@ -68,6 +70,8 @@ class BranchTrace:
         self._waited_for = {
             code: {branch for branch in ways.values() if not out_of_reach(branch)} for code, ways in self._ways.items()
         }
+        self._looked_for = self._not_yet = {code: set(ways.values()) for code, ways in self._ways.items()}
+        """What a traced call looks for: in the first ones whatever was not taken, then what is waited for."""
 
     @property
     def all(self) -> set[Branch]:
@@ -89,14 +93,18 @@ class BranchTrace:
             self._functions.update(before)
 
     def _watched(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that traces calls of another one, as long as they may come to a branch that is waited for."""
+        """Return a function that traces calls of another one: the first, then those that may come to what is waited for."""
         assert isinstance(function, FunctionType)
         waiting = [self._waited_for[code] for code in self._reached_from(function.__code__)]
+        calls = 0
 
         @wraps(function)
         def call(*arguments: Any) -> Any:
-            if not any(waiting):
+            nonlocal calls
+            calls += 1
+            if calls > FIRST and not any(waiting):
                 return function(*arguments)
+            self._looked_for = self._waited_for if calls > FIRST else self._not_yet
             before = sys.gettrace()
             sys.settrace(self._call)
             try:
@@ -115,9 +123,9 @@ class BranchTrace:
         return reached
 
     def _call(self, frame: FrameType, _event: str, _arg: Any) -> Any:
-        waited_for = self._waited_for.get(frame.f_code)
-        if not waited_for:
+        if not self._looked_for.get(frame.f_code):
             return None
+        waited_for, not_yet = self._waited_for[frame.f_code], self._not_yet[frame.f_code]
         ways = self._ways[frame.f_code]
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         last = -1
@@ -129,6 +137,7 @@ class BranchTrace:
                 if branch is not None:
                     self.taken.add(branch)
                     waited_for.discard(branch)
+                    not_yet.discard(branch)
                 last = frame.f_lasti
             return local
 
