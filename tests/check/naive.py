@@ -47,9 +47,10 @@ def _run(model, prefix):
                 turns.append(baton.step(thread))
             except AssertionError:
                 return None, others
-            # Once all is counted, what is told to the surroundings does not prolong an operation.
+            # An operation lasts from where it counts first to where it counts last; what else it does does not prolong it.
             operation = call[1] < len(model.threads[thread]) and model.threads[thread][call[1]].is_operation
-            if call not in spans or not operation or turns[-1].touch.word != "PG_partially_mapped":
+            beside = {"PG_partially_mapped"} if call in spans else {"_refcount"}
+            if not operation or turns[-1].touch.word not in {*beside, "_refcount"}:
                 spans[call] = (spans.get(call, (len(schedule),))[0], len(schedule))
             schedule.append(thread)
         words = {name: tuple(values) for name, values in baton.memory.words.items()}
@@ -58,17 +59,20 @@ def _run(model, prefix):
         return Run(tuple(schedule), tuple(sorted(words.items())), results, spans, tuple(turns)), others
 
 
-def is_explained(model, run, asked, right):
+def is_explained(model, run, asked, right, before=None):
     """
     Return whether the value of the reader's call `asked` (thread, number) fits some order of all operations.
 
-    `right(done, value)` says whether the value is right after the operations `done` and those of the start.
+    `right(done, value)` says whether the value is right after the operations `done` and those of the start. With `before` the
+    reader must stand before that operation.
     """
     operations = [
         key for key in run.spans if model.threads[key[0]][key[1]].is_operation and not _refused(model, run, key)
     ]
     value = run.results[asked[0]][asked[1]]
     for order in permutations([*operations, asked]):
+        if before is not None and order.index(before) < order.index(asked):
+            continue
         if all(not _before(run, later, earlier) for i, earlier in enumerate(order) for later in order[i + 1 :]):
             done = [model.threads[thread][call] for thread, call in order[: order.index(asked)]]
             if right([*model.start, *done], value):
@@ -82,7 +86,8 @@ def _before(run, one, other):
 
 
 def _refused(model, run, key):
-    return model.threads[key[0]][key[1]].name.startswith("dup_") and run.results[key[0]][key[1]]
+    call = model.threads[key[0]][key[1]]
+    return (call.name.startswith("dup_") or call.via == "reuse") and run.results[key[0]][key[1]]
 
 
 def entries(done, order):

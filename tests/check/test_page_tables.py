@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mapcount.check.cells import Cell, model_of
@@ -44,17 +46,23 @@ def ends(found):
     return {found.steps.words(state)["page_table"][1:] for state in found.finals}, returned
 
 
-@pytest.mark.parametrize("writers", ["fork-zap", "fault-touch", "zap-fault", "hand-over"])
+@pytest.mark.parametrize(
+    "writers", ["fork-zap", "fault-touch", "zap-fault", "hand-over", "split-zap", "pmd-and-ptes", "three-levels"]
+)
+@pytest.mark.parametrize("context", ["migration", "split-to-the-end"])
 @pytest.mark.parametrize("pages", [2, 4])
 @pytest.mark.parametrize("without", [(), ("entries", "folio")])
-def test_at_the_end_all_three_agree(writers, pages, without):
-    found = explore(model_of(Cell("large-mapcount", "migration", writers, pages, without=frozenset(without))))
+def test_at_the_end_all_three_agree(context, writers, pages, without):
+    found = explore(model_of(Cell("large-mapcount", context, writers, pages, without=frozenset(without))))
     assert found.complete
-    assert len(found.finals) > 1
+    assert found.finals
     cache = pages if found.steps.model.kind == Kind.SHMEM else 0
     for state in found.finals:
         words = found.steps.words(state)
-        mapped = sum((table & ((1 << pages) - 1)).bit_count() for table in words["page_table"])
+        ptes = sum((table & ((1 << pages) - 1)).bit_count() for table in words["page_table"])
+        pmds = sum(table >> 2 * pages & 1 for table in words["page_table"])
+        mapped = ptes + pmds
+        assert words["_entire_mapcount"] == (pmds - 1,)
         assert words["_large_mapcount"] == (mapped - 1,)
         assert words["_refcount"] == (mapped + cache + 1 + 1,)  # a pin, and the reader's
         per_page = [sum(table >> i & 1 for table in words["page_table"]) - 1 for i in range(pages)]
@@ -88,6 +96,31 @@ def test_fork_shares_mappings_or_entries():
     assert returned == {0, 1}
 
 
+PMD, PMD_ENTRY = 1 << 4, 2 << 4
+
+
+def test_a_pmd_gives_way_to_an_entry_of_its_own_or_is_split_first():
+    start = (Call("map_pmd", mm=1), Call("map_ptes", 0, 1, 2))
+    assert ends(explore(model(start=start))) == ({(PMD_ENTRY, FIRST << 2)}, {0})
+    split = replace(model(start=start), threads=((Call("split_to_the_end"),),))
+    assert ends(explore(split)) == ({(ENTRIES, FIRST << 2)}, {0})
+
+
+def test_who_comes_upon_a_pmds_entry():
+    """A fault leaves it, a split makes entries of PTEs of it, a zap clears it; before, each does what it does to a PMD."""
+    start = (Call("new_pmd", mm=1),)
+
+    def met(*calls):
+        return ends(explore(model(calls, start=start, kind=Kind.ANON)))
+
+    assert met(Call("split_pmd", mm=1, via="split_huge_pmd")) == ({(ENTRIES,), (ALL,)}, {0, 1})
+    assert met(Call("unmap_pmd", mm=1, via="zap_pmd")) == ({(NONE,)}, {0, 1})
+    tables, _ = met(Call("dup_pmd", mm=2, parent=1, via="fork_pmd"))
+    assert tables == {(PMD_ENTRY, PMD_ENTRY), (PMD, PMD)}
+    touch = (Call("map_ptes", 0, 1, 1, via="touch"),)
+    assert ends(explore(model(touch, start=(Call("map_pmd", mm=1),)))) == ({(PMD_ENTRY,)}, {0})
+
+
 def test_a_fault_that_meets_an_entry_does_nothing():
     touch = (Call("map_ptes", 0, 1, 1, via="touch"),)
     assert ends(explore(model(touch))) == ({(ENTRIES, ENTRIES)}, {0})
@@ -104,7 +137,8 @@ def test_without_entries_it_maps_the_page_again():
     ("build", "told"),
     [
         (lambda: Model(LARGE, 1, (MIGRATION,), BOTH, Kind.SHMEM, references=True), "no words of the model"),
-        (lambda: model((Call("map_pmd", mm=3, via="fault_pmd"),)), "not modelled beside"),
+        (lambda: model((Call("map_ptes", 0, 1, 3, via="insert"),)), "not modelled beside"),
+        (lambda: replace(model(), order=4), "up to 8 pages"),
         (lambda: model(without=["ptl"]), "under page-table locks"),
         (lambda: model(start=(Call("map_ptes", 0, 2, 5),)), "up to 4 address spaces"),
         (

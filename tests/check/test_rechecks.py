@@ -42,6 +42,14 @@ def test_what_keeps_the_pin_of_a_split(without):
 
 
 @pytest.mark.parametrize("scheme", COUNTING)
+@pytest.mark.parametrize("context", ["migration", "split-to-the-end"])
+def test_folios_that_pmds_map(scheme, context):
+    """One of three processes splits its PMD and unmaps a half, another one unmaps its PMD: the freeze is what keeps the pin."""
+    assert judge(Cell(scheme, context, "split-zap", 2)).status == "holds"
+    assert judge(Cell(scheme, context, "split-zap", 2, without=frozenset({"freeze"}))).status == "violated"
+
+
+@pytest.mark.parametrize("scheme", COUNTING)
 @pytest.mark.parametrize("context", ["compaction", "split"])
 def test_a_wrong_look_is_caught_by_the_freeze_and_by_nothing_else(scheme, context):
     """The verdict `re-checked` is what the model of the re-check says: without the freeze the same look does harm."""
@@ -53,6 +61,13 @@ def test_a_wrong_look_is_caught_by_the_freeze_and_by_nothing_else(scheme, contex
     without = judge(Cell(scheme, context, "fork-zap", 2, without=frozenset({"freeze"})))
     assert without.kind is Class.CONSEQUENTIAL
     assert without.recheck.status == "violated"
+
+
+@pytest.mark.parametrize(("memory", "judged"), [("sc", True), ("tso", True), ("weak", False)])
+def test_in_weak_memory_only_who_asks_for_it_waits_for_it(memory, judged):
+    look = judge(Cell("large-mapcount", "compaction", "fork-zap", 2, memory=memory), max_states=200_000)
+    assert look.kind is Class.RECHECKED
+    assert (look.recheck is not None) is judged
 
 
 @pytest.mark.parametrize("scheme", [scheme.id for scheme in SCHEMES])

@@ -12,7 +12,7 @@ from mapcount.check.verdicts import judge
 from mapcount.report.races import mark_of
 
 SECTIONS = sections(ROOT / "docs" / "explanation" / "check.md")
-WORST = ("HARM", "recheck", "TORN", "guess", "bound", "stale", "true", "-")
+WORST = ("HARM", "recheck", "TORN", "guess", "bound", "fine", "stale", "true", "-")
 LOCKS = ((), ("ptl",), ("folio",), ("folio", "ptl"))
 
 

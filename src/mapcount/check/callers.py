@@ -54,15 +54,16 @@ WRITERS: dict[str, Writer] = {
     "fault": Writer(writers.fault_ptes, "map_ptes", page_tables.fault_found),
     "touch": Writer(None, "map_ptes", page_tables.fault_found),
     "insert": Writer(writers.insert_ptes, "map_ptes"),
-    "fault_pmd": Writer(writers.fault_pmd, "map_pmd"),
+    "fault_pmd": Writer(writers.fault_pmd, "map_pmd", page_tables.fault_pmd_found),
     "zap": Writer(writers.zap_ptes, "unmap_ptes", page_tables.zap_found),
-    "zap_pmd": Writer(writers.zap_pmd, "unmap_pmd"),
+    "zap_pmd": Writer(writers.zap_pmd, "unmap_pmd", page_tables.zap_pmd_found),
     "wp_page_copy": Writer(writers.wp_page_copy, "unmap_ptes", page_tables.zap_found),
     "madvise_dontneed": Writer(writers.madvise_dontneed, "unmap_ptes", page_tables.dontneed_found),
     "try_to_migrate": Writer(writers.try_to_migrate, "unmap_ptes"),
+    "reuse": Writer(writers.reuse, "new_ptes"),
     "fork": Writer(writers.fork_ptes, "dup_ptes", page_tables.fork_found),
-    "fork_pmd": Writer(writers.fork_pmd, "dup_pmd"),
-    "split_huge_pmd": Writer(writers.split_huge_pmd, "split_pmd"),
+    "fork_pmd": Writer(writers.fork_pmd, "dup_pmd", page_tables.fork_pmd_found),
+    "split_huge_pmd": Writer(writers.split_huge_pmd, "split_pmd", page_tables.split_pmd_found),
 }
 
 

@@ -143,9 +143,20 @@ def model_of(cell: Cell, *, one_at_a_time: bool = False) -> Model:
     scheme, order, mix = find_scheme(cell.scheme), cell.pages.bit_length() - 1, MIXES[cell.writers]
     start, together = mix.calls(cell.pages)
     locks = frozenset(KINDS) - cell.without
+    renews = any(call.renews for calls in together for call in calls)
     if cell.context == AT_REST:
         threads = tuple(as_called(cell.scheme, calls) for calls in together)
-        rest = Model(scheme, order, threads, start, mix.kind, statistics=True, locks=locks, memory_model=cell.memory)
+        rest = Model(
+            scheme,
+            order,
+            threads,
+            start,
+            mix.kind,
+            statistics=True,
+            references=renews,
+            locks=locks,
+            memory_model=cell.memory,
+        )
         return _serial(rest) if one_at_a_time else rest
     context = context_of(cell, scheme)
     reader = question_of(context, scheme)
@@ -154,7 +165,8 @@ def model_of(cell: Cell, *, one_at_a_time: bool = False) -> Model:
         raise UsageError(f"{cell.scheme} cannot answer {context.id}: {why}")
     extra = int(reader.quantity is Quantity.EXTRA_REFERENCES)
     question = QUESTIONS.get(reader.name)
-    counts, finding = question is not None and "_refcount" in question.names, question is not None and question.unmaps
+    counts = renews or (question is not None and "_refcount" in question.names)
+    finding = question is not None and question.unmaps
     if finding and cell.more - {REFERENCE}:
         raise UsageError(f"{context.id} takes its locks when it needs them, and gives them back: it cannot have others")
     threads = tuple(as_called(cell.scheme, calls, in_one=finding) for calls in together)

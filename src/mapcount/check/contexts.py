@@ -75,6 +75,7 @@ CONTEXTS: dict[str, Context] = {
                 "no-false-unmapped": Harm(
                     Class.TORN, "a mapped folio looks unmapped; what reclaim makes of that: see reclaim"
                 ),
+                "same-folio": Harm(Class.TORN, "the number of mappings is another folio's"),
             },
             writers=("zap-fault", "pmd-and-ptes"),
             source='the thread of August 2023: "people check the mapcount while holding no locks"',
@@ -105,7 +106,7 @@ CONTEXTS: dict[str, Context] = {
                 "reads-in-order": Harm(Class.TORN, "who puts a folio together from its pages sees half an operation")
             },
             writers=("zap-fault",),
-            source="fs/proc/page.c kpage_read(), 7.3: page by page; tools/mm/thpmaps reads so",
+            source="fs/proc/page.c kpagecount_read(), 7.3: page by page; tools/mm/page-types.c reads so",
             by_default=False,
             pages_read=(0, 1),
         ),
@@ -115,7 +116,10 @@ CONTEXTS: dict[str, Context] = {
             ("page_mapcount", "folio_average_page_mapcount"),
             (),
             reference=False,
-            relies={"explainable": Harm(Class.TORN, "a tool shows a count that the page never had")},
+            relies={
+                "explainable": Harm(Class.TORN, "a tool shows a count that the page never had"),
+                "same-folio": Harm(Class.TORN, "a tool shows the count of another folio for the one that it looked at"),
+            },
             writers=("zap-fault",),
             source="fs/proc/page.c get_kpage_count(), 7.3: neither lock nor reference, words copied first (snapshot_page)",
         ),

@@ -42,6 +42,8 @@ class Answer(NamedTuple):
     attainable: tuple[int, ...]
     """what was true at some moment of the window, on that way"""
     schedule: tuple[int, ...]
+    own: tuple[int, ...] = ()
+    """and what of that was true of the folio that it began with: the same, unless that one was freed meanwhile"""
     might: tuple[int, ...] = ()
     """in a model with histories: what it might have returned after `earlier`, on that way"""
     earlier: tuple[int, ...] = ()
@@ -225,8 +227,8 @@ class _Search:
             return
         if closed not in self.answers:
             schedule = self.steps.as_taken((*self._way(at), chosen))
-            true, might = values_of(closed.attainable), values_of(closed.might)
-            self.answers[closed] = Answer(*closed[:3], None, true, schedule, might, closed.earlier)
+            true, own, might = map(values_of, (closed.attainable, closed.own, closed.might))
+            self.answers[closed] = Answer(*closed[:3], None, true, schedule, own, might, closed.earlier)
 
     def _schedule(self, number: int) -> tuple[int, ...]:
         """Return the shortest way to a state."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from mapcount.check import search
 from mapcount.check.explore import Answer, Explored, by_verdict, ranges_by_word
-from mapcount.check.interval import values_of
+from mapcount.check.interval import told_apart, values_of
 from mapcount.check.steps import choice
 from mapcount.check.thread_states import NO_CELL
 from mapcount.errors import UsageError
@@ -127,10 +127,7 @@ class _Search:
     def explored(self, until: Mapping[str, Condition]) -> Explored:
         """Return what was found."""
         control = self._control
-        answers = [
-            Answer(thread, call, value, None, values_of(window), self._schedule(at, self._choice(by)))
-            for thread, call, value, window, at, by in self._answers[: control[search.ANSWERS]].tolist()
-        ]
+        answers = [self._answer(*row) for row in self._answers[: control[search.ANSWERS]].tolist()]
         states = int(control[search.STATES])
         return Explored(
             steps=self.steps,
@@ -145,6 +142,10 @@ class _Search:
             seen=self._seen(until),
             ranges=ranges_by_word(self.steps, [self._extremes(cell, states) for cell in range(self._cells)]),
         )
+
+    def _answer(self, thread: int, call: int, value: int, window: int, at: int, by: int) -> Answer:
+        true, own = map(values_of, told_apart(window, renews=self.steps.model.renews))
+        return Answer(thread, call, value, None, true, self._schedule(at, self._choice(by)), own)
 
     def _extremes(self, cell: int, states: int) -> tuple[int, int]:
         """Return the least and the greatest value of a cell in all states."""

@@ -63,7 +63,7 @@ def fewest_switches(model: Model, broken: Property, max_states: int = MOST_STATE
 def _is_broken(steps: Steps, closed: Closed, broken: Property) -> bool:
     if not steps.is_judged(closed.thread, closed.call):
         return False
-    return broken.broken(closed.value, values_of(closed.might if broken.together else closed.attainable))
+    return broken.broken_by(closed.value, *map(values_of, (closed.attainable, closed.own, closed.might)))
 
 
 def _schedule(ways: dict[_Node, _Way], node: _Node) -> tuple[int, ...]:

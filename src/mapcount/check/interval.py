@@ -14,6 +14,9 @@ within their intervals is possible, since one call of one reader looks at one mo
 judged together by histories.py.
 
 A dup that is refused in the end counts as possible while it runs.
+
+Where a folio is freed while somebody reads, and its memory becomes another folio's, a window keeps apart what was true of
+which.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mapcount.check.model import apply_to_truth
+from mapcount.errors import UsageError
 from mapcount.schemes.scheme import Promise, Quantity
 from mapcount.schemes.truth import truth_of
 
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from mapcount.schemes.truth import FolioTruth
 
 
+NEXT_FOLIO = 31
+"""Is added to what is true of the folio that has the memory after the first one was freed, in models where that may be."""
 Operation: TypeAlias = "tuple[int, int]"
 """Its thread, and its number among the thread's calls."""
 
@@ -89,7 +95,11 @@ class Moments:
         for size in range(len(under_way) + 1):
             for done in combinations(under_way, size):
                 values |= 1 << self.value(asked, frozenset((*over, *done)))
-        return values
+        # As soon as the next folio is counted the memory is its own, whatever has taken effect.
+        is_next = any(self._model.threads[by][number].renews for by, number in (*over, *under_way))
+        if self._model.renews and values >> NEXT_FOLIO:
+            raise UsageError(f"{self._model!r}: a truth is {NEXT_FOLIO} or more, where a folio is freed: fewer pages")
+        return values << NEXT_FOLIO * is_next
 
     def value(self, asked: Call, done: frozenset[Operation]) -> int:
         """Return what is true of what a call asks about when these calls, (thread, number), have taken effect."""
@@ -157,6 +167,18 @@ def explained(reader: Reader, value: int, attainable: int) -> bool | None:
         case Promise.NEVER_MORE:
             return value <= greatest
     return None
+
+
+def told_apart(window: int, *, renews: bool) -> tuple[int, int]:
+    """
+    Return what was true at some moment of a window of whichever folio had the memory; and of the one that had it first.
+
+    Both as bits. A model `renews` if a folio may be freed in it; else the two are the same.
+    """
+    if not renews:
+        return window, window
+    own, following = window & ((1 << NEXT_FOLIO) - 1), window >> NEXT_FOLIO
+    return own | following, own or following
 
 
 def values_of(attainable: int) -> tuple[int, ...]:

@@ -69,6 +69,12 @@ def _fault_touch(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], 
     return start, (first, second)
 
 
+def _free_reuse(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
+    start = (Call("new_ptes", 0, pages, 1), Call("dup_ptes", 0, pages, 2))
+    first = (Call("unmap_ptes", 0, pages, 1, via="zap"), Call("new_ptes", 0, pages, 3, via="reuse"))
+    return start, (first, (Call("unmap_ptes", 0, pages, 2, via="zap"),))
+
+
 def _split_zap(pages: int) -> tuple[tuple[Call, ...], tuple[tuple[Call, ...], ...]]:
     start = (Call("new_pmd", mm=1), Call("dup_pmd", mm=2), Call("dup_pmd", mm=3))
     first = (Call("split_pmd", mm=2, via="split_huge_pmd"), Call("unmap_ptes", 0, pages // 2, 2, via="zap"))
@@ -194,6 +200,13 @@ MIXES: dict[str, Mix] = {
             "gone, and unmaps all (only where the reader unmaps what it finds)",
             Kind.SHMEM,
             _fault_touch,
+        ),
+        Mix(
+            "free-reuse",
+            "two processes that share an anon folio unmap it, which frees it unless the reader has a reference; a third one "
+            "gets the memory and maps it as another folio",
+            Kind.ANON,
+            _free_reuse,
         ),
         Mix(
             "much-mapped",

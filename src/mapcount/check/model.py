@@ -13,7 +13,7 @@ from mapcount.check.callers import QUESTIONS, WRITERS, asked, bound
 from mapcount.check.locks import ENTRIES, FREEZE, KINDS, MOST_MMS, locks_in_words
 from mapcount.check.lower import Entry
 from mapcount.check.memory_order import MODELS
-from mapcount.check.page_tables import MOST_WALKED, page_table, tables_of
+from mapcount.check.page_tables import MOST_PAGES, MOST_WALKED, page_table, tables_of
 from mapcount.check.references import _refcount, cache_references, references
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
@@ -60,9 +60,19 @@ class Call:
         return self.name in OPERATIONS
 
     @property
+    def is_dup(self) -> bool:
+        """Whether it shares with a child what another address space maps."""
+        return self.name.startswith("dup_")
+
+    @property
+    def renews(self) -> bool:
+        """Whether the memory is another folio's from then on, if nobody has a reference."""
+        return self.via == "reuse"
+
+    @property
     def may_refuse(self) -> bool:
         """Whether it returns that it did nothing."""
-        return self.name.startswith("dup_")
+        return self.is_dup or self.renews
 
     @property
     def by(self) -> int:
@@ -173,7 +183,7 @@ class Model:
         return [replace(one, looked=one.looked._replace(mapper=asker)) for one in entries]
 
     def _arguments(self, call: Call) -> tuple[int, ...]:
-        last = (call.mm, call.parent) if call.via and call.may_refuse else (call.mm,)
+        last = (call.mm, call.parent) if call.via and call.is_dup else (call.mm,)
         if call.name in PTE_OPERATIONS:
             return (0, self.order, call.first, call.nr, *last)
         return (0, self.order, 0, *last) if call.is_operation else (0, self.order, call.first)
@@ -183,7 +193,7 @@ class Model:
             return self._writer(call)
         if call.name in self.scheme.functions:
             return cast("FunctionType", self.scheme.functions[call.name])
-        constants = {"REFERENCES": int(self.references), "MMS": self.mms}
+        constants = {"REFERENCES": int(self.references), "MMS": self.mms, "PMDS": int(self.has_pmds)}
         constants["EXPECTED"] = cache_references(self.order, self.kind) + self.reader_references
         constants |= {"ENTRIES": int(ENTRIES in self.locks), "FREEZE": int(FREEZE in self.locks)}
         return bound(QUESTIONS[call.name].function, self.scheme, constants)
@@ -192,7 +202,8 @@ class Model:
         writer, constants = WRITERS[call.via], {"REFERENCES": int(self.references)}
         if self.page_tables:
             assert writer.finding is not None
-            return bound(writer.finding, self.scheme, {**constants, "AT_ONCE": int(call.pieces == 1)})
+            constants |= {"AT_ONCE": int(call.pieces == 1), "PMDS": int(self.has_pmds)}
+            return bound(writer.finding, self.scheme, constants)
         assert writer.function is not None
         constants |= {"FIRST": int(call.piece == 0), "LAST": int(call.piece == call.pieces - 1)}
         return bound(writer.function, self.scheme, {**constants, "TOTAL": call.nr * call.pieces})
@@ -224,6 +235,16 @@ class Model:
         for call in self.start:
             apply_to_truth(call, truth)
         return truth
+
+    @property
+    def renews(self) -> bool:
+        """Whether the memory may become another folio's."""
+        return any(call.renews for calls in self.threads for call in calls)
+
+    @property
+    def has_pmds(self) -> bool:
+        """Whether any call is about a PMD."""
+        return any(call.name in PMD_OPERATIONS for calls in (self.start, *self.threads) for call in calls)
 
     @property
     def mms(self) -> int:
@@ -263,6 +284,8 @@ def _check_surroundings(model: Model) -> None:
         if not model.references and call.name in QUESTIONS and "_refcount" in QUESTIONS[call.name].names:
             raise UsageError(f"{call}: the model has no reference count")
         _check_finding(model, call)
+    if model.renews and (not model.references or model.histories):
+        raise UsageError("a folio is freed with its last reference: the model has to count them, and has no histories")
 
 
 def _check_finding(model: Model, call: Call) -> None:
@@ -276,10 +299,11 @@ def _check_finding(model: Model, call: Call) -> None:
         return
     if call.via and WRITERS[call.via].finding is None:
         raise UsageError(f"{call}: it is not modelled beside a reader that unmaps what it finds")
-    if not model.references or model.pinned or model.mms > MOST_WALKED or "ptl" not in model.locks:
+    is_small = model.mms <= MOST_WALKED and 1 << model.order <= MOST_PAGES
+    if not is_small or not model.references or model.pinned or "ptl" not in model.locks:
         raise UsageError(
-            f"{call}: page tables are words only with references, up to {MOST_WALKED} address spaces, without pins that "
-            "refuse a fork, and under page-table locks"
+            f"{call}: page tables are words only of up to {MOST_WALKED} address spaces and up to {MOST_PAGES} pages, with "
+            "references, without pins that refuse a fork, and under page-table locks"
         )
 
 
@@ -326,7 +350,7 @@ def _check_thread(model: Model, thread: int, calls: tuple[Call, ...]) -> None:
         if not call.is_operation:
             _check_reader(model, call)
             continue
-        if call.name.startswith("new_"):
+        if call.name.startswith("new_") and not call.renews:
             raise UsageError(f"{call}: a new folio is known to nobody else; it belongs to the start")
         if not others.isdisjoint({call.mm, call.parent}):
             _check_sharing(model, call, shares)
@@ -335,7 +359,7 @@ def _check_thread(model: Model, thread: int, calls: tuple[Call, ...]) -> None:
                 f"{call}: whether mm {call.mm} maps anything is open: the dup of a pinned folio may be refused"
             )
         _check_call(model, call, truth, others - model.mms_of(thread))
-        if call.may_refuse and model.pinned:
+        if call.renews or (call.is_dup and model.pinned):
             perhaps.add(call.mm)
         apply_to_truth(call, truth)
 
@@ -361,14 +385,14 @@ def _check_call(model: Model, call: Call, truth: FolioTruth, others: frozenset[i
     if call.nr < 1 or pages.start < 0 or pages.stop > truth.nr_pages:
         raise UsageError(f"{call}: the folio has pages 0..{truth.nr_pages}")
     sources = {call.mm} if call.by < 0 or call.name == "split_pmd" else set()
-    if call.may_refuse:
+    if call.is_dup:
         sources = {call.parent} if call.parent else {mm for mm in truth.mms() if mm not in others and mm != call.mm}
         if call.mm in truth.mms() and not call.piece:
             raise UsageError(f"{call}: mm {call.mm} maps the folio already, it is no new child")
     elif not sources:
         return
     if not any(_maps(truth, mm, pages, ptes=call.name in PTE_OPERATIONS) for mm in sources):
-        raise UsageError(f"{call}: {'nobody else' if call.may_refuse else f'mm {call.mm}'} maps that in this way")
+        raise UsageError(f"{call}: {'nobody else' if call.is_dup else f'mm {call.mm}'} maps that in this way")
 
 
 def _maps(truth: FolioTruth, mm: int, pages: range, *, ptes: bool) -> bool:

@@ -75,8 +75,8 @@ def promela(model: Model, *, telling: bool = False) -> str:
         raise UsageError("bit locks cannot be left out of an export")
     if model.memory_model != "sc":
         raise UsageError(f"Promela has one memory model, sc: {model.memory_model} cannot be exported")
-    if model.histories:
-        raise UsageError("histories, in which several reads are judged together, cannot be exported")
+    if model.histories or model.renews:
+        raise UsageError("reads that are judged together, and folios that are freed, cannot be exported")
     steps = Steps(model)
     _check_numbers(steps)
     return _Export(steps, telling=telling).text()

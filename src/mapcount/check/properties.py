@@ -6,6 +6,7 @@ judges the words when every thread has done everything. What a model reaches at 
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from mapcount.check.harm import Class, Harm
@@ -30,11 +31,20 @@ _MAPPINGS = frozenset({Quantity.ENTRIES, Quantity.MAPPED, Quantity.PAGES_MAPPED,
 _SHARING = frozenset({Quantity.SHARED, Quantity.OTHERS})
 
 
+class Takes(enum.Enum):
+    """What a value is held against."""
+
+    WINDOW = "what was true at some moment of the window"
+    FOLIO = "what was true then of the folio that had the memory when it began"
+    HISTORY = "what the read might have returned, in any order, after those before it"
+
+
 class Property(NamedTuple):
     """
     What a value must not do. `broken` takes the value and what was true at some moment of the window.
 
-    One of several reads `together` takes what the read might have returned, in any order, after those before it.
+    `takes` says what that is in its place for some: what was true of the folio that had the memory when the reader began, or
+    what the last of several reads might have returned, in any order, after those before it.
     """
 
     id: str
@@ -44,8 +54,16 @@ class Property(NamedTuple):
     quantities: frozenset[Quantity]
     broken: Callable[[int, Sequence[int]], bool]
     verdict: str
-    """what went wrong, with {value} and {true}; together: with {earlier}, too"""
-    together: bool = False
+    """what went wrong, with {value} and {true}; of several reads with {earlier}, too"""
+    takes: Takes = Takes.WINDOW
+
+    def broken_by(self, value: int, window: Sequence[int], own: Sequence[int], might: Sequence[int]) -> bool:
+        """Return whether a value breaks it, given all that it may have to do with."""
+        return self.broken(value, self.of(window, own, might))
+
+    def of(self, window: Sequence[int], own: Sequence[int], might: Sequence[int]) -> Sequence[int]:
+        """Return what it has to do with."""
+        return {Takes.WINDOW: window, Takes.FOLIO: own, Takes.HISTORY: might}[self.takes]
 
 
 class RestProperty(NamedTuple):
@@ -124,7 +142,16 @@ READER_PROPERTIES: dict[str, Property] = {
             frozenset(Quantity) - {Quantity.PARTIAL},
             lambda value, might: value not in might,
             "it returned {value} after {earlier}: no order of the operations has a moment for each; {true} would fit",
-            together=True,
+            Takes.HISTORY,
+        ),
+        Property(
+            "same-folio",
+            "the value was true, at some moment, of the folio that had the memory when the reader began",
+            "who reads without a reference, and goes on with that folio",
+            frozenset(Quantity) - {Quantity.PARTIAL},
+            lambda value, own: value not in own,
+            "it returned {value}, and of the folio that it began with {true} was true: that one was freed",
+            Takes.FOLIO,
         ),
     )
 }
@@ -199,4 +226,4 @@ SOMETIMES: dict[str, str] = {
 
 def properties_of(quantity: Quantity) -> tuple[Property, ...]:
     """Return the properties that say something about one value of a reader of this quantity."""
-    return tuple(one for one in READER_PROPERTIES.values() if quantity in one.quantities and not one.together)
+    return tuple(one for one in READER_PROPERTIES.values() if quantity in one.quantities and one.takes is Takes.WINDOW)

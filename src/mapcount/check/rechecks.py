@@ -39,7 +39,7 @@ def migration(m: Memory, folio: int, order: int, page: int) -> int:
         return 1
     hold(m, FOLIO_LOCK)
     hold(m, RMAP_LOCK)
-    replace_all(m, folio, order)
+    replace_all(m, folio, order, 0)
     release(m, RMAP_LOCK)
     stopped = 0
     if folio_mapped(m, folio, order, page):
@@ -61,7 +61,7 @@ def split_to_the_end(m: Memory, folio: int, order: int, page: int) -> int:
     expected = folio_mapcount(m, folio, order, page) + EXPECTED
     if atomic_read(m, _refcount, folio) != expected:
         return 1
-    replace_all(m, folio, order)
+    replace_all(m, folio, order, 1)
     if FREEZE and atomic_read(m, _refcount, folio) != EXPECTED:
         return 1
     return 0

@@ -3,7 +3,7 @@
 What a thread does next and what comes of it are looked up in tables that Python fills (fast.py): where an entry is missing
 the search returns, says which, and goes on when it is there. Importing this imports numba.
 
-Inside, arrays are bare pointers (replay/runtime.py): counting references took more time than the search itself. So rows are
+Inside, arrays are bare pointers (pointers.py): counting references took more time than the search itself. So rows are
 reckoned by hand, and whoever calls `run` keeps the arrays alive and large enough.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mapcount.check.bare_pointer import pointer
+from mapcount.check.pointers import pointer
 
 EMPTY = -1
 DONE, MISSING_MOVE, MISSING_TRUTH, BOUND_REACHED, TOO_NARROW, TABLE_FULL, LIST_FULL = range(7)

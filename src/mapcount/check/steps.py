@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mapcount.check.histories import NOTHING, Histories, Step
-from mapcount.check.interval import Moments, claims
+from mapcount.check.interval import Moments, claims, told_apart
 from mapcount.check.layout import Layout
 from mapcount.check.locks import BIT_LOCKS, bits_of
 from mapcount.check.lower import lower
@@ -39,6 +39,8 @@ class Closed(NamedTuple):
     """what it returned"""
     attainable: int
     """of a reader whose promise is judged: what was true at some moment of its window, as bits; else 0"""
+    own: int = 0
+    """and of these what was true of the folio that had the memory when it began: all, unless that folio was freed"""
     might: int = 0
     """of a reader with a history: what it might have returned after what it returned before, as bits; else 0"""
     earlier: tuple[int, ...] = ()
@@ -159,7 +161,8 @@ class Steps:
             return Taken(tuple(after), None)
         might = self._remember(state, after, thread, coming, move.closed)
         earlier = states.locals[state[self._locals + thread]].returned if self._histories else ()
-        closed = Closed(thread, coming.call, move.closed, after[self._windows + thread], might, earlier)
+        windows = told_apart(after[self._windows + thread], renews=self.model.renews)
+        closed = Closed(thread, coming.call, move.closed, *windows, might, earlier)
         after[self._windows + thread] = 0
         return Taken(tuple(after), closed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from mapcount.check.interval import values_of
+from mapcount.check.interval import told_apart, values_of
 from mapcount.check.locks import names_of
 from mapcount.check.steps import State, Steps, option_of, thread_of
 from mapcount.check.thread_states import NO_CELL, Next, Way
@@ -42,6 +42,8 @@ class TraceStep(NamedTuple):
     """the locks that the thread holds meanwhile"""
     true: tuple[int, ...]
     """what may be true after the step, of what the model's last reader asks about; empty without a reader"""
+    own: tuple[int, ...] = ()
+    """of a reader: what of `window` was true of the folio that had the memory when it began"""
     might: tuple[int, ...] = ()
     """of the end of a read with a history: what it might have returned after those before it"""
 
@@ -87,7 +89,9 @@ def _step(steps: Steps, state: State, number: int, chosen: int) -> tuple[TraceSt
         raise UsageError(f"step {number + 1}: thread {thread} {_why_not(steps, state, thread, option_of(chosen))}")
     coming = options[option_of(chosen)]
     closed, access = taken.closed, coming.access
-    window = closed.attainable if closed else steps.window(taken.state, thread)
+    window, own = told_apart(steps.window(taken.state, thread), renews=steps.model.renews)
+    if closed:
+        window, own = closed.attainable, closed.own
     return (
         TraceStep(
             thread=thread,
@@ -102,6 +106,7 @@ def _step(steps: Steps, state: State, number: int, chosen: int) -> tuple[TraceSt
             window=values_of(window),
             held=names_of(coming.held),
             true=_true(steps, taken.state),
+            own=values_of(own),
             might=values_of(closed.might) if closed else (),
         ),
         taken.state,
@@ -125,4 +130,4 @@ def _true(steps: Steps, state: State) -> tuple[int, ...]:
     if not asked:
         return ()
     locals_ = [steps.local(state, thread) for thread in range(len(steps.threads))]
-    return values_of(steps.moments.attainable(*asked[-1], locals_))
+    return values_of(told_apart(steps.moments.attainable(*asked[-1], locals_), renews=steps.model.renews)[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mapcount.check.cells import AT_REST, Cell, context_of, model_of, properties_asked, question_of
 from mapcount.check.explore import DEFAULT_BOUND, Answer, Explored, explore
 from mapcount.check.harm import NOBODY, Class, Harm, worst
-from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES, TRUTH_MOVES
+from mapcount.check.properties import READER_PROPERTIES, REST_PROPERTIES, TRUTH_MOVES, Takes
 from mapcount.check.rest import broken_at_rest
 from mapcount.check.schedule import schedule_text
 from mapcount.check.trace import trace
@@ -165,12 +165,17 @@ def judge(
 def _fits(name: str, reader: Reader, model: Model) -> bool:
     """Return whether a property says something about what is read."""
     one = READER_PROPERTIES.get(name)
-    return one is not None and reader.quantity in one.quantities and (model.histories or not one.together)
+    asked = {Takes.WINDOW: True, Takes.FOLIO: model.renews, Takes.HISTORY: model.histories}
+    return one is not None and reader.quantity in one.quantities and asked[one.takes]
 
 
 def _recheck(cell: Cell, context: Context, max_states: int, engine: str) -> Verdict | None:
-    """Judge the caller as it goes on after its look, which may have been wrong; None if that is not modelled."""
-    if not context.rechecked_by:
+    """
+    Judge the caller as it goes on after its look, which may have been wrong; None if that is not modelled.
+
+    In weak memory it is left to who asks for it by name: what may be put off there makes millions of states of it.
+    """
+    if not context.rechecked_by or cell.memory == "weak":
         return None
     further = judge(replace(cell, context=context.rechecked_by, more=frozenset()), max_states=max_states, engine=engine)
     return None if further.cannot else further
@@ -182,7 +187,7 @@ def _violation(name: str, answers: Iterable[Answer]) -> Violation | None:
     if not broken:
         return None
     first = min(broken, key=lambda answer: len(answer.schedule))
-    true = first.might if READER_PROPERTIES[name].together else first.attainable
+    true = tuple(READER_PROPERTIES[name].of(first.attainable, first.own, first.might))
     return _told(name, first.schedule, first.value, true, first.earlier)
 
 
@@ -194,7 +199,7 @@ def _without_overlap(cell: Cell, found: list[Violation], max_states: int, engine
 
 def breaks(one: Property, answer: Answer) -> bool:
     """Return whether an answer breaks a property of a reader."""
-    return one.broken(answer.value, answer.might if one.together else answer.attainable)
+    return one.broken_by(answer.value, answer.attainable, answer.own, answer.might)
 
 
 def _told(
@@ -214,9 +219,8 @@ def retold(model: Model, name: str, schedule: tuple[int, ...]) -> Violation:
     last = steps[-1]
     assert last.returned is not None
     earlier = tuple(one.returned for one in steps[:-1] if one.thread == last.thread and one.returned is not None)
-    return _told(
-        name, schedule, last.returned, last.might if READER_PROPERTIES[name].together else last.window, earlier
-    )
+    true = tuple(READER_PROPERTIES[name].of(last.window, last.own, last.might))
+    return _told(name, schedule, last.returned, true, earlier)
 
 
 def _sometimes(explored: Explored) -> dict[str, bool]:
@@ -238,17 +242,12 @@ def _at_rest(
     if model.kind != Kind.ANON or all(place.word != PG_anon_exclusive for place in model.scheme.scheme.places):
         fitting = [name for name in fitting if name != "exclusive-is-alone"]
     broken = {name: told for name in fitting if (told := _broken_at_rest(name, explored))}
+    found = []
     if broken:
         serial = explore(model_of(cell, one_at_a_time=True), max_states=max_states, engine=engine)
-    found = [
-        Violation(
-            name,
-            sentence,
-            _way_to(name, model, explored, max_states, engine),
-            is_race=not _broken_at_rest(name, serial),
-        )
-        for name, sentence in broken.items()
-    ]
+        for name, told in broken.items():
+            way = _way_to(name, model, explored, max_states, engine)
+            found.append(Violation(name, told, way, is_race=not _broken_at_rest(name, serial)))
     return Verdict(
         cell,
         properties=tuple(fitting),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mapcount.check.locks import FOLIO_LOCK, MMAP_LOCK, PAGE_TABLE, RMAP_LOCK, hold, hold_shared, release
 from mapcount.check.references import _refcount
-from mapcount.schemes.ops import atomic_add, atomic_sub
+from mapcount.schemes.ops import atomic_add, atomic_read, atomic_sub
 
 if TYPE_CHECKING:
     from mapcount.schemes.memory import Memory
@@ -159,6 +159,22 @@ def try_to_migrate(m: Memory, folio: int, order: int, page: int, nr: int, mm: in
         release(m, PAGE_TABLE + mm)
         release(m, RMAP_LOCK)
         release(m, FOLIO_LOCK)
+
+
+def reuse(m: Memory, folio: int, order: int, page: int, nr: int, mm: int) -> int:
+    """
+    Map the memory as another folio, if nobody has a reference to it: do_anonymous_page() after the last folio_put().
+
+    The counts are at rest then, as a new folio's are; flags that freeing clears stay as they are here. Returns 1 if it is not
+    free.
+    """
+    if atomic_read(m, _refcount, folio):
+        return 1
+    hold(m, PAGE_TABLE + mm)
+    get_references(m, folio, nr)
+    new_ptes(m, folio, order, page, nr, mm)
+    release(m, PAGE_TABLE + mm)
+    return 0
 
 
 def madvise_dontneed(m: Memory, folio: int, order: int, page: int, nr: int, mm: int) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from mapcount.check.callers import QUESTIONS
 from mapcount.check.cells import AT_REST, has_reference, model_of
 from mapcount.check.contexts import CONTEXTS
 from mapcount.check.harm import Class
-from mapcount.check.locks import REFERENCE
+from mapcount.check.locks import ENTRIES, FREEZE, REFERENCE
 from mapcount.check.locks import TITLES as TITLES_OF_LOCKS
 from mapcount.check.memory_order import TITLES
 from mapcount.check.mixes import MIXES
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from mapcount.check.cells import Cell
     from mapcount.check.contexts import Context
     from mapcount.check.verdicts import Verdict, Violation
+    from mapcount.schemes.scheme import Reader
 
-_MARKS = {
+MARKS = {
     Class.STALE: "stale",
     Class.ESTIMATE: "guess",
     Class.TORN: "TORN",
@@ -37,6 +39,7 @@ _MARKS = {
 }
 MEANINGS = {
     "true": "what it returns is still true when it returns",
+    "fine": "it may return what was never true, in a way that the caller does not mind",
     "stale": "what it returns was true, and may not be any more: no way of counting cures that",
     "guess": "it is wrong at times without any race: approximate by design",
     "TORN": "it may return what was never true; nobody comes to harm",
@@ -45,7 +48,7 @@ MEANINGS = {
     "-": "the scheme has no answer, or no kernel with it does this",
     "bound": "not all states were looked at, and none of those met is a violation",
 }
-_WORST = ("HARM", "recheck", "TORN", "guess", "bound", "stale", "true", "-")
+WORST = ("HARM", "recheck", "TORN", "guess", "bound", "fine", "stale", "true", "-")
 
 
 def parts(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
@@ -69,10 +72,12 @@ def mark_of(verdict: Verdict) -> str:
     if verdict.cannot:
         return "-"
     if verdict.violations and verdict.kind:
-        return _MARKS[verdict.kind]
+        return MARKS[verdict.kind]
     if not verdict.complete:
         return "bound"
-    return _MARKS[verdict.kind] if verdict.kind else "true"
+    if verdict.untrue:
+        return "fine"
+    return MARKS[verdict.kind] if verdict.kind else "true"
 
 
 def _matrix(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableType]:
@@ -116,7 +121,7 @@ def matrix_rows(verdicts: Sequence[Verdict]) -> tuple[list[str], list[list[str]]
 
 def worst(marks: Iterable[str]) -> str:
     """Return the mark that says the worst; of none, nothing."""
-    return min(marks, key=_WORST.index, default="")
+    return min(marks, key=WORST.index, default="")
 
 
 def _summary(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
@@ -142,11 +147,23 @@ def _violations(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableT
         if not found:
             continue
         yield heading(f"Violated, {kind.value}")
+        if kind is Class.RECHECKED:
+            yield from _modelled([one.recheck for one, _ in found])
         for verdict, broken in first(found, view.top):
             yield sentence(f"{verdict.cell}: {broken.property} in {plural(len(broken.schedule), 'step')}")
             yield note(f"  {broken.sentence}")
             yield note(f"  mapcount check --replay {verdict.replay_id(broken)}")
         yield from left_out(len(found), view.top)
+
+
+def _modelled(rechecks: Sequence[Verdict | None]) -> Iterator[RenderableType]:
+    """Yield how many of the callers hold that were followed past their look."""
+    followed = {one.cell: one.status for one in rechecks if one}
+    if followed:
+        held = sum(status == "holds" for status in followed.values())
+        yield sentence(
+            f"Followed past that look, to the compare of references: {held} of {plural(len(followed), 'model')} hold."
+        )
 
 
 def _at_rest(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
@@ -176,6 +193,7 @@ def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
         yield sentence(
             f"Reader: {verdict.context.function} asks {verdict.reader.name}; {_holds(cell, verdict.context)}."
         )
+        yield from _protected(cell, verdict.reader)
         yield sentence(f"It may return {one_of(verdict.returns)}{_untrue(verdict)}.")
     if cell.without:
         yield sentence(f"Taken out: {', '.join(TITLES_OF_LOCKS[kind] for kind in sorted(cell.without))}.")
@@ -210,6 +228,16 @@ def one_of(values: Sequence[int]) -> str:
         return f"{values[0]} to {values[-1]}"
     *before, last = map(str, values or ("none",))
     return f"{', '.join(before)} or {last}" if before else last
+
+
+def _protected(cell: Cell, reader: Reader) -> Iterator[RenderableType]:
+    """Yield what keeps others out when a caller goes on after its look, and whether it is there."""
+    question = QUESTIONS.get(reader.name)
+    if question is None or "FREEZE" not in question.names:
+        return
+    kinds = (ENTRIES, FREEZE) if question.unmaps else (FREEZE,)
+    told = (f"{TITLES_OF_LOCKS[kind]}: {'no' if kind in cell.without else 'yes'}" for kind in kinds)
+    yield sentence(f"As it goes on: {'; '.join(told)}.")
 
 
 def _holds(cell: Cell, context: Context) -> str:

@@ -30,6 +30,7 @@ _SEVERITY = list(Class)
 _TONES: dict[str, Tone] = {
     "true": "whole",
     "stale": "whole-shared",
+    "fine": "plain",
     "guess": "part",
     "TORN": "part-shared",
     "recheck": "second",

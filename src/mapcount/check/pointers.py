@@ -1,7 +1,7 @@
-"""What the explorer (search.py) needs of numba's depths: the bare pointer of an array. Importing it imports numba.
+"""What the compiled search needs of numba's depths: the bare pointer of an array. Importing this imports numba.
 
 Indexing an array, numba looks for negative indices and keeps count of references; a pointer does neither, and is compiled
-in half the time. Whoever calls keeps the arrays alive and has checked that indices are in range.
+in half the time. Whoever calls the search keeps the arrays alive and has checked that indices are in range.
 """
 
 # numba's decorators and its extension API have no types.
