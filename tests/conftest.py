@@ -45,8 +45,8 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_generate_tests(metafunc):
-    """Let a test that takes `kernel` run on each of them. Those of one kernel go to the same worker."""
-    if "kernel" in metafunc.fixturenames:
+    """Let a test of real kernels that takes `kernel` run on each of them. Those of one kernel go to the same worker."""
+    if "kernel" in metafunc.fixturenames and metafunc.definition.get_closest_marker("kernels"):
         from kernels.live_kernels import NAMES
 
         params = [pytest.param(name, marks=pytest.mark.xdist_group(f"Linux {name}")) for name in NAMES]

@@ -10,6 +10,7 @@ import pytest
 
 from agreement import branch_samples
 from agreement.branch_samples import entry, helper, unreachable
+from mapcount.agreement import branches
 from mapcount.agreement.branches import BranchTrace
 from mapcount.schemes.catalogue import find_scheme
 
@@ -31,8 +32,8 @@ ENTERED, LEFT = (LOOP, LOOP), (LOOP, AFTER)
 ALL = sorted([A_TRUE, A_FALSE, B_TRUE, B_FALSE, ENTERED, LEFT, (EQUALS, ONE), (EQUALS, TWO)])
 
 
-def ways(branches):
-    return sorted((one.line, one.to_line) for one in branches)
+def ways(found):
+    return sorted((one.line, one.to_line) for one in found)
 
 
 def test_all_that_the_constants_allow():
@@ -58,7 +59,7 @@ def test_what_calls_take(calls, taken):
     trace = BranchTrace(SAMPLE)
     with trace.tracing():
         for arguments in calls:
-            entry(*arguments)
+            SAMPLE.functions["entry"](*arguments)
     assert ways(trace.taken) == sorted(taken)
     assert len(trace.not_taken()) == len(ALL) - len(taken)
 
@@ -67,8 +68,28 @@ def test_only_while_tracing_and_the_tracer_before_comes_back():
     trace, before = BranchTrace(SAMPLE), sys.gettrace()
     with trace.tracing():
         pass
-    entry(1, 1)
+    SAMPLE.functions["entry"](1, 1)
     assert not trace.taken and sys.gettrace() is before
+    assert SAMPLE.functions == {"entry": entry}
+
+
+def test_after_the_first_calls_nothing_is_traced_but_what_is_waited_for(monkeypatch):
+    monkeypatch.setattr(branches, "FIRST", 2)
+    trace = BranchTrace(SAMPLE, out_of_reach=lambda branch: branch.function == "helper" or branch.line == LOOP)
+    with trace.tracing():
+        call = SAMPLE.functions["entry"]
+        call(0, 0)
+        call(0, 0)
+        assert ways(trace.taken) == sorted([A_FALSE, LEFT]), "what is out of reach and taken counts at first"
+        call(2, 0)
+        assert ways(trace.taken) == sorted([A_FALSE, LEFT, A_TRUE, B_FALSE, ENTERED]), (
+            "and while the function is traced"
+        )
+        call(1, 1)
+        assert B_TRUE in ways(trace.taken) and (EQUALS, ONE) not in ways(trace.taken), "not in one without a wait"
+        monkeypatch.setattr(sys, "settrace", None)
+        assert call(1, 1) == 1, "all that was waited for was taken"
+    assert ways(trace.not_taken()) == sorted([(EQUALS, ONE), (EQUALS, TWO)])
 
 
 def test_a_scheme_in_its_variant():

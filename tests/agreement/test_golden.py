@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from agreement.untaken import UNTAKEN
 from mapcount.agreement.allowed import ALLOWED, allowance_for
+from mapcount.agreement.branches import BranchTrace
 from mapcount.agreement.conform import conform
-from mapcount.agreement.coverage import Coverage
+from mapcount.agreement.coverage import OUT_OF_REACH, Coverage
 from mapcount.agreement.golden import missing
 from mapcount.agreement.golden_file import load
 from mapcount.agreement.pair import Pair
@@ -33,13 +36,17 @@ def trace_of(kernel):
     return load(GOLDEN / f"{kernel}.json")
 
 
-def compared(kernel, *, proc):
-    """Compare the scenarios in which /proc was read, or the others."""
+def compared(kernel):
+    """Compare the scenarios in which /proc was not read, and those in which it was; also return what was covered."""
     trace = trace_of(kernel)
-    model = ModelBackend(trace.kernel, page_mapcount=trace.page_mapcount)
-    pair = Pair(model, RecordedBackend(trace), proc=proc, allows=lambda one: allowance_for(one, trace.kernel))
-    chosen = [one.scenario for one in trace.recorded if any(seen.proc for seen in one.observations) == proc]
-    return conform(chosen, pair, shrink_limit_s=0)
+    model, found = ModelBackend(trace.kernel, page_mapcount=trace.page_mapcount), []
+    coverage = Coverage.of(model.scheme)
+    with coverage.branches.tracing():
+        for proc in (False, True):
+            pair = Pair(model, RecordedBackend(trace), proc=proc, allows=lambda one: allowance_for(one, trace.kernel))
+            chosen = [one.scenario for one in trace.recorded if any(seen.proc for seen in one.observations) == proc]
+            found.append(conform(chosen, pair, shrink_limit_s=0))
+    return found, coverage
 
 
 def told(found):
@@ -51,7 +58,7 @@ def told(found):
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_model_is_the_kernel_after_every_step(kernel):
-    found = [compared(kernel, proc=False), compared(kernel, proc=True)]
+    found, coverage = compared(kernel)
     assert [line for one in found for line in told(one)] == []
     assert not any(one.skipped for one in found), "whatever a kernel can do, its model can"
     assert sum(one.steps for one in found) == trace_of(kernel).steps
@@ -59,6 +66,27 @@ def test_the_model_is_the_kernel_after_every_step(kernel):
     assert set(trace_of(kernel).fields) <= words, "every word that was recorded was compared"
     known = {one for one in ALLOWED if one.since <= era(kernel).version < one.until}
     assert set().union(*(one.allowed for one in found)) == known, "each that is allowed is needed"
+    untaken = coverage.branches_not_taken()
+    assert Counter(name_of(branch) for branch, _ in untaken) == UNTAKEN[era(kernel).scheme]
+    assert [name_of(branch) for branch, why in untaken if not why] == []
+
+
+def name_of(branch):
+    return f"{branch.function}: {branch.source}"
+
+
+def test_every_reason_is_needed_and_no_branch_that_has_none_is_let_off():
+    every = {branch for scheme in UNTAKEN for branch in BranchTrace(find_scheme(scheme)).all}
+    untaken = {branch for branch in every if any(name_of(branch) in one for one in UNTAKEN.values())}
+    assert {name_of(branch) for branch in untaken} == set().union(*UNTAKEN.values())
+    needed = {
+        (function, part) for branch in untaken for function, part, _ in OUT_OF_REACH if is_about(branch, function, part)
+    }
+    assert needed == {(function, part) for function, part, _ in OUT_OF_REACH}
+
+
+def is_about(branch, function, part):
+    return function in {"", branch.function} and part in branch.source
 
 
 def era(kernel):

@@ -92,4 +92,6 @@ def test_hand_over_always_has_others_and_leave_has_none_at_last(scheme, caller):
     assert not shared.sometimes["unmapped-meanwhile"]
     assert alone.sometimes["unmapped-meanwhile"]
     assert alone.complete
-    assert "no-false-exclusive" not in {one.property for one in alone.violations if one.is_race}
+    races = {one.property for one in alone.violations if one.is_race}
+    # 6.2 to 6.9 zap page by page, and the guess is about the first page: others have unmapped that one, and map the next.
+    assert ("no-false-exclusive" in races) == ((scheme, caller) == ("nr-pages-mapped", "madvise"))

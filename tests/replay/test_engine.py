@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mapcount.errors import BadLogError, SeparatePagesError, UsageError
 from mapcount.mapping.schema import Kind, Level, Op
 from mapcount.replay import engine as module
-from mapcount.replay.engine import PLAIN_PAGES, replay, replay_each
+from mapcount.replay.engine import PLAIN_PAGES, replay, replay_each, to_compile
 from mapcount.replay.result import FolioSpecs
 from mapcount.schemes.catalogue import find_scheme, scheme_ids
 from mapcount.schemes.history import FolioSpec
@@ -244,6 +244,14 @@ def test_auto_is_compiled_for_many_pages_of_all_replays_together(monkeypatch):
     for replays in (PLAIN_PAGES // pages, PLAIN_PAGES // pages + 1):
         replay(made.log, [find_scheme("mm-id")], replays=replays)
     assert used == ["PlainReplay", "CompiledReplay"]
+
+
+def test_what_will_be_compiled_follows_from_pages_and_what_is_kept(monkeypatch):
+    orders, schemes = np.full(257, 9, np.uint8), [find_scheme("mm-id"), find_scheme("large-mapcount")]
+    monkeypatch.setattr(module, "is_kept", lambda scheme: scheme.id == "mm-id")
+    assert to_compile(schemes, orders, 1) == 1
+    assert to_compile(schemes, orders[:7], 1) == 0, "few pages are counted in plain Python"
+    assert to_compile(schemes, orders[:7], 37) == 1
 
 
 def test_compilers_are_imported_when_a_scheme_is_compiled_and_not_before():

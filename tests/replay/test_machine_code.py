@@ -12,7 +12,7 @@ import pytest
 from mapcount.replay import machine_code
 from mapcount.replay.emit import arrays_of, emit
 from mapcount.replay.engine import replay
-from mapcount.replay.machine_code import load_drivers
+from mapcount.replay.machine_code import is_kept, load_drivers
 from mapcount.replay.source_key import source_key
 from mapcount.schemes import mm_slots
 from mapcount.schemes.catalogue import find_scheme
@@ -94,7 +94,10 @@ def test_damaged_code_is_never_run(cache, damage):
 
 def test_another_processor_has_code_of_its_own(monkeypatch, cache):
     load_drivers(SCHEME)
+    machine_code._LOADED.clear()
+    assert is_kept(SCHEME)
     monkeypatch.setattr(machine_code, "processor", lambda: "another")
+    assert not is_kept(SCHEME)
     load_drivers(SCHEME)
     assert len(files_of(cache)) == 2
 

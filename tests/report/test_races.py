@@ -61,6 +61,28 @@ def at(verdict, **changes):
     return dataclasses.replace(verdict, cell=dataclasses.replace(verdict.cell, **changes))
 
 
+def test_what_protects_a_caller_that_goes_on_is_told_with_its_setting():
+    kept = "migration entries where a caller unmaps: {}; references compared and frozen before a caller acts: {}."
+    further = RECHECK.recheck
+    assert kept.format("yes", "yes") in flat(shown(one_model(further, View(width=80))))
+    without = at(further, without=frozenset({"entries"}))
+    assert kept.format("no", "yes") in flat(shown(one_model(without, View(width=80))))
+    reclaim = judge(Cell("mm-id", "remove-mapping", "pmd-and-ptes", 2, without=frozenset({"freeze"})))
+    told = flat(shown(one_model(reclaim, View(width=80))))
+    assert "As it goes on: references compared and frozen before a caller acts: no." in told
+    # Who only looks has none of it.
+    assert "As it goes on" not in flat(shown(one_model(RECHECK, View(width=80))))
+
+
+def test_what_was_followed_past_its_look_is_told_once():
+    """Of one that holds and one that was not finished; a verdict of another caller has none."""
+    open_end = dataclasses.replace(RECHECK.recheck, cell=at(RECHECK.recheck, pages=4).cell, complete=False)
+    other = dataclasses.replace(at(RECHECK, pages=4), recheck=open_end)
+    text = flat(shown(parts((TORN, RECHECK, other), View(width=80))))
+    assert text.count("Followed past that look, to the compare of references: 1 of 2 models hold.") == 1
+    assert "Followed past" not in flat(shown(parts((TORN, HARM), View(width=80))))
+
+
 def test_the_worst_of_a_caller_stands_in_the_matrix():
     worse = dataclasses.replace(TORN, cell=dataclasses.replace(STALE.cell, writers="zap-fault"))
     text = shown(parts((STALE, worse), View(width=80)))

@@ -7,16 +7,19 @@ import linecache
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
 
     from mapcount.schemes.bind import BoundScheme
 
 _LAST = {"RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS"}
+FIRST = 8000
+"""Calls of each function of a scheme that are traced in any case, for what shares a line with what is out of reach."""
 _JUMPS = {*dis.hasjrel, *dis.hasjabs}
 
 
@@ -42,20 +45,33 @@ class BranchTrace:
     """
     The branches of a scheme in its variant, and those that were taken while `tracing`.
 
-    What the variant's constants rule out is no branch. The functions are traced as they run in plain Python, instruction by
-    instruction (`f_trace_opcodes` of a frame); any other call costs one look-up.
+    What the variant's constants rule out is no branch. Calls of the scheme's functions are traced as they run in plain Python,
+    instruction by instruction (`f_trace_opcodes` of a frame), which takes tens of times as long. So after the FIRST calls only
+    those are that may come to a branch that is waited for.
     """
 
-    def __init__(self, scheme: BoundScheme) -> None:
+    def __init__(
+        self, scheme: BoundScheme, *, out_of_reach: Callable[[Branch], object] = lambda _branch: False
+    ) -> None:
+        """`out_of_reach` tells of a branch that it is not to be waited for; it counts if one of the first calls takes it."""
+        self._functions = cast("dict[str, Callable[..., Any]]", scheme.functions)
         self._ways: dict[CodeType, dict[tuple[int, int], Branch]] = {}
+        self._calls: dict[CodeType, set[CodeType]] = {}
         waiting = list(scheme.functions.values())
         while waiting:
             function = waiting.pop()
             assert isinstance(function, FunctionType)
             if function.__code__ not in self._ways:
-                self._ways[function.__code__], called = _branches(function)
-                waiting += [scheme.helpers[name] for name in called if name in scheme.helpers]
+                self._ways[function.__code__], names = _branches(function)
+                called = [scheme.helpers[name] for name in names if name in scheme.helpers]
+                self._calls[function.__code__] = {one.__code__ for one in called}
+                waiting += called
         self.taken: set[Branch] = set()
+        self._waited_for = {
+            code: {branch for branch in ways.values() if not out_of_reach(branch)} for code, ways in self._ways.items()
+        }
+        self._looked_for = self._not_yet = {code: set(ways.values()) for code, ways in self._ways.items()}
+        """What a traced call looks for: in the first ones whatever was not taken, then what is waited for."""
 
     @property
     def all(self) -> set[Branch]:
@@ -68,18 +84,49 @@ class BranchTrace:
 
     @contextmanager
     def tracing(self) -> Iterator[None]:
-        """Watch this thread; who traced it before (a debugger) does so again afterwards."""
-        before = sys.gettrace()
-        sys.settrace(self._call)
+        """Watch calls of the scheme's `functions`; who traced this thread before (a debugger) does so again afterwards."""
+        before = dict(self._functions)
+        self._functions.update({name: self._watched(function) for name, function in before.items()})
         try:
             yield
         finally:
-            sys.settrace(before)
+            self._functions.update(before)
+
+    def _watched(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that traces calls of another one: the first, then those that may come to what is waited for."""
+        assert isinstance(function, FunctionType)
+        waiting = [self._waited_for[code] for code in self._reached_from(function.__code__)]
+        calls = 0
+
+        @wraps(function)
+        def call(*arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > FIRST and not any(waiting):
+                return function(*arguments)
+            self._looked_for = self._waited_for if calls > FIRST else self._not_yet
+            before = sys.gettrace()
+            sys.settrace(self._call)
+            try:
+                return function(*arguments)
+            finally:
+                sys.settrace(before)
+
+        return call
+
+    def _reached_from(self, code: CodeType) -> set[CodeType]:
+        reached, waiting = {code}, [code]
+        while waiting:
+            new = self._calls[waiting.pop()] - reached
+            reached |= new
+            waiting += new
+        return reached
 
     def _call(self, frame: FrameType, _event: str, _arg: Any) -> Any:
-        ways = self._ways.get(frame.f_code)
-        if ways is None:
+        if not self._looked_for.get(frame.f_code):
             return None
+        waited_for, not_yet = self._waited_for[frame.f_code], self._not_yet[frame.f_code]
+        ways = self._ways[frame.f_code]
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         last = -1
 
@@ -89,6 +136,8 @@ class BranchTrace:
                 branch = ways.get((last, frame.f_lasti))
                 if branch is not None:
                     self.taken.add(branch)
+                    waited_for.discard(branch)
+                    not_yet.discard(branch)
                 last = frame.f_lasti
             return local
 

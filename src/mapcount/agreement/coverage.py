@@ -34,6 +34,13 @@ OUT_OF_REACH = (
         "fork leaves PMDs of files to faults (copy_huge_pmd(), mm/huge_memory.c of 6.12)",
     ),
     ("folio_mapped", "", "no number of /proc, and no decision of the model, asks for it"),
+    (
+        "map_pmd",
+        "atomic_inc_and_test(m, compound_mapcount",
+        "a second PMD maps anon memory by fork alone (dup_pmd): what several map is not moved",
+    ),
+    ("sum_of_all_pages", "not folio_test_anon", "MADV_FREE alone asks, and it is for anon memory"),
+    ("mod_mapped", "if pages", "whoever counts folios, not pages, tells of none without pages"),
     ("mod_pmdmapped", "if pages", "no PMD is told of without pages"),
     ("mod_pmdmapped", "folio_test_shmem", "the files of scenarios are in memory (shmem)"),
 )
@@ -71,7 +78,7 @@ class Coverage:
     @classmethod
     def of(cls, scheme: BoundScheme) -> Coverage:
         """Begin with nothing covered."""
-        return cls(BranchTrace(scheme))
+        return cls(BranchTrace(scheme, out_of_reach=_why))
 
     def watch(self, step: Step, before: Observation | None, after: Observation) -> None:
         """Count a step."""

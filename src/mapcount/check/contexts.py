@@ -106,7 +106,7 @@ CONTEXTS: dict[str, Context] = {
                 "reads-in-order": Harm(Class.TORN, "who puts a folio together from its pages sees half an operation")
             },
             writers=("zap-fault",),
-            source="fs/proc/page.c kpage_read(), 7.3: page by page; tools/mm/thpmaps reads so",
+            source="fs/proc/page.c kpagecount_read(), 7.3: page by page; tools/mm/page-types.c reads so",
             by_default=False,
             pages_read=(0, 1),
         ),

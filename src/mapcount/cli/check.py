@@ -46,10 +46,18 @@ def prepare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--writers", metavar="W", help="what the writers do (--list names them)")
     parser.add_argument(
-        "--without-lock", metavar="L", action="append", default=[], help="nobody holds locks of this kind; repeatable"
+        "--without-lock",
+        metavar="L",
+        action="append",
+        default=[],
+        help="nobody holds locks of this kind; or entries, freeze, reference (--list); repeatable",
     )
     parser.add_argument(
-        "--with-lock", metavar="L", action="append", default=[], help="the reader holds this kind, too; repeatable"
+        "--with-lock",
+        metavar="L",
+        action="append",
+        default=[],
+        help="the reader holds this kind, or a reference, too; repeatable",
     )
     parser.add_argument(
         "--truth",

@@ -117,6 +117,9 @@ def _snapshot(args: argparse.Namespace) -> Snapshot:
 
 
 def _compare(args: argparse.Namespace, snapshot: Snapshot, past: Past | None) -> Comparison:
+    from mapcount.replay.engine import to_compile
+    from mapcount.replay.histories import HISTORIES
+    from mapcount.schemes.catalogue import find_scheme
     from mapcount.views.comparison import compare, default_schemes
     from mapcount.views.outlook import era_of_snapshot
 
@@ -127,6 +130,9 @@ def _compare(args: argparse.Namespace, snapshot: Snapshot, past: Past | None) ->
         )
     era = era_of_snapshot(snapshot.meta)
     numbers, answers = (args.scheme, args.scheme) if args.scheme else default_schemes(era.scheme)
+    wanted = [find_scheme(scheme) for scheme in dict.fromkeys((*numbers, *answers))]
+    if cold := to_compile(wanted, snapshot.folios.order, len(wanted) * (1 if past else len(HISTORIES))):
+        say(args, f"mapcount: compiling {cold} ways of counting, once")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         found = compare(

@@ -13,6 +13,7 @@ from mapcount.mapping.snapshot import Snapshot
 from mapcount.replay.compiled import CompiledReplay
 from mapcount.replay.cost import MAX_ORDER
 from mapcount.replay.histories import DEFAULT_HISTORY, log_of
+from mapcount.replay.machine_code import is_kept
 from mapcount.replay.plain import PlainReplay
 from mapcount.replay.result import FolioSpecs, Replayed
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mapcount.mapping.log import Log
-    from mapcount.mapping.schema import Bools, MappingLog
+    from mapcount.mapping.schema import U8, Bools, MappingLog
     from mapcount.schemes.bind import BoundScheme
 
 ENGINES = ("auto", "compiled", "plain")
@@ -83,6 +84,13 @@ def replay_each(
     folios = FolioSpecs.of(log.orders, log.kinds)
     kind = _engine(engine, folios.nr_pages * replays)
     return (_replay_one(log, folios, scheme, kind, cost=cost, other=engine == "auto") for scheme in schemes)
+
+
+def to_compile(schemes: Iterable[BoundScheme], orders: U8, replays: int) -> int:
+    """Return how many of these schemes so many replays over such folios will compile: some tenths of a second each."""
+    pages = int(np.left_shift(1, orders.astype(np.int64)).sum())
+    compiled = _engine("auto", pages * replays) is CompiledReplay
+    return sum(compiled and not is_kept(scheme) for scheme in schemes)
 
 
 def _replay_one(

@@ -43,6 +43,12 @@ def load_drivers(scheme: BoundScheme, *, cost: bool = False) -> Drivers:
     return _LOADED[key]
 
 
+def is_kept(scheme: BoundScheme, *, cost: bool = False) -> bool:
+    """Tell whether the machine code of a scheme is there already."""
+    key = _key(scheme, cost=cost)
+    return key in _LOADED or _kept(key) is not None
+
+
 def _key(scheme: BoundScheme, *, cost: bool) -> str:
     about = f"{source_key(scheme, cost=cost)}\n{processor()}"
     return hashlib.sha256(about.encode()).hexdigest()[:32]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from mapcount.check.callers import QUESTIONS
 from mapcount.check.cells import AT_REST, has_reference, model_of
 from mapcount.check.contexts import CONTEXTS
 from mapcount.check.harm import Class
-from mapcount.check.locks import REFERENCE
+from mapcount.check.locks import ENTRIES, FREEZE, REFERENCE
 from mapcount.check.locks import TITLES as TITLES_OF_LOCKS
 from mapcount.check.memory_order import TITLES
 from mapcount.check.mixes import MIXES
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mapcount.check.cells import Cell
     from mapcount.check.contexts import Context
     from mapcount.check.verdicts import Verdict, Violation
+    from mapcount.schemes.scheme import Reader
 
 MARKS = {
     Class.STALE: "stale",
@@ -145,11 +147,23 @@ def _violations(verdicts: Sequence[Verdict], view: View) -> Iterator[RenderableT
         if not found:
             continue
         yield heading(f"Violated, {kind.value}")
+        if kind is Class.RECHECKED:
+            yield from _modelled([one.recheck for one, _ in found])
         for verdict, broken in first(found, view.top):
             yield sentence(f"{verdict.cell}: {broken.property} in {plural(len(broken.schedule), 'step')}")
             yield note(f"  {broken.sentence}")
             yield note(f"  mapcount check --replay {verdict.replay_id(broken)}")
         yield from left_out(len(found), view.top)
+
+
+def _modelled(rechecks: Sequence[Verdict | None]) -> Iterator[RenderableType]:
+    """Yield how many of the callers hold that were followed past their look."""
+    followed = {one.cell: one.status for one in rechecks if one}
+    if followed:
+        held = sum(status == "holds" for status in followed.values())
+        yield sentence(
+            f"Followed past that look, to the compare of references: {held} of {plural(len(followed), 'model')} hold."
+        )
 
 
 def _at_rest(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
@@ -179,6 +193,7 @@ def one_model(verdict: Verdict, view: View) -> Iterator[RenderableType]:
         yield sentence(
             f"Reader: {verdict.context.function} asks {verdict.reader.name}; {_holds(cell, verdict.context)}."
         )
+        yield from _protected(cell, verdict.reader)
         yield sentence(f"It may return {one_of(verdict.returns)}{_untrue(verdict)}.")
     if cell.without:
         yield sentence(f"Taken out: {', '.join(TITLES_OF_LOCKS[kind] for kind in sorted(cell.without))}.")
@@ -213,6 +228,16 @@ def one_of(values: Sequence[int]) -> str:
         return f"{values[0]} to {values[-1]}"
     *before, last = map(str, values or ("none",))
     return f"{', '.join(before)} or {last}" if before else last
+
+
+def _protected(cell: Cell, reader: Reader) -> Iterator[RenderableType]:
+    """Yield what keeps others out when a caller goes on after its look, and whether it is there."""
+    question = QUESTIONS.get(reader.name)
+    if question is None or "FREEZE" not in question.names:
+        return
+    kinds = (ENTRIES, FREEZE) if question.unmaps else (FREEZE,)
+    told = (f"{TITLES_OF_LOCKS[kind]}: {'no' if kind in cell.without else 'yes'}" for kind in kinds)
+    yield sentence(f"As it goes on: {'; '.join(told)}.")
 
 
 def _holds(cell: Cell, context: Context) -> str:
