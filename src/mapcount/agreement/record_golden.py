@@ -88,7 +88,7 @@ def _record(image: Image, path: Path, before: Trace | None, only: list[str]) -> 
         if before.image_sha256 != image.sha256:
             raise KernelImageError(f"{path} was recorded with another image: record it whole, without --missing")
         scenarios = [one for one in missing(before, scenarios, proc=with_proc) if _matches(one.name, only)]
-    with GuestBackend(image) as backend:
+    with GuestBackend(image, keeps_state=True) as backend:
         trace = record(
             backend,
             scenarios,

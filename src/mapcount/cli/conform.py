@@ -149,10 +149,10 @@ def _pair(args: argparse.Namespace, name: str, scenarios: list[Scenario]) -> Pai
     """Compare one kernel with the model of it, or with the other machine, which is the right one."""
     from mapcount.kernels.backends import open_backend
 
-    with open_backend(name) as kernel:
+    with open_backend(name, keeps_state=True) as kernel:
         if args.against == _MODEL:
             return _model_and_kernel(args, scenarios, kernel)
-        with open_backend(args.against) as other:
+        with open_backend(args.against, keeps_state=True) as other:
             return _two_kernels(args, scenarios, kernel, other)
 
 

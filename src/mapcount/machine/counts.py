@@ -59,6 +59,8 @@ class Counts:
 
     def flush(self) -> None:
         """Count what waits."""
+        if not self._waiting:
+            return
         if self._waiting_pages > PLAIN_PAGES and _llvmlite_is_installed():
             self._count_compiled()
         else:
@@ -86,8 +88,9 @@ class Counts:
         """Return a word of every page of a folio, as stored."""
         self.flush()
         base = int(self._memory.base[folio])
-        values: Any = self._memory.words[name][base : base + (1 << int(self._memory.orders[folio]))]
-        return [int(value) for value in values]
+        values: Any = self._memory.words[name]
+        stored: list[int] = values[base : base + (1 << int(self._memory.orders[folio]))].tolist()
+        return stored
 
     def is_page_word(self, name: str) -> bool:
         """Tell whether every page has that word, not the folio."""

@@ -95,9 +95,9 @@ class Table:
             & (page[mapped[1:]] == page[mapped[:-1]] + 1)
         )
         starts = np.concatenate([[0], np.flatnonzero(~goes_on) + 1])
-        lengths = np.diff(np.append(starts, mapped.size))
-        for start, length in zip(mapped[starts].tolist(), lengths.tolist(), strict=True):
-            yield TableRun(at + start, int(folio[start]), int(page[start]), length)
+        lengths, first = np.diff(np.append(starts, mapped.size)), mapped[starts]
+        columns = (at + first).tolist(), folio[first].tolist(), page[first].tolist(), lengths.tolist()
+        yield from map(TableRun, *columns)
 
     @property
     def is_empty(self) -> bool:

@@ -32,7 +32,7 @@ class Form(enum.Enum):
 
 def runs_of(values: Iterable[int]) -> Runs:
     """Return (value, pages) of the stretches of equal values."""
-    return tuple((value, sum(1 for _ in same)) for value, same in groupby(values))
+    return tuple((value, len(list(same))) for value, same in groupby(values))
 
 
 def values_of(runs: Runs) -> list[int]:
