@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from mapcount.check.cells import Cell, model_of
 from mapcount.check.explore import explore
 from mapcount.check.model import Call, Model
 from mapcount.check.rest import broken_at_rest
-from mapcount.check.scaling import scaled
+from mapcount.check.scaling import narrowed, scaled
 from mapcount.errors import UsageError
 from mapcount.mapping.schema import Kind
 from mapcount.schemes.bind import bind
@@ -73,3 +76,34 @@ def test_invariants_are_asked_of_the_real_constants_alone():
     without = explore(Model(find_scheme("mm-id"), 2, THREADS, START, Kind.FILE))
     with pytest.raises(UsageError, match="invariants speak of statistics"):
         broken_at_rest(without.steps, without.finals[0])
+
+
+NARROW = [name for name in scheme_ids() if find_scheme(name).scheme.narrow]
+
+
+@pytest.mark.parametrize(
+    ("context", "writers"), [("madvise", "hand-over"), ("reclaim", "pmd-and-ptes"), ("rest", "three-halves")]
+)
+@pytest.mark.parametrize("scheme", NARROW)
+def test_narrow_numbers_give_the_same_states_and_answers(scheme, context, writers):
+    """rmap-id's sums and its sequence count, in 12 and 12 bits as in 32 and 32."""
+    model = model_of(Cell(scheme, context, writers, 4))
+    wide, narrow = (explore(one) for one in (model, narrowed(model)))
+    assert (wide.states, wide.transitions) == (narrow.states, narrow.transitions)
+    told = [{(one.thread, one.call, one.value, one.attainable) for one in found.observed} for found in (wide, narrow)]
+    assert told[0] == told[1]
+    beyond = [[max(map(max, found.ranges.values())) >= 1 << 31] for found in (wide, narrow)]
+    assert beyond == [[True], [False]]
+
+
+def test_larger_folios_keep_their_numbers():
+    """Bases of 33 and more do not fit."""
+    model = Model(find_scheme("rmap-id"), 3, ((Call("map_ptes", mm=1),),), (), Kind.FILE)
+    assert narrowed(model) is model
+
+
+def test_too_narrow_numbers_give_others():
+    """One bit of writers: the second one who is inside looks like one more sequence."""
+    model = model_of(Cell("rmap-id", "madvise", "hand-over", 4))
+    small = bind(model.scheme.scheme, "", {**model.scheme.constants, "WRITERS": 1, "SEQUENCE_STEP": 2})
+    assert explore(dataclasses.replace(model, scheme=small)).states != explore(model).states

@@ -13,7 +13,7 @@ from mapcount.check.explore import explore
 from mapcount.check.locks import FOLIO_LOCK
 from mapcount.check.model import Call, Model
 from mapcount.check.promela import promela
-from mapcount.check.scaling import scaled
+from mapcount.check.scaling import narrowed, scaled
 from mapcount.check.spin import cross_check, differences, run_spin
 from mapcount.errors import MissingToolError, SpinError, UsageError
 from mapcount.mapping.schema import Kind
@@ -74,6 +74,7 @@ def standard_models():
 def models_with_surroundings():
     """Callers with their locks and references, two threads on one page table, the other truths, readers that lock or unmap."""
     yield model_of(Cell("large-mapcount", "split-to-the-end", "split-zap", 2, without=frozenset({"freeze"})))
+    yield narrowed(model_of(Cell("rmap-id", "reclaim", "pmd-and-ptes", 4)))
     start = (Call("new_ptes", 0, 4, 1),)
     zaps = ((Call("unmap_ptes", 0, 2, 1, via="zap"),), (Call("unmap_ptes", 2, 2, 1, via="madvise_dontneed"),))
     yield Model(find_scheme("large-mapcount"), 2, (*zaps, (COUNT,)), start, watch_all=True, truth_kind="pte")

@@ -8,13 +8,17 @@ then no count reaches a mark, and what a negative count leaves of a mark is more
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mapcount.errors import UsageError
 from mapcount.schemes.bind import bind
 
 if TYPE_CHECKING:
+    from mapcount.check.model import Model
     from mapcount.schemes.bind import BoundScheme
+
+_LARGEST_NARROW_ORDER = 2
 
 
 def scaled(scheme: BoundScheme, order: int, threads: int, constants: dict[str, int] | None = None) -> BoundScheme:
@@ -30,6 +34,19 @@ def scaled(scheme: BoundScheme, order: int, threads: int, constants: dict[str, i
             raise UsageError(f"{scheme.id}: {name} is not a constant that may be made small")
         _check(scheme, name, value, order, threads)
     return bind(scheme.scheme, scheme.variant, wanted)
+
+
+def narrowed(model: Model) -> Model:
+    """
+    Return the model with numbers of at most 31 bits, as SPIN's are; itself if its scheme has no others, or the folio is large.
+
+    Of rmap-id: a sequence count with 12 bits of writers, and 12 above them of how many have been, in place of 32 and 32; and
+    sums of four pages (base 5, address spaces up to 9: below 2^13) that are compared in 24 bits in place of 64.
+    """
+    narrow, bound = model.scheme.scheme.narrow, model.scheme
+    if not narrow or model.order > _LARGEST_NARROW_ORDER:
+        return model
+    return replace(model, scheme=bind(bound.scheme, bound.variant, {**bound.constants, **narrow}))
 
 
 def _smallest(order: int, threads: int) -> int:

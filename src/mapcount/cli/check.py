@@ -218,6 +218,7 @@ def _cross_check(args: argparse.Namespace, cells: Sequence[Cell]) -> int:
     """Print a line for each model, ours and SPIN's; EXIT_FINDING if any differs."""
     from mapcount.check.cells import model_of
     from mapcount.check.explore import explore
+    from mapcount.check.scaling import narrowed
     from mapcount.check.spin import cross_check
     from mapcount.errors import UsageError
     from mapcount.report.spin_table import Compared, spin_table
@@ -226,7 +227,7 @@ def _cross_check(args: argparse.Namespace, cells: Sequence[Cell]) -> int:
     for cell in cells:
         begin = time.monotonic()
         try:
-            explored = explore(model_of(cell), max_states=args.max_states, symmetry=False)
+            explored = explore(narrowed(model_of(cell)), max_states=args.max_states, symmetry=False)
             ours_s = time.monotonic() - begin
             found.append(Compared(str(cell), explored.states, ours_s, cross_check(explored)))
         except UsageError as error:
@@ -240,12 +241,13 @@ def _cross_check(args: argparse.Namespace, cells: Sequence[Cell]) -> int:
 def _promela(args: argparse.Namespace, cells: Sequence[Cell]) -> int:
     from mapcount.check.cells import model_of
     from mapcount.check.promela import promela
+    from mapcount.check.scaling import narrowed
     from mapcount.cli.output import write
     from mapcount.errors import UsageError
 
     if len(cells) != 1:
         raise UsageError(f"--format promela writes one model, and {len(cells)} are named; give one as --list tells")
-    write(args, promela(model_of(cells[0])).encode())
+    write(args, promela(narrowed(model_of(cells[0]))).encode())
     return EXIT_OK
 
 

@@ -269,6 +269,7 @@ SCHEME = Scheme(
     },
     invariants=(TOTAL_IS_SUM, PAGES_MAPPED, VALUES_ARE_SUMS, STATISTICS_BY_PAGE),
     scalable=("ENTIRELY_MAPPED",),
+    narrow={"WRITERS": 0xFFF, "SEQUENCE_STEP": 0x1000, "HALF_BITS": 12, "LOW_HALF": 0xFFF},
     stays=("_rmap_atomic_seqcount",),
     refuses_pinned=True,
     unsupported_orders=(1,),

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 WRITERS = 0xFFFFFFFF
 SEQUENCE_STEP = 0x100000000
 """The sequence count: the writers that are inside, and above them how many have been."""
+HALF_BITS = 32
+LOW_HALF = 0xFFFFFFFF
 
 _rmap_atomic_seqcount = folio_word("_rmap_atomic_seqcount", width_bits=64)
 _rmap_val0 = folio_word("_rmap_val0", width_bits=64)
@@ -175,7 +177,7 @@ def has_matching_rmap_values(m: Memory, folio: int, order: int, nr: int, mm: int
 def differs(m: Memory, value: int, other: int) -> int:
     """Tell whether two numbers differ in 64 bits, whatever is above these where Python reckons."""
     difference = value - other
-    return (difference & 0xFFFFFFFF) != 0 or (difference >> 32 & 0xFFFFFFFF) != 0
+    return (difference & LOW_HALF) != 0 or (difference >> HALF_BITS & LOW_HALF) != 0
 
 
 def rmap_write_begin(m: Memory, folio: int) -> None:

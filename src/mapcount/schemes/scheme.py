@@ -131,6 +131,8 @@ class Scheme:
     invariants: tuple[Invariant, ...] = ()
     scalable: tuple[str, ...] = ()
     """Constants that only have to be larger than any count: a checker may make them small."""
+    narrow: Mapping[str, int] = field(default_factory=dict)
+    """Constants with which, in folios of up to four pages, no number has more than 31 bits, and nothing else differs."""
     refuses_pinned: bool = False
     """dup_* refuses a folio that may be pinned."""
     unsupported_orders: tuple[int, ...] = ()
