@@ -39,7 +39,8 @@ def kernels(monkeypatch, tmp_path):
     opened = []
 
     @contextmanager
-    def open_backend(on):
+    def open_backend(on, *, keeps_state):
+        assert keeps_state, "many scenarios follow"
         opened.append(on)
         yield KERNELS[on]()
         opened.append(f"closed {on}")
