@@ -19,7 +19,7 @@ class Guest(ModelBackend):
     dies = False
     began = 0
 
-    def __init__(self, image):
+    def __init__(self, image, *, keeps_state):
         super().__init__(image.name)
 
     def begin(self, settings):
