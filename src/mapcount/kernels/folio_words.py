@@ -45,11 +45,11 @@ def read_folio(memory: GuestMemory, head: int, *, hugetlb: bool = False) -> RawF
     layout = memory.layout
     first = memory.pages(head, 1)
     flags = _u64(first, layout.page["flags"])
-    order = 0
+    order, pages = 0, first
     if flags >> layout.flags["head"] & 1:
         order = _order(layout, memory.pages(head, 2))
+        pages = memory.pages(head, 1 << order)
     mapping = _u64(first, layout.page["mapping"])
-    pages = memory.pages(head, 1 << order)
     zero = bool(flags >> layout.flags["reserved"] & 1) or head == memory.huge_zero_pfn()
     kind = Kind.HUGETLB if hugetlb else _kind(mapping, swapbacked=bool(flags >> layout.flags["swapbacked"] & 1))
     return RawFolio(head, order, kind, pages, mapping, _s32(pages, layout.page["_refcount"]), zero)
