@@ -75,7 +75,12 @@ class Machine:
         """Add an address space without mappings."""
         from mapcount.machine.pmd_split import split_pmd_at
 
-        mm = Mm(next(self._mm_numbers), process, VmaList(lambda page: split_pmd_at(self, mm, page), self.new_vma_id))
+        vmas = VmaList(
+            lambda page: split_pmd_at(self, mm, page),
+            self.new_vma_id,
+            merges_into_unfaulted=self.era.policies.merges_into_unfaulted,
+        )
+        mm = Mm(next(self._mm_numbers), process, vmas)
         self.mms[process] = mm
         return mm
 

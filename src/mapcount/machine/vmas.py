@@ -52,12 +52,19 @@ class Vma:
 
 
 class VmaList:
-    """The VMAs of an address space, ascending and disjoint. `split_pmd(page)` is told where a VMA is about to end anew."""
+    """
+    The VMAs of an address space, ascending and disjoint. `split_pmd(page)` is told where a VMA is about to end anew.
 
-    def __init__(self, split_pmd: Callable[[int], None], new_id: Callable[[], int]) -> None:
+    `merges_into_unfaulted`: the policy of that name (schemes/eras.py).
+    """
+
+    def __init__(
+        self, split_pmd: Callable[[int], None], new_id: Callable[[], int], *, merges_into_unfaulted: bool
+    ) -> None:
         self._vmas: list[Vma] = []
         self._split_pmd = split_pmd
         self._new_id = new_id
+        self._merges_into_unfaulted = merges_into_unfaulted
 
     def __iter__(self) -> Iterator[Vma]:
         return iter(tuple(self._vmas))
@@ -118,23 +125,41 @@ class VmaList:
         self._vmas.insert(self._vmas.index(vma) + 1, rest)
 
     def _merge_around(self, vma: Vma) -> Vma:
+        """Merge a VMA that is new or has changed with its neighbours; the left one comes first where both cannot be."""
         at = self._vmas.index(vma)
-        for left, right in ((at, at + 1), (at - 1, at)):
-            if left >= 0 and right < len(self._vmas) and _can_merge(self._vmas[left], self._vmas[right]):
-                gone = self._vmas.pop(right)
-                self._vmas[left].end, self._vmas[left].placed = gone.end, self._new_id()
-                self._vmas[left].anon = self._vmas[left].anon or gone.anon
-                if gone.file is not None:
-                    gone.file.users -= 1
-                vma = self._vmas[left]
-        return vma
+        left = self._vmas[at - 1] if at and _alike(self._vmas[at - 1], vma) else None
+        right = self._vmas[at + 1] if at + 1 < len(self._vmas) and _alike(vma, self._vmas[at + 1]) else None
+        if left is not None and not self._takes(left.anon, vma.anon):
+            left = None
+        if right is not None and not self._takes(right.anon, vma.anon):
+            right = None
+        if left is not None and right is not None and left.anon and right.anon and left.anon is not right.anon:
+            right = None
+        if right is not None:
+            self._join(vma, right)
+        if left is not None:
+            self._join(left, vma)
+        return left or vma
+
+    def _takes(self, neighbour: AnonVma | None, own: AnonVma | None) -> bool:
+        """Tell whether a neighbour can become one with a VMA, by what their anon pages have in common."""
+        if neighbour is None and own is not None:
+            return self._merges_into_unfaulted and own.singular
+        return neighbour is own or (own is None and neighbour is not None and neighbour.singular)
+
+    def _join(self, left: Vma, right: Vma) -> None:
+        self._vmas.remove(right)
+        left.end, left.placed = right.end, self._new_id()
+        left.anon = left.anon or right.anon
+        if right.file is not None:
+            right.file.users -= 1
 
 
 def _goes_on(left: Vma, right: Vma) -> bool:
     return left.file_page(left.end) == right.offset
 
 
-def _can_merge(left: Vma, right: Vma) -> bool:
+def _alike(left: Vma, right: Vma) -> bool:
     return (
         left.end == right.first
         and left.kind is right.kind
@@ -143,12 +168,4 @@ def _can_merge(left: Vma, right: Vma) -> bool:
         and left.mergeable is right.mergeable
         and left.file is right.file
         and _goes_on(left, right)
-        and _same_anon(left.anon, right.anon)
     )
-
-
-def _same_anon(left: AnonVma | None, right: AnonVma | None) -> bool:
-    if left is None or right is None:
-        other = left or right
-        return other is None or other.singular
-    return left is right

@@ -172,6 +172,8 @@ class Policies:
     """A write to the huge zero folio gets a folio of that size; before, its PMD was split and one page was mapped."""
     queues_after_huge_zero: bool
     """A folio that took the place of the huge zero folio is queued like any new one (`queues_at_fault`)."""
+    merges_into_unfaulted: bool
+    """A VMA with anon pages that becomes like a neighbour without any is merged with it; before, only the reverse."""
     mremap_checks_first: bool
     """mremap looks at what is to be moved before it unmaps what is in the way, and moves over several VMAs."""
 
@@ -459,6 +461,13 @@ FACTS = (
     Fact((6, 13), "huge_zero_write_is_huge", True, '"mm: allocate THP on hugezeropage wp-fault", 6.13'),
     Fact(FIRST, "queues_after_huge_zero", False, "do_huge_zero_wp_pmd(), mm/huge_memory.c: seen on 6.16"),
     Fact((6, 18), "queues_after_huge_zero", True, "seen on 6.18; map_anon_folio_pmd_pf(), mm/huge_memory.c of 7.3"),
+    Fact(FIRST, "merges_into_unfaulted", False, "is_mergeable_anon_vma(), mm/mmap.c of 5.10; seen on 5.10, 6.1 and 6.12"),
+    Fact(
+        (6, 16),
+        "merges_into_unfaulted",
+        True,
+        '"mm/vma: fix incorrectly disallowed anonymous VMA merges"; is_mergeable_anon_vma(), mm/vma.c of 7.3; seen on 6.16',
+    ),
     Fact(FIRST, "mremap_checks_first", False, "mremap_to(), mm/mremap.c of 6.12"),
     Fact((6, 17), "mremap_checks_first", True, 'd23cb648e365 ("mm/mremap: permit mremap() move of multiple VMAs")'),
     Fact(FIRST, "bit56", Bit56.FIRST_PAGE, "pagemap_pmd_range(), fs/proc/task_mmu.c of 6.1"),
