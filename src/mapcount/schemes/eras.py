@@ -461,7 +461,9 @@ FACTS = (
     Fact((6, 13), "huge_zero_write_is_huge", True, '"mm: allocate THP on hugezeropage wp-fault", 6.13'),
     Fact(FIRST, "queues_after_huge_zero", False, "do_huge_zero_wp_pmd(), mm/huge_memory.c: seen on 6.16"),
     Fact((6, 18), "queues_after_huge_zero", True, "seen on 6.18; map_anon_folio_pmd_pf(), mm/huge_memory.c of 7.3"),
-    Fact(FIRST, "merges_into_unfaulted", False, "is_mergeable_anon_vma(), mm/mmap.c of 5.10; seen on 5.10, 6.1 and 6.12"),
+    Fact(
+        FIRST, "merges_into_unfaulted", False, "is_mergeable_anon_vma(), mm/mmap.c of 5.10; seen on 5.10, 6.1 and 6.12"
+    ),
     Fact(
         (6, 16),
         "merges_into_unfaulted",
