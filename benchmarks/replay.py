@@ -274,7 +274,7 @@ def _machine_text(gib: float, figures: dict) -> str:
     return (
         f"All memory of a {gib:g} GiB machine in large folios: {figures['folios']:,} folios, {figures['pages']:,} pages, "
         f"{figures['rows']:,} rows of `whole-then-trimmed`, {figures['schemes']} schemes and variants with all their "
-        "readers. MiB resident, of the whole process with Python, numba and the snapshot."
+        "readers. MiB resident, of the whole process with Python and the snapshot."
     )
 
 
