@@ -46,11 +46,12 @@ def advised_folios(machine: Machine, mm: Mm, pmd: int, at: int, until: int, advi
             return
         entry = mm.tables.get(pmd)
     if isinstance(entry, Table):
-        yield from _of_table(machine, entry, at, until)
+        yield from _of_table(machine, entry, at, until, advice)
 
 
-def _of_table(machine: Machine, table: Table, at: int, until: int) -> Iterator[Advised]:
+def _of_table(machine: Machine, table: Table, at: int, until: int, advice: Advice) -> Iterator[Advised]:
     splits = machine.era.policies.advice_splits
+    asks_first = advice is Advice.FREE and machine.era.policies.free_asks_first_page
     while at < until:
         folio = machine.folios.get(int(table.folio[at]))
         if folio is None:
@@ -58,7 +59,7 @@ def _of_table(machine: Machine, table: Table, at: int, until: int) -> Iterator[A
             continue
         nr_pages = next(table.runs(at, until)).nr_pages
         if folio.order and (nr_pages < folio.nr_pages or splits):
-            if not _is_shared(machine, folio, int(table.page[at])):
+            if not _is_shared(machine, folio, 0 if asks_first else int(table.page[at])):
                 split_folio(machine, folio)
                 if folio.number not in machine.folios:
                     continue

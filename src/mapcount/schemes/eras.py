@@ -138,6 +138,8 @@ class Policies:
     """MADV_PAGEOUT splits every large folio that PTEs map; later only those that the range does not cover whole."""
     advice_asks_page: bool
     """It judges by the mapcount of the page at hand whether a large folio is shared; later by the folio."""
+    free_asks_first_page: bool
+    """MADV_FREE of a page of a large folio judges by the first page's mapcount: not even a folio without it is split."""
     reclaim_splits_lazyfree: bool
     """Reclaim splits a large folio after MADV_FREE before it drops the pages."""
     reclaim_splits_shmem: bool
@@ -361,6 +363,10 @@ FACTS = (
         '3931b871c494 ("mm: madvise: avoid split during MADV_PAGEOUT and MADV_COLD")',
     ),
     Fact(FIRST, "advice_asks_page", True, "madvise_cold_or_pageout_pte_range(), mm/madvise.c of 6.1"),
+    Fact(FIRST, "free_asks_first_page", False, "madvise_free_pte_range(), mm/madvise.c of 5.10"),
+    Fact(
+        (6, 1), "free_asks_first_page", True, "seen on 6.1.192 (a stable kernel); cold and pageout ask the page there"
+    ),
     Fact(
         (6, 3),
         "advice_asks_page",
