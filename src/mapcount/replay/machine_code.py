@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mapcount.schemes.bind import BoundScheme
 
 _CACHE = "replay"
+_DIGEST_BYTES = hashlib.sha256().digest_size
 _LOADED: dict[str, Drivers] = {}
 
 
@@ -70,9 +71,6 @@ def _kept(key: str) -> bytes | None:
         return None
     digest, code = whole[:_DIGEST_BYTES], whole[_DIGEST_BYTES:]
     return code if hashlib.sha256(code).digest() == digest else None
-
-
-_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def _keep(key: str, code: bytes) -> None:

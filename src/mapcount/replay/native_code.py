@@ -48,7 +48,11 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
 
 
 def object_file(text: str, name: str) -> bytes:
-    """Compile an emitted text; return an object file in which its drivers are called DRIVER_NAME."""
+    """
+    Compile an emitted text; return an object file in which its drivers are called DRIVER_NAME.
+
+    Raises ValueError for what emitted text never has.
+    """
     target = target_machine()
     module = ir.Module(name)
     module.triple, module.data_layout = target.triple, str(target.target_data)
@@ -238,7 +242,7 @@ class _Function:
             case ast.BoolOp(op=operator, values=[first, *others]):
                 return self._junction(operator, first, others)
             case ast.IfExp(test=test, body=body, orelse=orelse):
-                return self._joined(_I64, self._branch(test, lambda: self._value(body), lambda: self._value(orelse)))
+                return self._joined(self._branch(test, lambda: self._value(body), lambda: self._value(orelse)))
             case ast.Call(func=ast.Name(id="_int64"), args=[inner]):
                 return self._value(inner)
             case ast.Call():
@@ -268,10 +272,10 @@ class _Function:
         end = self._build.block
         self._build.branch(after)
         self._build.position_at_end(after)
-        return self._joined(_I64, [(value, here), (other, end)])
+        return self._joined([(value, here), (other, end)])
 
-    def _joined(self, kind: Any, ends: list[tuple[Any, Any]]) -> Any:
-        joined = self._build.phi(kind)
+    def _joined(self, ends: list[tuple[Any, Any]]) -> Any:
+        joined = self._build.phi(_I64)
         for value, block in ends:
             joined.add_incoming(value, block)
         return joined
@@ -363,5 +367,5 @@ def _range(bounds: list[ast.expr]) -> tuple[ast.expr, ast.expr, int]:
     raise _refused(ast.Call(ast.Name("range"), bounds, []))
 
 
-def _refused(node: ast.AST) -> NotImplementedError:
-    return NotImplementedError(f"line {getattr(node, 'lineno', '?')} of an emitted text: {ast.unparse(node)}")
+def _refused(node: ast.AST) -> ValueError:
+    return ValueError(f"line {getattr(node, 'lineno', '?')} of an emitted text: {ast.unparse(node)}")
