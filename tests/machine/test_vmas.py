@@ -148,3 +148,28 @@ def test_memory_of_a_child_does_not_merge_with_what_is_new():
     for process in "pc":
         backend.do(Mmap(process, Span("a", 13, 29)))
     assert [len(list(backend.machine.mms[process].vmas)) for process in "pc"] == [1, 2]
+
+
+def ends_after(release, *steps):
+    """Return where the VMAs of a process end after mmap of 12 pages and these steps, as 5.10, 6.12, 6.16 and 7.3 have them."""
+    backend = ModelBackend(release)
+    backend.begin(Settings())
+    for step in (Mmap("p", Span("a", 0, 12)), *steps):
+        backend.do(step)
+    vmas = list(backend.machine.mms["p"].vmas)
+    return [vma.end - vmas[0].first for vma in vmas]
+
+
+@pytest.mark.parametrize("release", ["5.10", "6.12", "7.3"])
+def test_between_two_that_have_pages_of_their_own_the_left_one_is_merged_with(release):
+    middle = Span("a", 4, 8)
+    writes = [Access("p", Span("a", page, page + 1), write=True) for page in (0, 8)]
+    steps = [Mprotect("p", middle, Protection.NONE), *writes, Mprotect("p", middle, Protection.WRITE)]
+    assert ends_after(release, *steps) == [8, 12]
+
+
+@pytest.mark.parametrize(("release", "ends"), [("5.10", [7, 12]), ("6.12", [7, 12]), ("6.16", [12]), ("7.3", [12])])
+def test_what_has_pages_is_merged_into_a_neighbour_without_any_since_6_16(release, ends):
+    first, rest = Span("a", 0, 7), Span("a", 7, 12)
+    steps = [Mprotect("p", rest, Protection.NONE), Access("p", Span("a", 0, 1), write=True)]
+    assert ends_after(release, *steps, Mprotect("p", first, Protection.NONE)) == ends
